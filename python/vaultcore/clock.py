@@ -1,0 +1,46 @@
+"""The one source of time.
+
+Everything that needs the time is given a clock, so that a test can turn its hands.
+"""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> float:
+        """Returns the seconds since the Unix epoch."""
+        ...
+
+
+class SystemClock:
+    """The clock of the operating system."""
+
+    def now(self) -> float:
+        """Returns the seconds since the Unix epoch."""
+        return time.time()
+
+
+class ManualClock:
+    """A clock that moves only when told to.
+
+    Args:
+        start: seconds since the Unix epoch.
+    """
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self._now = start
+
+    def now(self) -> float:
+        """Returns the seconds since the Unix epoch."""
+        return self._now
+
+    def set(self, now: float) -> None:
+        """Sets the clock, forwards or backwards, to seconds since the Unix epoch."""
+        self._now = now
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock by a number of seconds."""
+        self._now += seconds

@@ -1,0 +1,147 @@
+"""Every exception of the package, in one tree.
+
+Messages say what happened and what to do. None of them ever holds a value of a secret, a key or a
+token.
+"""
+
+
+class VaultcoreError(Exception):
+    """The base of every exception that vaultcore raises on purpose."""
+
+
+class AlgorithmError(VaultcoreError, ValueError):
+    """The algorithm does not exist, or does not fit this key or this input."""
+
+
+class DecryptionError(VaultcoreError):
+    """Opening, decrypting or unwrapping failed.
+
+    Every reason looks the same on purpose: a caller who could tell a wrong key from a changed
+    ciphertext would hold an oracle.
+    """
+
+    def __init__(self, message: str = "the ciphertext could not be opened") -> None:
+        super().__init__(message)
+
+
+class KeyFormatError(VaultcoreError, ValueError):
+    """A key, or an encoding of one, was refused; the message says why."""
+
+
+class UsageError(VaultcoreError, ValueError):
+    """The interface was used in a way that cannot work; the message says what to change."""
+
+
+class ConfigurationError(VaultcoreError):
+    """The configuration, or the folder it points at, cannot be used as it is."""
+
+
+class StorageError(VaultcoreError):
+    """The store cannot be read or written, or holds something that does not verify."""
+
+
+class TamperedError(StorageError):
+    """Stored data does not verify: it was changed outside the vault, or belongs elsewhere."""
+
+
+class ForkError(VaultcoreError):
+    """An engine was used in a child process; open it again there."""
+
+
+class ProtectorError(VaultcoreError):
+    """A protector cannot open the vault keys, or refuses to."""
+
+
+class ProtectorUnavailableError(ProtectorError):
+    """The token or key file of a protector is away; the call may succeed later."""
+
+
+class AuditError(VaultcoreError):
+    """An audit record could not be written, so the answer may not leave."""
+
+
+class VaultError(VaultcoreError):
+    """A refusal in the terms of the Azure Key Vault contract (section 2).
+
+    Attributes:
+        status: the HTTP status, also for callers in process.
+        code: the contract's error code, for example ``SecretNotFound``.
+        inner_code: the code of ``innererror``, or None.
+        message: what happened and what to do.
+    """
+
+    status = 500
+    default_code = "InternalError"
+
+    def __init__(self, message: str, *, code: str | None = None, inner: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.inner_code = inner
+
+
+class BadParameterError(VaultError):
+    """The request is malformed or asks for something that cannot be."""
+
+    status = 400
+    default_code = "BadParameter"
+
+
+class UnauthorizedError(VaultError):
+    """The caller has not shown a valid token."""
+
+    status = 401
+    default_code = "Unauthorized"
+
+
+class ForbiddenError(VaultError):
+    """The caller, the address or the state of the object forbids the operation."""
+
+    status = 403
+    default_code = "Forbidden"
+
+
+class NotFoundError(VaultError):
+    """There is no such vault, object or version."""
+
+    status = 404
+    default_code = "NotFound"
+
+
+class MethodNotAllowedError(VaultError):
+    """The route exists, but not with this method."""
+
+    status = 405
+    default_code = "MethodNotAllowed"
+
+
+class ConflictError(VaultError):
+    """The name is taken, or the object is in a state that conflicts."""
+
+    status = 409
+    default_code = "Conflict"
+
+
+class PayloadTooLargeError(VaultError):
+    """The body is larger than any body of the contract."""
+
+    status = 413
+    default_code = "RequestBodyTooLarge"
+
+
+class ThrottledError(VaultError):
+    """Too many requests; try again later."""
+
+    status = 429
+    default_code = "Throttled"
+
+
+class InternalError(VaultError):
+    """Something failed that is not the caller's doing."""
+
+
+class UnavailableError(VaultError):
+    """The store, the token or the audit log is away; the call may succeed later."""
+
+    status = 503
+    default_code = "ServiceUnavailable"

@@ -1,0 +1,1 @@
+//! The canonical encoding of a context.

@@ -1,0 +1,1 @@
+//! The gate: firewall, token and permission in one step.

@@ -1,0 +1,1 @@
+//! Keys: one file for each family.

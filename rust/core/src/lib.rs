@@ -1,0 +1,21 @@
+//! The pure part of vaultcore: envelopes, keys, and the gate.
+//!
+//! Nothing here knows Python, reads a file, opens a socket or looks at a clock.
+
+pub mod audit;
+pub mod context;
+pub mod envelope;
+pub mod error;
+pub mod firewall;
+pub mod gate;
+pub mod json;
+pub mod kek;
+pub mod key;
+pub mod name;
+pub mod operation;
+pub mod policy;
+pub mod principal;
+pub mod secret;
+pub mod stream;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Bytes that are wiped when they go.

@@ -1,0 +1,1 @@
+//! The streaming form of the envelope.

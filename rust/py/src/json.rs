@@ -1,0 +1,1 @@
+//! The strict check of a JSON body.
