@@ -1,0 +1,1 @@
+"""The HTTP service: the data plane, the issuer and what surrounds them."""
