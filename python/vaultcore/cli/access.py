@@ -1,0 +1,73 @@
+"""``vaultcore access``: who may do what in a vault."""
+
+from typing import Annotated, Final
+
+import typer
+
+from vaultcore.cli.objects import Vault, vault_of
+from vaultcore.cli.outcome import CommandError
+from vaultcore.cli.session import Session, command, new_group
+from vaultcore.cli.words import read_words
+
+group = new_group("Access policies: what a principal may do in a vault.")
+
+Principal = Annotated[
+    str, typer.Option("--principal", help="An application's name, or any object id.")
+]
+
+_COLUMNS: Final = {
+    "principal": "principal",
+    "name": "name",
+    "secrets": "secret_permissions",
+    "keys": "key_permissions",
+    "certificates": "certificate_permissions",
+}
+
+
+@command(group, "set")
+def set_(
+    session: Session,
+    *,
+    principal: Principal,
+    vault: Vault = None,
+    secret_permissions: Annotated[
+        list[str] | None,
+        typer.Option("--secret-permissions", help='For example: get list; "" takes all away.'),
+    ] = None,
+    key_permissions: Annotated[
+        list[str] | None,
+        typer.Option("--key-permissions", help='For example: get sign verify; "" as above.'),
+    ] = None,
+    certificate_permissions: Annotated[
+        list[str] | None,
+        typer.Option("--certificate-permissions", help='For example: get list; "" as above.'),
+    ] = None,
+) -> None:
+    """Grants permissions; those of a kind that is not named stay as they are."""
+    if secret_permissions is None and key_permissions is None and certificate_permissions is None:
+        raise CommandError(
+            "say what to grant: --secret-permissions, --key-permissions, --certificate-permissions"
+        )
+    session.record(
+        session.manage(
+            "access.set",
+            vault=vault_of(vault),
+            principal=principal,
+            secret_permissions=read_words(secret_permissions),
+            key_permissions=read_words(key_permissions),
+            certificate_permissions=read_words(certificate_permissions),
+        )
+    )
+
+
+@command(group, "remove")
+def remove(session: Session, *, principal: Principal, vault: Vault = None) -> None:
+    """Takes every permission of a principal away."""
+    session.manage("access.remove", vault=vault_of(vault), principal=principal)
+    session.record({"removed": principal})
+
+
+@command(group, "list")
+def list_(session: Session, *, vault: Vault = None) -> None:
+    """Lists who may do what."""
+    session.records(session.manage("access.list", vault=vault_of(vault)), _COLUMNS)

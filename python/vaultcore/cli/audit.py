@@ -1,0 +1,143 @@
+"""``vaultcore audit``: what happened, and whether the record of it is untouched."""
+
+import json
+import sys
+import time
+from typing import Annotated, Any, Final
+
+import typer
+
+from vaultcore.cli.outcome import CHANGED, CommandError
+from vaultcore.cli.output import print_line, printable
+from vaultcore.cli.session import Session, command, new_group
+from vaultcore.cli.words import read_date
+
+group = new_group("The audit log: query it, follow it, verify it.")
+
+Vault = Annotated[str | None, typer.Option("--vault-name", "--vault", help="Only this vault.")]
+Operation = Annotated[
+    str | None, typer.Option("--operation", help="Only this operation, for example SecretGet.")
+]
+Principal = Annotated[
+    str | None, typer.Option("--principal", help="Only this application or object id.")
+]
+Status = Annotated[int | None, typer.Option("--status", help="Only this HTTP status.")]
+
+_COLUMNS: Final = {
+    "#": "sequence",
+    "time": "time",
+    "operation": "operationName",
+    "status": "httpStatusCode",
+    "address": "callerIpAddress",
+    "request": "properties.requestUri",
+    "result": "resultDescription",
+}
+
+
+@command(group, "query")
+def query(
+    session: Session,
+    *,
+    vault: Vault = None,
+    operation: Operation = None,
+    principal: Principal = None,
+    status: Status = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="From 2030-01-31T12:00:00Z (UTC) on.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Up to 2030-01-31T12:00:00Z (UTC).")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 100,
+) -> None:
+    """Shows records, oldest first."""
+    session.records(
+        session.manage(
+            "audit.query",
+            vault=vault,
+            operation=operation,
+            principal=principal,
+            status=status,
+            since=None if since is None else read_date(since),
+            until=None if until is None else read_date(until),
+            limit=limit,
+        ),
+        _COLUMNS,
+    )
+
+
+@command(group, "tail")
+def tail(
+    session: Session,
+    *,
+    vault: Vault = None,
+    operation: Operation = None,
+    principal: Principal = None,
+    status: Status = None,
+    lines: Annotated[int, typer.Option("--lines", min=0, help="Start so many back.")] = 10,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.1, help="Seconds between looks.")
+    ] = 1.0,
+) -> None:
+    """Shows records as they are written, until interrupted; with --json one a line."""
+    seen = -1
+    back = lines
+    while True:
+        records = session.manage(
+            "audit.query",
+            vault=vault,
+            operation=operation,
+            principal=principal,
+            status=status,
+            since=None,
+            until=None,
+            limit=1000,
+        )
+        fresh = [record for record in records if record["sequence"] > seen]
+        if seen < 0:
+            seen = records[-1]["sequence"] if records else 0
+            fresh = fresh[-back:] if back else []
+        for record in fresh:
+            seen = max(seen, record["sequence"])
+            print_line(json.dumps(record) if session.json else _line(record))
+        sys.stdout.flush()
+        time.sleep(interval)
+
+
+@command(group, "verify")
+def verify(
+    session: Session,
+    *,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            "--expect",
+            help="SEQUENCE:HASH that you noted elsewhere: finds a log that was cut or rewritten.",
+        ),
+    ] = None,
+) -> None:
+    """Verifies every record and checkpoint; exit status 0 only for an untouched log, else 7."""
+    answer = session.manage("audit.verify", expect=None if expect is None else _noted(expect))
+    session.record(answer)
+    if not _untouched(answer):
+        raise typer.Exit(CHANGED)
+
+
+def _untouched(answer: dict[str, Any]) -> bool:
+    return answer.get("ok") is True
+
+
+def _noted(text: str) -> list[int | str]:
+    sequence, colon, digest = text.partition(":")
+    if not colon or not sequence.isascii() or not sequence.isdigit():
+        raise CommandError("--expect is written SEQUENCE:HASH, as `audit verify` prints them")
+    return [int(sequence), digest.lower()]
+
+
+def _line(record: dict[str, Any]) -> str:
+    properties = record.get("properties")
+    uri = properties.get("requestUri", "") if isinstance(properties, dict) else ""
+    return printable(
+        f"{record.get('time', '')}  {record.get('httpStatusCode', '')}  "
+        f"{record.get('operationName', '')}  {record.get('callerIpAddress', '')}  {uri}"
+    )

@@ -1,0 +1,81 @@
+"""What an exit status means, and how an error reaches the terminal.
+
+======  ==========================================================================
+status  meaning
+======  ==========================================================================
+0       done
+1       refused or failed; the message says why
+2       the command line itself is wrong
+3       there is no such vault, object, version or application
+4       not permitted: no token, a wrong one, the firewall or a missing permission
+5       the name is taken, or the object's state conflicts
+6       something is away (the service, the store, a token): it may succeed later
+7       what was to be verified does not verify: it was changed
+======  ==========================================================================
+"""
+
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+
+from vaultcore.errors import (
+    ProtectorUnavailableError,
+    TamperedError,
+    VaultcoreError,
+    VaultError,
+)
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+MISSING: Final = 3
+NOT_PERMITTED: Final = 4
+CONFLICT: Final = 5
+AWAY: Final = 6
+CHANGED: Final = 7
+
+_BY_STATUS: Final[dict[int, int]] = {
+    HTTPStatus.UNAUTHORIZED: NOT_PERMITTED,
+    HTTPStatus.FORBIDDEN: NOT_PERMITTED,
+    HTTPStatus.NOT_FOUND: MISSING,
+    HTTPStatus.CONFLICT: CONFLICT,
+    HTTPStatus.TOO_MANY_REQUESTS: AWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE: AWAY,
+}
+
+
+class CommandError(VaultcoreError):
+    """The command line cannot be carried out as it was written.
+
+    Args:
+        message: what is wrong and what to do.
+        status: the exit status.
+    """
+
+    def __init__(self, message: str, *, status: int = USAGE) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def exit_status(error: Exception) -> int:
+    """Returns the exit status that tells of an error."""
+    if isinstance(error, CommandError):
+        return error.status
+    if isinstance(error, VaultError):
+        return _BY_STATUS.get(error.status, FAILED)
+    if isinstance(error, TamperedError):
+        return CHANGED
+    if isinstance(error, ProtectorUnavailableError | httpx.TransportError):
+        return AWAY
+    return FAILED
+
+
+def explain(error: Exception) -> str:
+    """Returns the one line that is shown for an error."""
+    if isinstance(error, VaultError):
+        code = error.code if error.inner_code is None else f"{error.code}, {error.inner_code}"
+        return f"{error.message} ({code})"
+    if isinstance(error, httpx.TransportError):
+        return f"the service cannot be reached: {error}"
+    return str(error)

@@ -1,0 +1,61 @@
+"""``vaultcore protector``: what the vault keys are wrapped by."""
+
+from typing import Annotated, Final, Literal
+
+import typer
+
+from vaultcore.cli.outcome import CHANGED
+from vaultcore.cli.session import Session, command, new_group
+from vaultcore.cli.words import read_tags
+
+group = new_group("Protectors: the key files and tokens that wrap the vault keys.")
+
+Name = Annotated[str, typer.Argument(help="The protector's name.")]
+
+_COLUMNS: Final = {"name": "name", "kind": "kind", "state": "state", "vaults": "vaults"}
+
+
+@command(group, "list")
+def list_(session: Session) -> None:
+    """Lists the protectors."""
+    session.records(session.manage("protector.list"), _COLUMNS)
+
+
+@command(group, "add")
+def add(
+    session: Session,
+    *,
+    name: Name,
+    kind: Annotated[
+        Literal["file", "pkcs11"], typer.Option("--kind", help="A key file, or a PKCS#11 token.")
+    ],
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--options",
+            help="file: path=FILE passphrase_file=FILE; "
+            "pkcs11: module=FILE token_label=LABEL pin_file=FILE key_label=LABEL",
+        ),
+    ] = None,
+) -> None:
+    """Wraps every vault key by one more protector; from then on either opens them."""
+    session.record(
+        session.manage("protector.add", name=name, kind=kind, options=read_tags(options) or {})
+    )
+
+
+@command(group, "remove")
+def remove(session: Session, *, name: Name) -> None:
+    """Takes a protector's wraps away; the last one cannot be removed."""
+    session.manage("protector.remove", name=name)
+    session.record({"removed": name})
+
+
+@command(group, "verify")
+def verify(session: Session) -> None:
+    """Opens every vault key by every protector; exit status 7 when one does not open."""
+    answer = session.manage("protector.verify")
+    rows = answer if isinstance(answer, list) else answer["protectors"]
+    session.records(rows, _COLUMNS)
+    if any(row.get("state") not in {"ok", "verified"} for row in rows):
+        raise typer.Exit(CHANGED)

@@ -1,0 +1,200 @@
+"""The way to a running service, with the credentials of the environment."""
+
+import ipaddress
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from vaultcore.cli.outcome import CommandError
+from vaultcore.errors import UnauthorizedError, VaultError
+
+API_VERSION: Final = "2025-07-01"
+_CREDENTIALS: Final = ("AUTHORITY_HOST", "TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")
+_TIMEOUT: Final = 60.0
+_CHALLENGE_PARAMETER: Final = re.compile(r'(\w+)="([^"]*)"')
+
+
+class RemoteConnection:
+    """A running service.
+
+    Args:
+        url: the address of one of its vaults, or of its management plane.
+        client: speaks HTTPS.
+        credentials: the variables ``AZURE_AUTHORITY_HOST`` and so on.
+    """
+
+    def __init__(self, url: str, client: httpx.Client, credentials: Mapping[str, str]) -> None:
+        self._address = urlsplit(url)
+        if self._address.scheme != "https" or not self._address.hostname:
+            raise CommandError("--url is an https address, for example https://dev.vault.example")
+        self._client = client
+        self._credentials = credentials
+        self._tokens: dict[str, str] = {}
+
+    @classmethod
+    def from_environment(cls, url: str) -> Self:
+        """Makes a connection with the environment's credentials and certificate authority.
+
+        Raises:
+            CommandError: a variable is missing.
+        """
+        names = [f"AZURE_{name}" for name in _CREDENTIALS]
+        missing = [name for name in names if not os.environ.get(name)]
+        if missing:
+            raise CommandError(
+                f"to talk to a service, set {' '.join(missing)}; for a development vault: "
+                'eval "$(vaultcore env)"'
+            )
+        context = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or None)
+        client = httpx.Client(verify=context, timeout=_TIMEOUT, follow_redirects=False)
+        return cls(url, client, {name: os.environ[name] for name in names})
+
+    def manage(self, operation: str, /, **arguments: Any) -> Any:
+        """Carries out an operation of the management plane.
+
+        Raises:
+            VaultError: it was refused.
+        """
+        body = {name: value for name, value in arguments.items() if value is not None}
+        answer = self._send("POST", f"{self._base('management')}/v1/{operation}", body=body)
+        return answer["result"]
+
+    def request(
+        self,
+        vault: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Makes a request of the data plane.
+
+        Raises:
+            VaultError: it was refused.
+        """
+        parameters = {"api-version": API_VERSION, **(query or {})}
+        return self._send(method, self._base(vault) + path, query=parameters, body=body)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def _base(self, label: str) -> str:
+        host = self._address.hostname or ""
+        if not _has_labels(host):
+            raise CommandError(
+                f"--url must name a host of the service, not {host}: its vaults are told apart by "
+                "the first label, as in https://dev.vault.localhost:8443"
+            )
+        port = "" if self._address.port is None else f":{self._address.port}"
+        return f"https://{label}.{host.partition('.')[2]}{port}"
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        origin = url.split("/", 3)[2]
+        if origin in self._tokens:
+            response = self._authorized(origin, method, url, query, body)
+            # A command that runs for long outlives its token, and then asks for another.
+            if response.status_code != HTTPStatus.UNAUTHORIZED:
+                return _answer(response)
+        # The challenge comes before the service reads anything, so nothing goes with it.
+        challenge = self._client.request(method, url, params=query)
+        if challenge.status_code != HTTPStatus.UNAUTHORIZED:
+            return _answer(challenge)
+        self._tokens[origin] = self._token(origin, challenge)
+        return _answer(self._authorized(origin, method, url, query, body))
+
+    def _authorized(
+        self,
+        origin: str,
+        method: str,
+        url: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._tokens[origin]}"}
+        return self._client.request(method, url, params=query, json=body, headers=headers)
+
+    def _token(self, origin: str, challenge: httpx.Response) -> str:
+        parameters = dict(
+            _CHALLENGE_PARAMETER.findall(challenge.headers.get("WWW-Authenticate", ""))
+        )
+        resource = parameters.get("resource", "")
+        # As the SDKs do: a token is asked for the place it will be sent to, and no other.
+        if not resource or not f".{origin}".endswith(f".{urlsplit(resource).netloc}"):
+            raise UnauthorizedError(
+                f"{origin} answers with a challenge for another place; is the address right?"
+            )
+        authority = self._credentials["AZURE_AUTHORITY_HOST"].rstrip("/")
+        if not authority.startswith("https://"):
+            authority = f"https://{authority}"
+        tenant = self._credentials["AZURE_TENANT_ID"]
+        endpoint = "oauth2/token" if tenant == "adfs" else "oauth2/v2.0/token"
+        response = self._client.post(
+            f"{authority}/{tenant}/{endpoint}",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": self._credentials["AZURE_CLIENT_ID"],
+                "client_secret": self._credentials["AZURE_CLIENT_SECRET"],
+                "scope": f"{resource}/.default",
+            },
+        )
+        answer = _json(response)
+        token = answer.get("access_token")
+        if not isinstance(token, str):
+            reason = str(answer.get("error_description") or answer.get("error") or "no token")
+            raise UnauthorizedError(f"the issuer refused the credentials: {reason[:300]}")
+        return token
+
+
+def _has_labels(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "." in host
+    return False
+
+
+def _answer(response: httpx.Response) -> Any:
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        return None
+    answer = _json(response)
+    if response.is_success:
+        return answer
+    error = answer.get("error")
+    if not isinstance(error, dict):
+        error = {}
+    inner = error.get("innererror")
+    raised = VaultError(
+        str(error.get("message") or f"the service answered {response.status_code}"),
+        code=str(error.get("code") or response.reason_phrase),
+        inner=str(inner["code"]) if isinstance(inner, dict) and "code" in inner else None,
+    )
+    raised.status = response.status_code
+    raise raised
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    try:
+        answer = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise VaultError(
+            f"the service answered {response.status_code} and no JSON: is the address right?"
+        )
+    return answer

@@ -1,0 +1,120 @@
+"""``vaultcore vault``: the vaults of an installation."""
+
+from typing import Annotated, Final, Literal
+
+import typer
+
+from vaultcore.cli.objects import Truth
+from vaultcore.cli.outcome import CommandError
+from vaultcore.cli.session import Session, command, new_group
+from vaultcore.cli.words import read_truth
+
+group = new_group("Vaults: make, look at, change and delete them.")
+
+Name = Annotated[
+    str,
+    typer.Option("--name", "-n", "--vault-name", "--vault", help="The vault: 3 to 24 characters."),
+]
+PurgeProtection = Annotated[
+    Truth | None,
+    typer.Option("--enable-purge-protection", help="Deleted objects stay; once on, it stays on."),
+]
+SecretExpiry = Annotated[
+    Literal["enforce", "inform"] | None,
+    typer.Option(
+        "--secret-expiry", help="enforce: an expired secret is refused; inform: it is readable."
+    ),
+]
+
+_COLUMNS: Final = {
+    "name": "name",
+    "sku": "sku",
+    "retention": "retention_days",
+    "purge protection": "purge_protection",
+    "secret expiry": "secret_expiry",
+    "created": "created",
+}
+
+
+@command(group, "create")
+def create(
+    session: Session,
+    *,
+    name: Name,
+    retention_days: Annotated[
+        int,
+        typer.Option(
+            "--retention-days", min=7, max=90, help="How long deleted objects can be recovered."
+        ),
+    ] = 90,
+    purge_protection: PurgeProtection = None,
+    secret_expiry: SecretExpiry = None,
+    sku: Annotated[
+        Literal["standard", "premium"],
+        typer.Option("--sku", help="premium: keys in the token too."),
+    ] = "standard",
+) -> None:
+    """Makes a vault."""
+    session.record(
+        session.manage(
+            "vault.create",
+            name=name,
+            retention_days=retention_days,
+            purge_protection=bool(read_truth(purge_protection)),
+            secret_expiry=secret_expiry or "enforce",
+            sku=sku,
+        )
+    )
+
+
+@command(group, "list")
+def list_(session: Session) -> None:
+    """Lists the vaults."""
+    session.records(session.manage("vault.list"), _COLUMNS)
+
+
+@command(group, "show")
+def show(session: Session, *, name: Name) -> None:
+    """Shows a vault's settings."""
+    session.record(session.manage("vault.show", name=name))
+
+
+@command(group, "update")
+def update(
+    session: Session,
+    *,
+    name: Name,
+    purge_protection: PurgeProtection = None,
+    secret_expiry: SecretExpiry = None,
+) -> None:
+    """Changes a vault's settings; what is not given stays."""
+    if purge_protection is None and secret_expiry is None:
+        raise CommandError("say what to change: --enable-purge-protection or --secret-expiry")
+    session.record(
+        session.manage(
+            "vault.update",
+            name=name,
+            purge_protection=read_truth(purge_protection),
+            secret_expiry=secret_expiry,
+        )
+    )
+
+
+@command(group, "delete")
+def delete(
+    session: Session,
+    *,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Deletes a vault with everything in it."""
+    if not yes:
+        typer.confirm(f"Delete the vault {name} with every secret and key in it?", abort=True)
+    session.manage("vault.delete", name=name)
+    session.record({"deleted": name})
+
+
+@command(group, "rotate-key")
+def rotate_key(session: Session, *, name: Name) -> None:
+    """Gives a vault key a new generation, and rewraps every data key under it."""
+    session.record(session.manage("vault.rotate_key", name=name))
