@@ -1,0 +1,81 @@
+"""Connections to SQLite: how they are opened, and what its errors mean."""
+
+import sqlite3
+from pathlib import Path
+
+from vaultcore.errors import StorageError, UnavailableError, VaultcoreError
+
+# How long a writer waits for another program that holds the database, in seconds.
+PATIENCE = 10.0
+# Pages of the write-ahead log after which a commit copies it into the database (16 MiB).
+_CHECKPOINT_PAGES = 4000
+# What a reset leaves of a log that a long reader made grow, in bytes.
+_LOG_LIMIT = 32 * 1024 * 1024
+
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "another program holds the database: end its transaction and try again",
+    sqlite3.SQLITE_CANTOPEN: "the database cannot be opened: check its folder and its permissions",
+    sqlite3.SQLITE_FULL: "the disk is full: free space and try again",
+    sqlite3.SQLITE_IOERR: "the disk reports an error: check it and try again",
+    sqlite3.SQLITE_LOCKED: "another program holds the database: end its transaction and try again",
+    sqlite3.SQLITE_NOMEM: "there is not enough memory: free some and try again",
+    sqlite3.SQLITE_PERM: "the database may not be opened: check its permissions",
+    sqlite3.SQLITE_READONLY: "the database may not be written: check its permissions",
+}
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Opens a connection in autocommit mode that several threads may close.
+
+    Raises:
+        StorageError: the file is not a database.
+        UnavailableError: the file cannot be opened now.
+    """
+    try:
+        connection = sqlite3.connect(
+            path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _configure(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise translated(error, "open the database") from error
+    return connection
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    for pragma in (
+        # Readers never wait for the writer, and a commit is one sync of one file.
+        "journal_mode = WAL",
+        # In WAL mode anything less loses the last commits with the power.
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "cell_size_check = ON",
+        "trusted_schema = OFF",
+        # What was purged leaves no bytes behind in free pages.
+        "secure_delete = ON",
+        "temp_store = MEMORY",
+        "cache_size = -8192",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+        f"journal_size_limit = {_LOG_LIMIT}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def translated(error: sqlite3.Error, action: str) -> VaultcoreError:
+    """Returns what a caller is told about an error of the driver.
+
+    An error that may pass is an ``UnavailableError``, any other a ``StorageError``.
+    """
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _ADVICE:
+        return UnavailableError(f"cannot {action}: {_ADVICE[code]}")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StorageError(
+            f"cannot {action}: the database is damaged: stop the service and restore a backup"
+        )
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return StorageError(f"cannot {action}: it exists already, or refers to what does not exist")
+    return StorageError(f"cannot {action}: {error}")

@@ -1,0 +1,127 @@
+"""Works that wait for their commit, and the three ways to wait for one."""
+
+import asyncio
+import concurrent.futures
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from vaultcore.storage.transaction import Transaction
+
+T = TypeVar("T")
+Work = Callable[[Transaction], T]
+
+
+class Job(ABC):
+    """A work on its way through the writer.
+
+    Args:
+        work: what to do; it may be run more than once, so it has no effect but on its transaction.
+    """
+
+    def __init__(self, work: Work[Any]) -> None:
+        self.work = work
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def start(self) -> bool:
+        """Returns whether anybody still wants the work done; after that it cannot be cancelled."""
+        return True
+
+    @abstractmethod
+    def resolve(self) -> None:
+        """Tells whoever waits that ``result`` or ``error`` is final; called once, by the writer."""
+
+
+class BlockingJob(Job, Generic[T]):
+    """A job that its thread waits for; a bare lock is the cheapest way to wait."""
+
+    def __init__(self, work: Work[T]) -> None:
+        super().__init__(work)
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def resolve(self) -> None:
+        """Wakes the thread."""
+        self._done.release()
+
+    def wait(self) -> T:
+        """Waits for the commit and returns what the work returned, or raises what it raised."""
+        self._done.acquire()
+        if self.error is not None:
+            try:
+                raise self.error
+            finally:
+                # The traceback holds this frame, which would hold the error.
+                self.error = None
+        result: T = self.result
+        return result
+
+
+class FutureJob(Job, Generic[T]):
+    """A job with a future for its result."""
+
+    def __init__(self, work: Work[T]) -> None:
+        super().__init__(work)
+        self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def start(self) -> bool:
+        """Returns whether the future was not cancelled."""
+        return self.future.set_running_or_notify_cancel()
+
+    def resolve(self) -> None:
+        """Resolves the future."""
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class LoopJob(Job, Generic[T]):
+    """A job that a coroutine waits for.
+
+    An event loop is woken once for all its jobs of a batch: each waking is a system call.
+    """
+
+    def __init__(self, work: Work[T]) -> None:
+        super().__init__(work)
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[T] = self.loop.create_future()
+
+    def start(self) -> bool:
+        """Returns whether the coroutine was not cancelled."""
+        return not self.future.cancelled()
+
+    def resolve(self) -> None:
+        """Resolves the future; only its loop may call it."""
+        if self.future.cancelled():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        elif isinstance(self.error, StopIteration):
+            # A future refuses this one, since it would end the coroutine that awaits it.
+            self.future.set_exception(RuntimeError("the work raised StopIteration"))
+        else:
+            self.future.set_exception(self.error)
+
+
+def resolve(jobs: list[Job]) -> None:
+    """Resolves the jobs of a batch."""
+    loops: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        if isinstance(job, LoopJob):
+            loops.setdefault(job.loop, []).append(job)
+        else:
+            job.resolve()
+    for loop, waiting in loops.items():
+        try:
+            loop.call_soon_threadsafe(_resolve_in_loop, waiting)
+        except RuntimeError:
+            # The loop was closed, and with it everybody who waited.
+            continue
+
+
+def _resolve_in_loop(jobs: list[Job]) -> None:
+    for job in jobs:
+        job.resolve()

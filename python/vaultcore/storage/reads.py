@@ -1,0 +1,149 @@
+"""The questions one can ask the store; the same outside and inside of a transaction."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from vaultcore.storage import statements
+from vaultcore.storage.rows import ChangeRow, Counts, ObjectRow, VersionRow
+
+Parameters = tuple[str | int | bytes | None, ...]
+
+# The columns of an object; those of a version follow in rows that hold both.
+_WIDTH = len(ObjectRow.__struct_fields__)
+
+
+class Reads(ABC):
+    """Answers from one committed state, or from the state that a transaction sees."""
+
+    @abstractmethod
+    def _rows(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        """Returns all rows of a statement; taking all of them ends its read transaction."""
+
+    def object(self, vault_id: str, kind: str, key: str) -> ObjectRow | None:
+        """Returns an object, deleted or not.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        rows = self._rows(statements.OBJECT, (vault_id, kind, key))
+        return ObjectRow(*rows[0]) if rows else None
+
+    def current(self, vault_id: str, kind: str, key: str) -> tuple[ObjectRow, VersionRow] | None:
+        """Returns an object and its current version; None also if it has no version.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        rows = self._rows(statements.CURRENT, (vault_id, kind, key))
+        return _pair(rows[0]) if rows else None
+
+    def version(
+        self, vault_id: str, kind: str, key: str, version: str
+    ) -> tuple[ObjectRow, VersionRow] | None:
+        """Returns an object and one of its versions.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        rows = self._rows(statements.VERSION, (vault_id, kind, key, version))
+        return _pair(rows[0]) if rows else None
+
+    def list_objects(
+        self, vault_id: str, kind: str, *, deleted: bool, after: str = "", limit: int
+    ) -> list[tuple[ObjectRow, VersionRow]]:
+        """Returns a page of objects with their current versions, in the order of their keys.
+
+        Args:
+            vault_id: the vault.
+            kind: the kind of object.
+            deleted: the soft-deleted ones, or else those in use.
+            after: the last key of the page before.
+            limit: the longest page.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        sql = statements.LIST_DELETED if deleted else statements.LIST_ACTIVE
+        return [_pair(row) for row in self._rows(sql, (vault_id, kind, after, limit))]
+
+    def list_versions(
+        self, object_id: int, *, before: int | None = None, limit: int
+    ) -> list[VersionRow]:
+        """Returns a page of the versions of an object, newest first.
+
+        Args:
+            object_id: the object.
+            before: the last sequence of the page before, or None for the first page.
+            limit: the longest page.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        if before is None:
+            rows = self._rows(statements.VERSIONS_NEWEST, (object_id, limit))
+        else:
+            rows = self._rows(statements.VERSIONS_BEFORE, (object_id, before, limit))
+        return [VersionRow(*row) for row in rows]
+
+    def versions(self, object_id: int) -> list[VersionRow]:
+        """Returns all versions of an object, oldest first.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        return [VersionRow(*row) for row in self._rows(statements.VERSIONS, (object_id,))]
+
+    def due_for_purge(self, now: int, limit: int) -> list[ObjectRow]:
+        """Returns objects whose time to be purged has come, the longest overdue first.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        return [ObjectRow(*row) for row in self._rows(statements.DUE_FOR_PURGE, (now, limit))]
+
+    def counts(self, vault_id: str) -> dict[str, Counts]:
+        """Returns how many objects a vault holds, by kind; the cost grows with that number.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        rows = self._rows(statements.COUNTS, (vault_id,))
+        return {kind: Counts(active, deleted) for kind, active, deleted in rows}
+
+    def changes(self, after: int, limit: int) -> list[ChangeRow]:
+        """Returns the entries of the feed that follow a revision, oldest first.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        return [ChangeRow(*row) for row in self._rows(statements.CHANGES, (after, limit))]
+
+    def revision(self) -> int:
+        """Returns the revision of the last change, or 0 if there is none.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        revision: int | None = self._rows(statements.REVISION)[0][0]
+        return revision or 0
+
+    def document(self, collection: str, key: str) -> bytes | None:
+        """Returns a document.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        rows: list[tuple[bytes]] = self._rows(statements.DOCUMENT, (collection, key))
+        return rows[0][0] if rows else None
+
+    def documents(self, collection: str) -> list[tuple[str, bytes]]:
+        """Returns all documents of a collection, in the order of their keys.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        return self._rows(statements.DOCUMENTS, (collection,))
+
+
+def _pair(row: tuple[Any, ...]) -> tuple[ObjectRow, VersionRow]:
+    return ObjectRow(*row[:_WIDTH]), VersionRow(*row[_WIDTH:])

@@ -1,0 +1,221 @@
+"""The one thread of a process that writes: it commits the works of many callers together.
+
+A commit costs a sync of the disk, which takes longer than hundreds of works. While one batch is
+synced the next one gathers, so the disk is waited for once, however many callers there are.
+"""
+
+import os
+import queue
+import sqlite3
+import threading
+from pathlib import Path
+
+from vaultcore.clock import Clock
+from vaultcore.errors import ForkError, UnavailableError, UsageError, VaultcoreError
+from vaultcore.storage import statements
+from vaultcore.storage.connection import connect, translated
+from vaultcore.storage.jobs import Job, resolve
+from vaultcore.storage.lock import WriteLock
+from vaultcore.storage.signal import UNKNOWN, Signal
+from vaultcore.storage.transaction import Transaction
+
+# Bounds how long one batch keeps the writers of other processes waiting.
+_LONGEST_BATCH = 512
+# How often an idle writer looks after the signal, in seconds.
+_TICK = 1.0
+
+
+class Writer:
+    """Runs works in batches, each batch in one transaction.
+
+    Args:
+        path: the database.
+        lock: the lock that all writers of the database share.
+        signal: where commits are announced.
+        clock: dates the entries of the feed.
+    """
+
+    def __init__(self, path: Path, lock: WriteLock, signal: Signal, clock: Clock) -> None:
+        self._path = path
+        self._lock = lock
+        self._signal = signal
+        self._clock = clock
+        self._pid = os.getpid()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._open = True
+        self._connection: sqlite3.Connection | None = None
+        self._ended = False
+        self._thread = threading.Thread(target=self._loop, name="vaultcore-writer", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread, after making sure that the signal tells the truth.
+
+        Raises:
+            StorageError: the database cannot be read; UnavailableError if that may pass.
+        """
+        with self._lock:
+            self._settle()
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queues a job.
+
+        Raises:
+            ForkError: this process is a child of the one that opened the store.
+            UsageError: the store is closed, or the caller is itself a work.
+        """
+        if os.getpid() != self._pid:
+            raise ForkError("the store was opened before the fork: open it again in the child")
+        if threading.get_ident() == self._thread.ident:
+            raise UsageError("a work may not write to the store but through its transaction")
+        with self._gate:
+            if not self._open:
+                raise UsageError("the store is closed: open it again")
+            self._queue.put(job)
+
+    def close(self) -> None:
+        """Refuses new jobs, finishes those that were queued, and ends the thread."""
+        if os.getpid() != self._pid:
+            return
+        with self._gate:
+            if self._open:
+                self._open = False
+                self._queue.put(None)
+        if threading.get_ident() != self._thread.ident:
+            self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._ended:
+            jobs: list[Job] = []
+            try:
+                jobs = self._gather()
+                if jobs:
+                    self._process(jobs)
+                else:
+                    self._tend()
+            except BaseException as error:  # noqa: BLE001 - the thread must outlive any error
+                self._disconnect()
+                for job in jobs:
+                    job.error = error
+            try:
+                resolve(jobs)
+            except BaseException:  # noqa: BLE001, S112 - a caller that went away harms no other
+                continue
+        self._disconnect()
+        self._lock.close()
+
+    def _gather(self) -> list[Job]:
+        try:
+            job = self._queue.get(timeout=_TICK)
+        except queue.Empty:
+            return []
+        jobs: list[Job] = []
+        try:
+            while job is not None:
+                if job.start():
+                    jobs.append(job)
+                if len(jobs) == _LONGEST_BATCH:
+                    return jobs
+                job = self._queue.get_nowait()
+        except queue.Empty:
+            return jobs
+        self._ended = True
+        return jobs
+
+    def _process(self, jobs: list[Job]) -> None:
+        try:
+            with self._lock:
+                self._commit(jobs)
+        except sqlite3.Error as error:
+            self._disconnect()
+            _fail(jobs, translated(error, "write to the store"))
+        except VaultcoreError as error:
+            _fail(jobs, error)
+
+    def _commit(self, jobs: list[Job]) -> None:
+        connection = self._connected()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            before = revision = self._revision(connection)
+            now = int(self._clock.now())
+            for job in jobs:
+                revision = _run(job, connection, revision, now)
+            if revision == before:
+                connection.execute("ROLLBACK")
+                return
+            self._signal.begin()
+            connection.execute("COMMIT")
+            self._signal.settle(revision)
+        except BaseException:
+            self._abandon(connection)
+            raise
+
+    def _abandon(self, connection: sqlite3.Connection) -> None:
+        # Some errors end the transaction by themselves, and then there is nothing to roll back.
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._signal.settle(self._revision(connection))
+        except sqlite3.Error:
+            # The signal stays pending: everybody asks the database until it can answer.
+            self._disconnect()
+
+    def _settle(self) -> None:
+        try:
+            self._signal.settle(self._revision(self._connected()))
+        except sqlite3.Error as error:
+            self._disconnect()
+            raise translated(error, "read the store") from error
+
+    def _tend(self) -> None:
+        """Repairs, while idle, what a writer that died or an operator left behind."""
+        if self._ended:
+            return
+        if self._signal.misplaced():
+            self._signal.remap()
+        if self._signal.position() == UNKNOWN and self._lock.try_enter():
+            try:
+                self._settle()
+            finally:
+                self._lock.leave()
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect(self._path)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @staticmethod
+    def _revision(connection: sqlite3.Connection) -> int:
+        revision: int | None = connection.execute(statements.REVISION).fetchall()[0][0]
+        return revision or 0
+
+
+def _run(job: Job, connection: sqlite3.Connection, revision: int, now: int) -> int:
+    """Runs a job and returns the last revision after it."""
+    transaction = Transaction(connection, revision, now)
+    try:
+        job.result = job.work(transaction)
+        job.error = None
+        revision = transaction.finish()
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
+        job.error = error
+        if connection.in_transaction:
+            transaction.undo()
+    if not connection.in_transaction:
+        # SQLite rolled back everything: a full disk, an I/O error, no memory.
+        if isinstance(job.error, VaultcoreError):
+            raise job.error
+        raise UnavailableError("cannot write to the store: the transaction was lost: try again")
+    return revision
+
+
+def _fail(jobs: list[Job], error: VaultcoreError) -> None:
+    for job in jobs:
+        # Each caller gets an exception of its own: a traceback belongs to one thread.
+        job.error = type(error)(str(error))
