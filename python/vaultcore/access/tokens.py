@@ -1,0 +1,276 @@
+"""Who a bearer token speaks for, or why it is refused (RFC 7519, RFC 8725).
+
+PyJWT reads the token and verifies its signature; this module says which key, which algorithm and
+which claims are acceptable.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from jwt.utils import base64url_decode
+
+from vaultcore._core import Principal
+from vaultcore.access.jwks import KEY_ID, VerificationKey, strict_json
+from vaultcore.access.trust import TrustedIssuer
+from vaultcore.clock import Clock
+from vaultcore.errors import ConfigurationError, UnauthorizedError, UnavailableError
+
+MAXIMUM_TOKEN = 16 * 1024
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+# Each would let the token choose its key, its encoding or its meaning; none is of use to a
+# bearer token, so that even a harmless value is refused.
+_FORBIDDEN_HEADERS = frozenset(
+    {"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc", "epk", "cty", "p2c", "p2s"}
+)
+_SHOWN = 200
+_TEXT = 256
+_AUDIENCES = 32
+_GROUPS = 256
+_APP_ID_CLAIMS = ("appid", "azp", "client_id")
+_NAME_CLAIMS = ("upn", "preferred_username", "app_displayname", "name")
+# Knows every algorithm by itself; the key and the algorithm are given with each call.
+_JWS = jwt.PyJWS()
+
+
+@dataclass(frozen=True)
+class ValidToken:
+    """What a valid token says.
+
+    Attributes:
+        principal: who the bearer is.
+        expires: from when on it is refused, the leeway included.
+        not_before: until when it is refused, the leeway included.
+    """
+
+    principal: Principal
+    expires: float
+    not_before: float
+
+
+@dataclass(frozen=True)
+class _Parts:
+    kid: str
+    algorithm: str
+    token_type: str
+    issuer: str
+
+
+class TokenValidator:
+    """Validates tokens of the issuers that the configuration trusts.
+
+    One validator serves one audience: a plane of the service. It never waits for the network; when
+    `needs_fetch` says so, call `fetch_for` on a thread before `validate`.
+
+    Args:
+        issuers: the trusted issuers; an issuer that is not among them is refused.
+        clock: tells the time.
+
+    Raises:
+        ConfigurationError: two issuers have the same URL or the same name.
+    """
+
+    def __init__(self, issuers: Sequence[TrustedIssuer], *, clock: Clock) -> None:
+        self._issuers = {issuer.issuer: issuer for issuer in issuers}
+        if len(self._issuers) != len(issuers) or len({i.name for i in issuers}) != len(issuers):
+            raise ConfigurationError("two trusted issuers have the same name or URL: remove one")
+        self._clock = clock
+
+    def needs_fetch(self, token: str) -> bool:
+        """Tells whether `fetch_for` should run before `validate`; never raises."""
+        try:
+            parts = _read(token)
+        except UnauthorizedError:
+            return False
+        issuer = self._issuers.get(parts.issuer)
+        return issuer is not None and issuer.keys.wants_fetch(parts.kid)
+
+    def fetch_for(self, token: str) -> None:
+        """Fetches the keys of the token's issuer, waiting a few seconds at most; never raises."""
+        try:
+            parts = _read(token)
+        except UnauthorizedError:
+            return
+        issuer = self._issuers.get(parts.issuer)
+        if issuer is not None:
+            issuer.keys.fetch()
+
+    def validate(self, token: str, tenant: str | None = None) -> ValidToken:
+        """Returns what a token says, after checking everything that it can be held to.
+
+        Args:
+            token: the token in compact form, without ``Bearer``.
+            tenant: the tenant of the vault that is addressed; None if that does not matter.
+
+        Raises:
+            UnauthorizedError: the token is refused; the message says why.
+            UnavailableError: the keys of its issuer are out of reach, so that nobody can tell.
+        """
+        parts = _read(token)
+        issuer = self._issuers.get(parts.issuer)
+        if issuer is None:
+            raise self._invalid_issuer(parts.issuer)
+        key = issuer.keys.find(parts.kid)
+        if key is None:
+            if not issuer.keys.available:
+                raise UnavailableError(
+                    f"the keys of the issuer `{issuer.name}` are out of reach, try again later"
+                )
+            raise UnauthorizedError(
+                "AKV10046: Unable to resolve the key used for signature validation"
+            )
+        claims = _verified_claims(token, parts, key, issuer)
+        if claims.get("iss") != issuer.issuer:
+            raise self._invalid_issuer(_string(claims.get("iss")))
+        _check_audience(claims, issuer)
+        expires, not_before = self._check_times(claims, issuer)
+        tenant_id = self._tenant(claims, issuer, tenant)
+        _check_required(claims, issuer)
+        if issuer.stands is not None and not issuer.stands(claims):
+            raise _refused("what it was issued for was deleted or revoked, request a new one")
+        return ValidToken(_principal(claims, issuer, tenant_id), expires, not_before)
+
+    def _check_times(self, claims: Mapping[str, Any], issuer: TrustedIssuer) -> tuple[float, float]:
+        now, leeway = self._clock.now(), issuer.leeway
+        expires = _time(claims, "exp")
+        not_before = _time(claims, "nbf")
+        issued = _time(claims, "iat")
+        if expires is None:
+            raise _refused("it has no expiry")
+        if now >= expires + leeway:
+            raise _refused("it has expired, request a new one")
+        if not_before is not None and now < not_before - leeway:
+            raise _refused("it is not valid yet, compare the clocks")
+        if issued is not None and now < issued - leeway:
+            raise _refused("it was issued in the future, compare the clocks")
+        start = issued if issued is not None else not_before
+        if expires - (now if start is None else start) > issuer.maximum_lifetime:
+            raise _refused(f"it lives longer than {issuer.maximum_lifetime:g} seconds")
+        return expires + leeway, 0.0 if not_before is None else not_before - leeway
+
+    def _tenant(self, claims: Mapping[str, Any], issuer: TrustedIssuer, wanted: str | None) -> str:
+        if issuer.tenant_claim:
+            tenant = _string(claims.get(issuer.tenant_claim)).lower()
+            if tenant not in issuer.tenants:
+                raise self._invalid_issuer(issuer.issuer)
+        else:
+            tenant = next(iter(issuer.tenants), "")
+        if wanted is not None and issuer.tenants and tenant != wanted.lower():
+            raise self._invalid_issuer(issuer.issuer)
+        return tenant
+
+    def _invalid_issuer(self, found: str) -> UnauthorizedError:
+        expected = ", ".join(list(self._issuers)[:8])
+        return UnauthorizedError(
+            f"AKV10032: Invalid issuer. Expected one of {expected}, found {_shown(found)}."
+        )
+
+
+def _read(token: str) -> _Parts:
+    """Reads what chooses the key, without believing it."""
+    if len(token) > MAXIMUM_TOKEN:
+        raise _refused(f"it is longer than {MAXIMUM_TOKEN} characters")
+    if not _COMPACT.fullmatch(token):
+        raise _refused("it is not a signed JSON Web Token in compact form")
+    try:
+        payload = _JWS.decode_complete(token, options={"verify_signature": False})["payload"]
+        # PyJWT has shown the segment to be sound, but lets a member occur twice.
+        header = strict_json(base64url_decode(token.split(".", 1)[0]))
+        claims = strict_json(payload)
+    except (jwt.PyJWTError, ValueError):
+        raise _refused("its header or its claims are malformed") from None
+    for name in _FORBIDDEN_HEADERS & header.keys():
+        raise _refused(f"its header has the member `{name}`, which is not accepted")
+    kid, algorithm, token_type = header.get("kid"), header.get("alg"), header.get("typ", "")
+    if not isinstance(kid, str) or not KEY_ID.fullmatch(kid):
+        raise _refused("its header names no key, or names it by something that is no key id")
+    if not isinstance(algorithm, str) or not isinstance(token_type, str):
+        raise _refused("its header names no algorithm, or no type")
+    issuer = claims.get("iss")
+    if not isinstance(issuer, str) or not issuer:
+        raise _refused("it names no issuer")
+    return _Parts(kid, algorithm, token_type, issuer)
+
+
+def _verified_claims(
+    token: str, parts: _Parts, key: VerificationKey, issuer: TrustedIssuer
+) -> dict[str, Any]:
+    if parts.algorithm != key.algorithm:
+        raise _refused("its algorithm is not that of the key it names")
+    if parts.token_type.lower() not in issuer.token_types:
+        raise _refused("its type is not that of an access token")
+    try:
+        verified = _JWS.decode_complete(token, key=key.key, algorithms=[key.algorithm])
+        return strict_json(verified["payload"])
+    except (jwt.PyJWTError, ValueError):
+        raise _refused("its signature does not verify") from None
+
+
+def _check_audience(claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
+    audience = claims.get("aud")
+    # One way for both shapes: a string is a list of one.
+    found = [audience] if isinstance(audience, str) else audience
+    if (
+        not isinstance(found, list)
+        or not 1 <= len(found) <= _AUDIENCES
+        or not all(isinstance(entry, str) for entry in found)
+    ):
+        raise _refused("it names no audience")
+    if issuer.audiences.isdisjoint(found):
+        expected = " or ".join(sorted(issuer.audiences)[:8])
+        raise UnauthorizedError(
+            f"AKV10022: Invalid audience. Expected {expected}, found: {_shown(' '.join(found))}."
+        )
+
+
+def _check_required(claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
+    for name, accepted in issuer.required_claims.items():
+        if _string(claims.get(name)) not in accepted:
+            raise _refused(f"its claim `{_shown(name)}` has none of the configured values")
+
+
+def _principal(claims: Mapping[str, Any], issuer: TrustedIssuer, tenant: str) -> Principal:
+    object_id = next((t for n in issuer.object_id_claims if (t := _string(claims.get(n)))), "")
+    if not object_id or len(object_id) > _TEXT:
+        raise _refused("it names no object id, or one that cannot be used")
+    groups = claims.get(issuer.groups_claim, [])
+    if not isinstance(groups, list) or len(groups) > _GROUPS:
+        # Dropping some would decide on a part of the truth; without groups, less is allowed.
+        groups = []
+    return Principal(
+        object_id=issuer.object_id_prefix + object_id,
+        app_id=next((t for n in _APP_ID_CLAIMS if (t := _string(claims.get(n)))), "")[:_TEXT],
+        tenant_id=tenant,
+        issuer=issuer.issuer,
+        groups=[
+            issuer.object_id_prefix + group for group in groups if 0 < len(_string(group)) <= _TEXT
+        ],
+        name=next((t for n in _NAME_CLAIMS if (t := _string(claims.get(n)))), "")[:_TEXT],
+    )
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None and name not in claims:
+        return None
+    # A bool is an int to Python, and an int can be too large for a float.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 2**53:
+        raise _refused(f"its claim `{name}` is not a time")
+    return float(value)
+
+
+def _string(value: object) -> str:
+    # Lone surrogates, which JSON can spell, are among what is not printable.
+    return value if isinstance(value, str) and value.isprintable() else ""
+
+
+def _shown(text: str) -> str:
+    # Claims of an unverified token go into answers and logs: printable, ASCII, and short.
+    safe = "".join(c if c.isascii() and c.isprintable() and c not in '"\\`' else "?" for c in text)
+    return safe if len(safe) <= _SHOWN else safe[:_SHOWN] + "..."
+
+
+def _refused(reason: str) -> UnauthorizedError:
+    return UnauthorizedError(f"the token was refused: {reason}")
