@@ -1,0 +1,66 @@
+"""What a return code of PKCS#11 means to us. Worker side."""
+
+import pkcs11.exceptions as ck
+
+from vaultcore.protectors.messages import Category
+
+
+class RefusalError(Exception):
+    """A request that fails for a reason that we can name.
+
+    Args:
+        category: the sort of failure.
+        text: what happened and what to do; holds no secret.
+    """
+
+    def __init__(self, category: Category, text: str) -> None:
+        super().__init__(text)
+        self.category: Category = category
+        self.text = text
+
+
+def from_code(error: ck.PKCS11Error, doing: str) -> RefusalError:
+    """Returns the refusal for a return code of the module.
+
+    Every code that is not listed counts as trouble of the device: the worker is then replaced and
+    the token opened afresh, which is the one cure that works for all modules.
+
+    Args:
+        error: what python-pkcs11 raised.
+        doing: the beginning of the message, for example "signing".
+    """
+    name = type(error).__name__
+    if isinstance(error, _PIN):
+        return RefusalError("pin", f"{doing}: the token refused the PIN ({name})")
+    if isinstance(error, _ALGORITHM):
+        return RefusalError("algorithm", f"{doing}: the token does not offer this ({name})")
+    if isinstance(error, _CONFIGURATION):
+        return RefusalError("configuration", f"{doing}: the token does not allow this ({name})")
+    return RefusalError("away", f"{doing}: the token failed ({name})")
+
+
+_PIN = (
+    ck.PinExpired,
+    ck.PinIncorrect,
+    ck.PinInvalid,
+    ck.PinLenRange,
+    ck.PinLocked,
+    ck.PinTooWeak,
+    ck.UserPinNotInitialized,
+)
+_ALGORITHM = (
+    ck.ArgumentsBad,
+    ck.AttributeTypeInvalid,
+    ck.AttributeValueInvalid,
+    ck.DataInvalid,
+    ck.DataLenRange,
+    ck.DomainParamsInvalid,
+    ck.FunctionNotSupported,
+    ck.KeySizeRange,
+    ck.KeyTypeInconsistent,
+    ck.MechanismInvalid,
+    ck.MechanismParamInvalid,
+    ck.TemplateIncomplete,
+    ck.TemplateInconsistent,
+)
+_CONFIGURATION = (ck.SessionReadOnly, ck.TokenWriteProtected)

@@ -1,0 +1,83 @@
+"""Files that only their owner may read."""
+
+import os
+import stat
+from pathlib import Path
+
+from vaultcore.errors import ProtectorError, ProtectorUnavailableError
+
+
+def read_private(path: Path, what: str, limit: int) -> bytes:
+    """Returns the content of a file that nobody but its owner can read.
+
+    Args:
+        path: the file.
+        what: what the messages call it, for example "key file".
+        limit: the greatest size that makes sense.
+
+    Raises:
+        ProtectorError: others can read the file, it belongs to somebody else, or it is none.
+        ProtectorUnavailableError: the file is absent.
+    """
+    try:
+        # Non-blocking, so that a pipe in the place of the file does not stop the service.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise ProtectorUnavailableError(
+            f"the {what} `{path}` is absent: bring it back or correct the path"
+        ) from None
+    except OSError as error:
+        raise ProtectorError(f"the {what} `{path}` cannot be read: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ProtectorError(f"the {what} `{path}` is not a file")
+        if status.st_uid not in (os.geteuid(), 0):
+            raise ProtectorError(
+                f"the {what} `{path}` belongs to user {status.st_uid}: give it to the user that "
+                "runs the vault"
+            )
+        if status.st_mode & 0o077:
+            raise ProtectorError(
+                f"the {what} `{path}` has mode {stat.S_IMODE(status.st_mode):04o}, so others can "
+                f"reach it: run chmod 600 on it"
+            )
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ProtectorError(f"the {what} `{path}` is larger than any {what}")
+    return content
+
+
+def create_private(path: Path, content: bytes, what: str) -> None:
+    """Creates a file with mode 0600, whole or not at all, and on the disk when this returns.
+
+    Args:
+        path: the file, which must not exist.
+        content: what it holds.
+        what: what the messages call it.
+
+    Raises:
+        ProtectorError: the file exists, or cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(8).hex()}.new")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            os.link(draft, path)  # unlike a rename, fails where a file is
+        finally:
+            draft.unlink()
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except FileExistsError:
+        raise ProtectorError(
+            f"the {what} `{path}` exists already: open it, or choose another path"
+        ) from None
+    except OSError as error:
+        raise ProtectorError(f"the {what} `{path}` cannot be written: {error.strerror}") from None

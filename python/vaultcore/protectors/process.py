@@ -1,0 +1,137 @@
+"""The service's end of one HSM worker process."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+import vaultcore
+from vaultcore.protectors.messages import Answer, Call, Reply, Request, receive, send
+
+
+class WorkerLostError(Exception):
+    """The worker crashed, or the stream to it broke; a new worker may do better."""
+
+
+class WorkerSlowError(Exception):
+    """The worker did not answer in time, and was ended for it."""
+
+
+class WorkerProcess:
+    """One worker process and the socket to it. One thread at a time may use it.
+
+    Args:
+        environment: what the worker's environment holds beyond the few variables that any
+            program needs. The service's own environment is not passed on: it may hold secrets.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        own, theirs = socket.socketpair()
+        self._channel = own
+        self._number = 0
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
+                [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                env=_environment(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # modules print
+                process_group=0,  # Ctrl-C is for the service, which then closes the socket
+            )
+        except BaseException:
+            own.close()
+            raise
+        finally:
+            theirs.close()
+        _open_channels.add(own)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the worker."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Returns whether the process runs."""
+        return self._process.poll() is None
+
+    def exchange(self, request: Request, expires: float) -> Reply:
+        """Sends a request and returns its reply; after any exception the worker is ended.
+
+        Args:
+            request: what is asked.
+            expires: the reading of the monotonic clock after which the worker counts as hanging.
+
+        Raises:
+            WorkerLostError: the worker is gone.
+            WorkerSlowError: the worker did not answer in time.
+        """
+        self._number += 1
+        seconds = max(expires - time.monotonic(), _LEAST)
+        call = Call(number=self._number, seconds=seconds, request=request)
+        try:
+            self._channel.settimeout(seconds)
+            send(self._channel, msgspec.msgpack.encode(call))
+            answer = _DECODER.decode(receive(self._channel, expires))
+        except TimeoutError:
+            self.end()
+            raise WorkerSlowError from None
+        except (EOFError, OSError, msgspec.DecodeError):
+            self.end()
+            raise WorkerLostError from None
+        except BaseException:  # an interrupt between request and reply
+            self.end()
+            raise
+        if answer.number != self._number:
+            self.end()
+            raise WorkerLostError
+        return answer.reply
+
+    def end(self) -> None:
+        """Ends the worker at once and waits until it is gone."""
+        self._channel.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def close(self) -> None:
+        """Asks the worker to end, by closing the socket, and ends it if it does not."""
+        self._channel.close()
+        try:
+            self._process.wait(_FAREWELL)
+        except subprocess.TimeoutExpired:
+            self.end()
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # The worker finds the same packages as the service, also where those are not installed.
+    own = str(Path(vaultcore.__path__[0]).parent)
+    path = [entry for entry in sys.path if entry]
+    environment["PYTHONPATH"] = os.pathsep.join([*path, *([] if own in path else [own])])
+    return environment | dict(extra)
+
+
+def _forget_channels() -> None:
+    """Closes, in a forked child, the copies of the sockets.
+
+    Otherwise the workers would not notice the end of the service while the child lives.
+    """
+    for channel in list(_open_channels):
+        channel.close()
+
+
+_DECODER = msgspec.msgpack.Decoder(Answer)
+_MODULE = "vaultcore.protectors.worker"
+_PASSED_ON = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SOFTHSM2_CONF", "TZ")
+_LEAST = 0.001
+_FAREWELL = 1.0
+_open_channels: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
+os.register_at_fork(after_in_child=_forget_channels)

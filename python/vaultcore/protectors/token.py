@@ -1,0 +1,268 @@
+"""A PKCS#11 token as the service sees it: calls with a deadline, whatever becomes of the token."""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from vaultcore.errors import (
+    AlgorithmError,
+    DecryptionError,
+    ForkError,
+    KeyFormatError,
+    ProtectorError,
+    ProtectorUnavailableError,
+    UsageError,
+)
+from vaultcore.protectors.messages import Failed, Open, Opened, Reply, Request
+from vaultcore.protectors.pin import Pin
+from vaultcore.protectors.process import WorkerLostError, WorkerProcess, WorkerSlowError
+
+
+class Token:
+    """One token, reached through worker processes. Safe to use from any number of threads.
+
+    Nothing is opened before the first call. When a worker crashes, hangs or loses its session, it
+    is replaced, and what can safely be repeated is repeated once. While the token is away, calls
+    fail fast, and every `pause` at most one of them tries to open it again.
+
+    Args:
+        module: the path of the PKCS#11 module.
+        label: the label of the token.
+        serial: its serial number, or None to hold to the one that is found first.
+        pin: the PIN, or None if `pin_file` is given.
+        pin_file: a file of mode 0600 that holds the PIN, read at every login.
+        environment: variables that the module needs; only the workers get them.
+        processes: how many workers, and so how many calls at a time.
+        deadline: seconds for one call, waiting for a worker included.
+        start_deadline: seconds for starting a worker and logging in.
+        pause: seconds between two tries to open a token that is away.
+
+    Raises:
+        ConfigurationError: there is not exactly one PIN.
+        UsageError: a number makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        module: str | Path,
+        label: str,
+        serial: str | None = None,
+        pin: str | None = None,
+        pin_file: str | Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        processes: int = 1,
+        deadline: float = 5.0,
+        start_deadline: float = 10.0,
+        pause: float = 0.5,
+    ) -> None:
+        if not 1 <= processes <= _MAX_PROCESSES:
+            raise UsageError(f"a token takes 1 to {_MAX_PROCESSES} worker processes")
+        if deadline <= 0 or start_deadline <= 0:
+            raise UsageError("a deadline is a positive number of seconds")
+        self.module = str(module)
+        self.label = label
+        self._pin = Pin(value=pin, file=pin_file)
+        self._environment = dict(environment or {})
+        self._deadline = deadline
+        self._start_deadline = start_deadline
+        self._pause = pause
+        self._pid = os.getpid()
+        self._closed = False
+        self._serial = serial
+        self._opened: Opened | None = None
+        self._failure: ProtectorError | None = None
+        self._next_try = 0.0
+        self._opening = threading.Lock()
+        self._lanes: queue.LifoQueue[_Lane] = queue.LifoQueue()
+        self._all_lanes = [_Lane() for _ in range(processes)]
+        for lane in self._all_lanes:
+            self._lanes.put(lane)
+
+    def __repr__(self) -> str:
+        return f"Token(label={self.label!r}, serial={self._serial!r})"
+
+    @property
+    def serial(self) -> str | None:
+        """The serial number that the token must have; None until one is known."""
+        return self._serial
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of the workers that run."""
+        return [lane.worker.pid for lane in self._all_lanes if lane.worker is not None]
+
+    def open(self) -> Opened:
+        """Opens the token, if it is not open, and returns what it says of itself.
+
+        Raises:
+            ForkError: this is a child of the process that the token was made in.
+            ProtectorError: the module, the token or the PIN is wrong.
+            ProtectorUnavailableError: the token is away.
+        """
+        lane = self._take(time.monotonic() + self._start_deadline)
+        try:
+            if lane.worker is None or not lane.worker.is_alive():
+                lane.worker = None
+                lane.worker = self._start()
+        finally:
+            self._lanes.put(lane)
+        if self._opened is None:
+            raise ProtectorUnavailableError(f"the token `{self.label}` is not open")
+        return self._opened
+
+    def call(
+        self, request: Request, *, repeatable: bool = True, deadline: float | None = None
+    ) -> Reply:
+        """Asks the token and returns its reply, which is never a failure.
+
+        Args:
+            request: what is asked.
+            repeatable: whether asking twice does no harm.
+            deadline: seconds, if not those of the token.
+
+        Raises:
+            AlgorithmError: the token does not offer this, or it does not fit the key.
+            DecryptionError: a ciphertext is wrong.
+            ForkError: this is a child of the process that the token was made in.
+            ProtectorError: the module, the token, the PIN or the key is wrong.
+            ProtectorUnavailableError: the token is away, or did not answer in time.
+        """
+        seconds = self._deadline if deadline is None else deadline
+        lane = self._take(time.monotonic() + seconds)
+        try:
+            reply = self._ask(lane, request, seconds, repeatable=repeatable)
+        finally:
+            self._lanes.put(lane)
+        if isinstance(reply, Failed):
+            raise _error(reply)
+        return reply
+
+    def close(self) -> None:
+        """Ends the workers. Calls in progress are waited for, up to the deadline."""
+        self._closed = True
+        if os.getpid() != self._pid:
+            return
+        expires = time.monotonic() + self._deadline
+        for _ in self._all_lanes:
+            try:
+                lane = self._lanes.get(timeout=max(expires - time.monotonic(), 0))
+            except queue.Empty:
+                break
+            if lane.worker is not None:
+                lane.worker.close()
+                lane.worker = None
+
+    def _take(self, expires: float) -> "_Lane":
+        if os.getpid() != self._pid:
+            raise ForkError("a token cannot be used in a forked process: open it again there")
+        if self._closed:
+            raise UsageError("the token is closed: open it again")
+        try:
+            return self._lanes.get(timeout=max(expires - time.monotonic(), 0))
+        except queue.Empty:
+            raise ProtectorUnavailableError(
+                f"the token `{self.label}` is busy: every worker was taken until the deadline"
+            ) from None
+
+    def _ask(self, lane: "_Lane", request: Request, seconds: float, *, repeatable: bool) -> Reply:
+        for last in (False, True):
+            if lane.worker is None or not lane.worker.is_alive():
+                lane.worker = None
+                lane.worker = self._start()
+            try:
+                reply = lane.worker.exchange(request, time.monotonic() + seconds)
+            except WorkerSlowError:
+                lane.worker = None
+                raise ProtectorUnavailableError(
+                    f"the token `{self.label}` did not answer within {seconds:g} s"
+                ) from None
+            except WorkerLostError:
+                lane.worker = None
+                if last or not repeatable:
+                    break
+                continue
+            except BaseException:
+                lane.worker = None
+                raise
+            if isinstance(reply, Failed) and reply.category in ("away", "changed"):
+                lane.worker.end()
+                lane.worker = None
+                if reply.category == "away" and not last:
+                    continue  # the worker has undone what it began
+            return reply
+        raise ProtectorUnavailableError(
+            f"the worker of token `{self.label}` crashed: the next call starts another one"
+        )
+
+    def _start(self) -> WorkerProcess:
+        """Starts a worker and logs in; one at a time, so that a wrong PIN is tried once."""
+        with self._opening:
+            if self._failure is not None and time.monotonic() < self._next_try:
+                raise type(self._failure)(str(self._failure))
+            try:
+                worker = self._log_in()
+            except ProtectorError as error:
+                self._failure = error
+                self._next_try = time.monotonic() + self._pause
+                raise
+            self._failure = None
+            return worker
+
+    def _log_in(self) -> WorkerProcess:
+        pin = self._pin.read()
+        request = Open(module=self.module, token_label=self.label, serial=self._serial, pin=pin)
+        try:
+            worker = WorkerProcess(self._environment)
+        except OSError as error:
+            raise ProtectorUnavailableError(
+                f"the HSM worker cannot be started: {error.strerror}"
+            ) from None
+        try:
+            reply = worker.exchange(request, time.monotonic() + self._start_deadline)
+        except WorkerSlowError:
+            raise ProtectorUnavailableError(
+                f"the token `{self.label}` did not open within {self._start_deadline:g} s"
+            ) from None
+        except WorkerLostError:
+            raise ProtectorUnavailableError(
+                f"the worker of token `{self.label}` crashed while the module "
+                f"`{self.module}` opened it"
+            ) from None
+        if isinstance(reply, Opened):
+            self._opened = reply
+            self._serial = reply.serial
+            return worker
+        worker.end()
+        if not isinstance(reply, Failed):
+            raise ProtectorError("the HSM worker answered out of turn")
+        if reply.category == "pin":
+            self._pin.refuse(pin, reply.text)
+        raise _error(reply)
+
+
+class _Lane:
+    """The place of one worker in the pool; the thread that took it owns the worker."""
+
+    def __init__(self) -> None:
+        self.worker: WorkerProcess | None = None
+
+
+def _error(failed: Failed) -> Exception:
+    match failed.category:
+        case "algorithm":
+            return AlgorithmError(failed.text)
+        case "away":
+            return ProtectorUnavailableError(failed.text)
+        case "decryption":
+            return DecryptionError(failed.text)
+        case "format":
+            return KeyFormatError(failed.text)
+        case _:
+            return ProtectorError(failed.text)
+
+
+_MAX_PROCESSES = 64

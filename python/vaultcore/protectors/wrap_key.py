@@ -1,0 +1,185 @@
+"""AES-256 keys of the token that wrap the keys of vaults. Worker side."""
+
+import hashlib
+import os
+from typing import Any
+
+import pkcs11.exceptions as ck
+from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
+from pkcs11.mechanisms import GCMParams, KeyType, Mechanism
+
+from vaultcore.protectors.faults import RefusalError, from_code
+from vaultcore.protectors.messages import (
+    Done,
+    FindWrapKey,
+    MakeWrapKey,
+    Unwrap,
+    Wrap,
+    WrapKey,
+    Wrapped,
+)
+from vaultcore.protectors.session import Session
+
+
+class WrapKeys:
+    """Uses AES keys of one session; each is found by its id and proved before its first use.
+
+    A handle may point at another key after a device was reset, so no handle outlives the session,
+    and none is used before its check value was compared.
+
+    Args:
+        session: the session that the keys are used in.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._proved: dict[bytes, tuple[Any, str]] = {}
+
+    def make(self, request: MakeWrapKey) -> WrapKey:
+        """Generates a key that can only encrypt and decrypt, inside the token.
+
+        Raises:
+            RefusalError: the label is taken, or the token refuses.
+        """
+        try:
+            if self._session.find(ObjectClass.SECRET_KEY, {Attribute.LABEL: request.label}):
+                text = f"{self._session.name} already has a key with the label `{request.label}`"
+                raise RefusalError("key", text)
+            key_id = os.urandom(_KEY_ID_SIZE)
+            key = self._session.handle.generate_key(
+                KeyType.AES,
+                256,
+                id=key_id,
+                label=request.label,
+                store=True,
+                capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
+                template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
+            )
+            return WrapKey(key_id=key_id, check_value=_check_value(key))
+        except ck.PKCS11Error as error:
+            raise from_code(error, "making a wrapping key") from error
+
+    def find(self, request: FindWrapKey) -> WrapKey:
+        """Returns id and check value of the key with a label, or with an id.
+
+        Raises:
+            RefusalError: there is none, there are several, or it is no safe wrapping key.
+        """
+        criteria: dict[Attribute, Any] = {Attribute.LABEL: request.label}
+        if request.key_id is not None:
+            criteria = {Attribute.ID: request.key_id}
+        try:
+            key = self._single(criteria, f"the label `{request.label}`")
+            return WrapKey(key_id=bytes(key[Attribute.ID]), check_value=_check_value(key))
+        except ck.PKCS11Error as error:
+            raise from_code(error, "finding the wrapping key") from error
+
+    def wrap(self, request: Wrap) -> Wrapped:
+        """Encrypts with AES-256-GCM and a random nonce.
+
+        Raises:
+            RefusalError: the key is gone or another one, or the token fails.
+        """
+        try:
+            key = self._proven(request.key_id, request.check_value)
+            nonce = _fresh_nonce()
+            data = _encrypt(key, nonce, request.data, request.associated_data)
+        except ck.PKCS11Error as error:
+            raise from_code(error, "wrapping") from error
+        return Wrapped(nonce=nonce, data=data)
+
+    def unwrap(self, request: Unwrap) -> Done:
+        """Decrypts with AES-256-GCM.
+
+        Raises:
+            RefusalError: the blob was changed, the key is gone or another one, or the token fails.
+        """
+        try:
+            key = self._proven(request.key_id, request.check_value)
+            try:
+                secret = key.decrypt(
+                    request.data,
+                    mechanism=Mechanism.AES_GCM,
+                    mechanism_param=GCMParams(request.nonce, request.associated_data, 128),
+                )
+                return Done(bytes(secret))
+            except _TAG_ERRORS as error:
+                # SoftHSM says CKR_GENERAL_ERROR for a wrong tag, as others do for a dead device:
+                # if the key still gives its check value, the fault is in the blob.
+                if _check_value(key) != request.check_value:
+                    raise
+                text = "the wrapped key does not verify: it was changed"
+                raise RefusalError("decryption", text) from error
+        except ck.PKCS11Error as error:
+            raise from_code(error, "unwrapping") from error
+
+    def _proven(self, key_id: bytes, check_value: str) -> Any:
+        if key_id not in self._proved:
+            key = self._single({Attribute.ID: key_id}, f"the id {key_id.hex()}")
+            self._proved[key_id] = key, _check_value(key)
+        key, found = self._proved[key_id]
+        if found != check_value:
+            text = (
+                f"{self._session.name} holds another key under the id {key_id.hex()}: expected "
+                f"check value {check_value}, found {found}"
+            )
+            raise RefusalError("changed", text)
+        return key
+
+    def _single(self, criteria: dict[Attribute, Any], words: str) -> Any:
+        keys = self._session.find(
+            ObjectClass.SECRET_KEY, {Attribute.KEY_TYPE: KeyType.AES, **criteria}
+        )
+        if not keys:
+            held = self._session.find(ObjectClass.SECRET_KEY, {})
+            ids = ", ".join(sorted(bytes(key[Attribute.ID]).hex() for key in held)) or "none"
+            text = f"{self._session.name} has no AES key with {words}: ids of its keys: {ids}"
+            raise RefusalError("key", text)
+        if len(keys) > 1:
+            raise RefusalError("key", f"{self._session.name} has several AES keys with {words}")
+        key = keys[0]
+        if key[Attribute.VALUE_LEN] != _KEY_SIZE:
+            raise RefusalError("key", f"the key with {words} is not an AES-256 key")
+        if not (key[Attribute.ENCRYPT] and key[Attribute.DECRYPT]):
+            raise RefusalError("key", f"the key with {words} may not both encrypt and decrypt")
+        if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
+            raise RefusalError("key", f"the key with {words} can leave the token, so it is refused")
+        return key
+
+
+def _check_value(key: Any) -> str:
+    """Returns eight bytes that tell AES keys apart and help nobody to find one.
+
+    The usual check value, E(0), would publish a part of the GCM hash key. This one is a hash of
+    what the key encrypts under a nonce that is never used for anything else.
+    """
+    sealed = _encrypt(key, _CHECK_NONCE, bytes(16), b"vaultcore key check value")
+    return hashlib.sha256(sealed).digest()[:8].hex()
+
+
+def _encrypt(key: Any, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
+    return bytes(
+        key.encrypt(
+            data,
+            mechanism=Mechanism.AES_GCM,
+            mechanism_param=GCMParams(nonce, associated_data, 128),
+        )
+    )
+
+
+def _fresh_nonce() -> bytes:
+    while (nonce := os.urandom(12)) == _CHECK_NONCE:
+        pass
+    return nonce
+
+
+_KEY_SIZE = 32
+_KEY_ID_SIZE = 16
+_CHECK_NONCE = b"\xff" * 12
+_TAG_ERRORS = (
+    ck.DataInvalid,
+    ck.EncryptedDataInvalid,
+    ck.EncryptedDataLenRange,
+    ck.FunctionFailed,
+    ck.GeneralError,
+)
