@@ -19,3 +19,9 @@ pub mod secret;
 pub mod stream;
 
 pub use error::{Error, Result};
+
+/// The cryptographic library below, and its version.
+#[must_use]
+pub fn backend() -> &'static str {
+    aws_lc_rs::awslc_version()
+}

@@ -1,1 +1,118 @@
-//! Bytes that are wiped when they go.
+//! Bytes that are wiped when they go, and that never show themselves.
+
+use std::fmt;
+
+use aws_lc_rs::rand;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{Error, Result};
+
+/// The size of every symmetric key of the envelope format.
+pub const KEY_SIZE: usize = 32;
+
+/// A 256-bit symmetric key.
+///
+/// There is no `Clone` and no comparison: a copy or a comparison of a key is a decision to be seen
+/// in the code that takes it.
+pub struct SecretKey(Zeroizing<[u8; KEY_SIZE]>);
+
+impl SecretKey {
+    /// Draws a key from the backend's DRBG.
+    pub fn generate() -> Result<Self> {
+        let mut bytes = Zeroizing::new([0; KEY_SIZE]);
+        rand::fill(bytes.as_mut_slice()).map_err(|_| Error::Backend)?;
+        Ok(Self(bytes))
+    }
+
+    /// Takes the bytes of a key from elsewhere; they must be exactly 32.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self> {
+        let bytes: &[u8; KEY_SIZE] = bytes.try_into().map_err(|_| {
+            Error::KeyFormat(format!(
+                "a key-encryption key has {KEY_SIZE} bytes, not {}",
+                bytes.len()
+            ))
+        })?;
+        Ok(Self(Zeroizing::new(*bytes)))
+    }
+
+    /// The bytes themselves. Whoever calls this answers for where they go.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; KEY_SIZE] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretKey(..)")
+    }
+}
+
+/// Secret bytes of any length, for example a plaintext on its way from one seal to the next.
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// Makes a buffer of zeros to be filled in place.
+    ///
+    /// The size never changes afterwards: growing a buffer leaves copies behind.
+    #[must_use]
+    pub fn zeroed(size: usize) -> Self {
+        Self(vec![0; size])
+    }
+
+    /// The bytes themselves.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes themselves, to be written.
+    #[must_use]
+    pub fn expose_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl From<Vec<u8>> for SecretBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretBytes(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_exactly_32_bytes() {
+        assert!(SecretKey::from_slice(&[7; 31]).is_err());
+        assert!(SecretKey::from_slice(&[7; 33]).is_err());
+        assert_eq!(
+            SecretKey::from_slice(&[7; 32]).map(|key| *key.expose()),
+            Ok([7; 32])
+        );
+    }
+
+    #[test]
+    fn debug_shows_nothing() -> Result<()> {
+        let key = SecretKey::from_slice(&[0x41; 32])?;
+        let bytes = SecretBytes::zeroed(4);
+        assert_eq!(
+            format!("{key:?} {bytes:?}"),
+            "SecretKey(..) SecretBytes(..)"
+        );
+        Ok(())
+    }
+}

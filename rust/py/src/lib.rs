@@ -16,6 +16,8 @@ mod _core {
     // audit
 
     // envelope
+    #[pymodule_export]
+    use super::envelope::{inspect, PyContext, PyEnvelopeInfo, PyKeyEncryptionKey};
 
     // gate
 
@@ -28,7 +30,15 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+        module.add("backend", super::envelope::backend())?;
+        module.add(
+            "build_profile",
+            if cfg!(debug_assertions) {
+                "debug"
+            } else {
+                "release"
+            },
+        )?;
         Ok(())
     }
 }

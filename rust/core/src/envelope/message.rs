@@ -1,0 +1,228 @@
+//! The payload of a message, under its data key.
+
+use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_256_GCM};
+use aws_lc_rs::{constant_time, digest};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{Parts, COMMITMENT_SIZE, MAX_PAYLOAD, NONCE_SIZE, STABLE_SIZE, TAG_SIZE};
+use crate::secret::KEY_SIZE;
+use crate::{Error, Result};
+
+/// All the randomness of one envelope: the data key, the payload nonce, the nonce of the wrap.
+pub(crate) const RANDOM_SIZE: usize = KEY_SIZE + 2 * NONCE_SIZE;
+
+/// The randomness of one envelope, taken apart. Each piece is used once.
+pub(crate) struct Randomness<'a> {
+    pub(crate) data_key: &'a [u8; KEY_SIZE],
+    pub(crate) payload_nonce: &'a [u8; NONCE_SIZE],
+    pub(crate) wrap_nonce: &'a [u8; NONCE_SIZE],
+}
+
+impl<'a> Randomness<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<Self> {
+        let take = || {
+            let (data_key, rest) = bytes.split_first_chunk::<KEY_SIZE>()?;
+            let (payload_nonce, rest) = rest.split_first_chunk::<NONCE_SIZE>()?;
+            let wrap_nonce = rest.first_chunk::<NONCE_SIZE>()?;
+            Some(Self {
+                data_key,
+                payload_nonce,
+                wrap_nonce,
+            })
+        };
+        take().ok_or(Error::Backend)
+    }
+}
+
+/// What the commitment is computed over, in one piece of memory:
+///
+/// ```text
+/// label 16 | data key 32 | payload nonce 12 | tag 16 | stable header 22 | context
+/// ```
+///
+/// Everything before the context has a fixed size, and no encoding of a context begins another, so
+/// no two inputs are alike. Its last two parts are the associated data of the payload.
+pub(crate) struct Transcript {
+    short: [u8; SHORT],
+    long: Zeroizing<Vec<u8>>,
+    size: usize,
+}
+
+impl Transcript {
+    pub(crate) fn new(
+        data_key: &[u8; KEY_SIZE],
+        nonce: &[u8; NONCE_SIZE],
+        stable: &[u8; STABLE_SIZE],
+        context: &[u8],
+    ) -> Result<Self> {
+        let size = FIXED + context.len();
+        let mut transcript = Self {
+            short: [0; SHORT],
+            long: Zeroizing::default(),
+            size,
+        };
+        if size > SHORT {
+            transcript.long = Zeroizing::new(vec![0; size]);
+        }
+        let mut rest = transcript.bytes_mut();
+        for part in [
+            LABEL.as_slice(),
+            data_key,
+            nonce,
+            &[0; TAG_SIZE],
+            stable,
+            context,
+        ] {
+            let (target, after) = rest
+                .split_at_mut_checked(part.len())
+                .ok_or(Error::Backend)?;
+            target.copy_from_slice(part);
+            rest = after;
+        }
+        Ok(transcript)
+    }
+
+    /// The associated data of the payload: the stable header and the context.
+    pub(crate) fn associated_data(&self) -> &[u8] {
+        self.bytes().get(ASSOCIATED_DATA..).unwrap_or_default()
+    }
+
+    fn set_tag(&mut self, tag: &[u8; TAG_SIZE]) -> Result<()> {
+        let place = self
+            .bytes_mut()
+            .get_mut(TAG..ASSOCIATED_DATA)
+            .ok_or(Error::Backend)?;
+        place.copy_from_slice(tag);
+        Ok(())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.size > SHORT {
+            &self.long
+        } else {
+            self.short.get(..self.size).unwrap_or_default()
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        if self.size > SHORT {
+            &mut self.long
+        } else {
+            self.short.get_mut(..self.size).unwrap_or_default()
+        }
+    }
+}
+
+impl Drop for Transcript {
+    fn drop(&mut self) {
+        // Only the data key is secret; wiping the rest would cost more than hashing it.
+        if let Some(key) = self.short.get_mut(LABEL.len()..LABEL.len() + KEY_SIZE) {
+            key.zeroize();
+        }
+    }
+}
+
+/// `SHA-256(transcript)`: the commitment to key, header and context (and tag, for a message).
+pub(crate) fn commitment(transcript: &Transcript) -> [u8; COMMITMENT_SIZE] {
+    let digest = digest::digest(&digest::SHA256, transcript.bytes());
+    let mut commitment = [0; COMMITMENT_SIZE];
+    for (target, value) in commitment.iter_mut().zip(digest.as_ref()) {
+        *target = *value;
+    }
+    commitment
+}
+
+/// Compares the commitment of an envelope with the one computed, in constant time.
+pub(crate) fn check_commitment(
+    transcript: &Transcript,
+    stored: &[u8; COMMITMENT_SIZE],
+) -> Result<()> {
+    // CT: the commitment is public, but how much of a forged one is right is nobody's business.
+    constant_time::verify_slices_are_equal(&commitment(transcript), stored)
+        .map_err(|_| Error::Decrypt)
+}
+
+/// The key of the payload, ready for use.
+pub(crate) fn begin(data_key: &[u8; KEY_SIZE]) -> Result<LessSafeKey> {
+    UnboundKey::new(&AES_256_GCM, data_key)
+        .map(LessSafeKey::new)
+        .map_err(|_| Error::Backend)
+}
+
+/// Writes payload nonce, commitment, ciphertext and tag into `out`.
+pub(crate) fn seal_into(
+    random: &Randomness<'_>,
+    stable: &[u8; STABLE_SIZE],
+    context: &[u8],
+    plaintext: &[u8],
+    out: &mut [u8],
+) -> Result<()> {
+    if plaintext.len() > MAX_PAYLOAD {
+        return Err(Error::Usage(
+            "the plaintext is too long for one message; seal it as a stream".to_owned(),
+        ));
+    }
+    let mut transcript = Transcript::new(random.data_key, random.payload_nonce, stable, context)?;
+    let (nonce, rest) = out
+        .split_first_chunk_mut::<NONCE_SIZE>()
+        .ok_or(Error::Backend)?;
+    let (place, rest) = rest
+        .split_first_chunk_mut::<COMMITMENT_SIZE>()
+        .ok_or(Error::Backend)?;
+    let (ciphertext, tag) = rest
+        .split_last_chunk_mut::<TAG_SIZE>()
+        .ok_or(Error::Backend)?;
+    *nonce = *random.payload_nonce;
+    begin(random.data_key)?
+        .seal_out_of_place_scatter(
+            Nonce::assume_unique_for_key(*nonce),
+            Aad::from(transcript.associated_data()),
+            plaintext,
+            ciphertext,
+            &[],
+            tag,
+        )
+        .map_err(|_| Error::Backend)?;
+    transcript.set_tag(tag)?;
+    *place = commitment(&transcript);
+    Ok(())
+}
+
+/// Opens a message into `out`, which has the size of its plaintext.
+///
+/// The commitment is checked first: nothing is decrypted under a key it does not name.
+pub(crate) fn open_into(
+    parts: &Parts<'_>,
+    data_key: &[u8; KEY_SIZE],
+    context: &[u8],
+    out: &mut [u8],
+) -> Result<()> {
+    let (ciphertext, tag) = parts
+        .body
+        .split_last_chunk::<TAG_SIZE>()
+        .ok_or(Error::Decrypt)?;
+    let stable = parts.header.stable_bytes();
+    let mut transcript = Transcript::new(data_key, parts.nonce, &stable, context)?;
+    transcript.set_tag(tag)?;
+    check_commitment(&transcript, parts.commitment)?;
+    begin(data_key)?
+        .open_separate_gather(
+            Nonce::assume_unique_for_key(*parts.nonce),
+            Aad::from(transcript.associated_data()),
+            ciphertext,
+            tag,
+            out,
+        )
+        .map_err(|_| {
+            // What the backend left behind was not authenticated.
+            out.fill(0);
+            Error::Decrypt
+        })
+}
+
+const LABEL: [u8; 16] = *b"vaultcore/commit";
+const TAG: usize = LABEL.len() + KEY_SIZE + NONCE_SIZE;
+const ASSOCIATED_DATA: usize = TAG + TAG_SIZE;
+const FIXED: usize = ASSOCIATED_DATA + STABLE_SIZE;
+/// Transcripts of up to this many bytes live on the stack; contexts are rarely longer.
+const SHORT: usize = 384;
