@@ -86,8 +86,8 @@ class KeyEncryptionKey:
     def danger_from_bytes(
         raw: bytes | bytearray,
         *,
-        id: str | None = None,
-        suite: int = 1,  # noqa: A002
+        id: str | None = None,  # noqa: A002
+        suite: int = 1,
     ) -> KeyEncryptionKey:
         """Make a key of 32 bytes from elsewhere, as its generation 1.
 

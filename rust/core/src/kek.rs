@@ -180,7 +180,7 @@ impl KeyEncryptionKey {
     pub fn seal(&self, kind: Content, plaintext: &[u8], context: &Context) -> Result<Vec<u8>> {
         let mut blob = vec![0; self.sealed_size(plaintext.len())?];
         self.seal_into(
-            content,
+            kind,
             SealJob {
                 plaintext,
                 context,
@@ -194,7 +194,7 @@ impl KeyEncryptionKey {
     pub fn open(&self, kind: Content, blob: &[u8], context: &Context) -> Result<SecretBytes> {
         let mut plaintext = SecretBytes::zeroed(self.opened_size(blob)?);
         self.open_into(
-            content,
+            kind,
             OpenJob {
                 blob,
                 context,
