@@ -1,5 +1,6 @@
 """Protectors: what keeps the outermost keys of a vault where its database is not."""
 
+from vaultcore.protectors.file import FileProtector
 from vaultcore.protectors.hsm_keys import HsmKey, HsmKeys
 from vaultcore.protectors.pkcs11 import Pkcs11Protector
 from vaultcore.protectors.protector import Protector
@@ -7,6 +8,7 @@ from vaultcore.protectors.softhsm import SoftToken
 from vaultcore.protectors.token import Token
 
 __all__ = [
+    "FileProtector",
     "HsmKey",
     "HsmKeys",
     "Pkcs11Protector",

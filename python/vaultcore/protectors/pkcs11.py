@@ -135,8 +135,7 @@ class Pkcs11Protector:
                 the token, the PIN or the key is wrong.
             ProtectorUnavailableError: the token is away, or did not answer in time.
         """
-        header, nonce, data = _parse(wrapped)
-        wanted = _HEADER.decode(header)
+        wanted, header, nonce, data = _parse(wrapped)
         key_id, check_value = self._key()
         if (wanted.key_id, wanted.check_value) != (key_id, check_value):
             raise ProtectorError(
@@ -183,18 +182,19 @@ class _Header(msgspec.Struct, frozen=True, array_like=True):
     serial: str
 
 
-def _parse(wrapped: bytes) -> tuple[bytes, bytes, bytes]:
+def _parse(wrapped: bytes) -> tuple[_Header, bytes, bytes, bytes]:
     if not wrapped.startswith(_MAGIC):
         raise ProtectorError("this was not wrapped by a pkcs11 protector")
     try:
         header, nonce, data = _BODY.decode(wrapped[len(_MAGIC) :])
-        if _HEADER.decode(header).version != 1:
-            raise ProtectorError("this was wrapped by a newer version: update vaultcore")
-    except msgspec.DecodeError:
+        wanted = _HEADER.decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise _changed() from None
+    if wanted.version != 1:
+        raise ProtectorError("this was wrapped by a newer version: update vaultcore")
     if len(nonce) != _NONCE_SIZE or len(data) != _SECRET_SIZE + _TAG_SIZE:
         raise _changed()
-    return header, nonce, data
+    return wanted, header, nonce, data
 
 
 def _changed() -> ProtectorError:
