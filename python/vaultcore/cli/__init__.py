@@ -8,10 +8,12 @@ from vaultcore.cli import (
     access,
     application,
     audit,
+    dev,
     firewall,
     key,
     protector,
     secret,
+    serve,
     vault,
 )
 from vaultcore.cli.session import new_group
@@ -21,6 +23,8 @@ app = new_group(
     "Exit status: 0 done, 1 refused or failed, 2 wrong command line, 3 no such thing, 4 not "
     "permitted, 5 conflict, 6 something is away and may come back, 7 does not verify."
 )
+dev.add_to(app)
+serve.add_to(app)
 app.add_typer(vault.group, name="vault")
 app.add_typer(secret.group, name="secret")
 app.add_typer(key.group, name="key")

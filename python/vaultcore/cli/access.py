@@ -67,6 +67,17 @@ def remove(session: Session, *, principal: Principal, vault: Vault = None) -> No
     session.record({"removed": principal})
 
 
+@command(group, "administrator")
+def administrator(
+    session: Session,
+    *,
+    principal: Principal,
+    remove_: Annotated[bool, typer.Option("--remove", help="Take it back.")] = False,
+) -> None:
+    """Lets a principal manage the installation over HTTPS: vaults, access, everything here."""
+    session.record(session.manage("access.administrator", principal=principal, remove=remove_))
+
+
 @command(group, "list")
 def list_(session: Session, *, vault: Vault = None) -> None:
     """Lists who may do what."""

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from vaultcore.cli.outcome import CHANGED, CommandError
-from vaultcore.cli.output import print_line, printable
+from vaultcore.cli.outcome import CHANGED
+from vaultcore.cli.output import date_text, print_line, printable
 from vaultcore.cli.session import Session, command, new_group
 from vaultcore.cli.words import read_date
 
@@ -58,8 +58,8 @@ def query(
             operation=operation,
             principal=principal,
             status=status,
-            since=None if since is None else read_date(since),
-            until=None if until is None else read_date(until),
+            since=None if since is None else date_text(read_date(since)),
+            until=None if until is None else date_text(read_date(until)),
             limit=limit,
         ),
         _COLUMNS,
@@ -117,7 +117,7 @@ def verify(
     ] = None,
 ) -> None:
     """Verifies every record and checkpoint; exit status 0 only for an untouched log, else 7."""
-    answer = session.manage("audit.verify", expect=None if expect is None else _noted(expect))
+    answer = session.manage("audit.verify", expect=expect)
     session.record(answer)
     if not _untouched(answer):
         raise typer.Exit(CHANGED)
@@ -125,13 +125,6 @@ def verify(
 
 def _untouched(answer: dict[str, Any]) -> bool:
     return answer.get("ok") is True
-
-
-def _noted(text: str) -> list[int | str]:
-    sequence, colon, digest = text.partition(":")
-    if not colon or not sequence.isascii() or not sequence.isdigit():
-        raise CommandError("--expect is written SEQUENCE:HASH, as `audit verify` prints them")
-    return [int(sequence), digest.lower()]
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -12,7 +12,13 @@ group = new_group("Protectors: the key files and tokens that wrap the vault keys
 
 Name = Annotated[str, typer.Argument(help="The protector's name.")]
 
-_COLUMNS: Final = {"name": "name", "kind": "kind", "state": "state", "vaults": "vaults"}
+_COLUMNS: Final = {
+    "name": "name",
+    "kind": "kind",
+    "path": "path",
+    "token": "token_label",
+    "key": "key_id",
+}
 
 
 @command(group, "list")
@@ -54,8 +60,7 @@ def remove(session: Session, *, name: Name) -> None:
 @command(group, "verify")
 def verify(session: Session) -> None:
     """Opens every vault key by every protector; exit status 7 when one does not open."""
-    answer = session.manage("protector.verify")
-    rows = answer if isinstance(answer, list) else answer["protectors"]
-    session.records(rows, _COLUMNS)
-    if any(row.get("state") not in {"ok", "verified"} for row in rows):
+    rows = session.manage("protector.verify")
+    session.records(rows, {**_COLUMNS, "status": "status", "reason": "reason"})
+    if any(row["status"] != "ok" for row in rows):
         raise typer.Exit(CHANGED)

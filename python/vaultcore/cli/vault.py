@@ -28,10 +28,11 @@ SecretExpiry = Annotated[
 
 _COLUMNS: Final = {
     "name": "name",
+    "uri": "uri",
     "sku": "sku",
-    "retention": "retention_days",
-    "purge protection": "purge_protection",
-    "secret expiry": "secret_expiry",
+    "retention": "softDeleteRetentionInDays",
+    "purge protection": "enablePurgeProtection",
+    "secret expiry": "secretExpiry",
     "created": "created",
 }
 
@@ -107,9 +108,9 @@ def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Deletes a vault with everything in it."""
+    """Removes an empty vault, with its key, for good."""
     if not yes:
-        typer.confirm(f"Delete the vault {name} with every secret and key in it?", abort=True)
+        typer.confirm(f"Remove the vault {name} and its key for good?", abort=True)
     session.manage("vault.delete", name=name)
     session.record({"deleted": name})
 

@@ -1,0 +1,136 @@
+"""The way to a vault's folder on this machine, in process.
+
+Requests of the REST API are read by the parser that the service uses, and answered in the
+contract's shapes, so that a command cannot tell this way from the one over HTTPS.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+import msgspec
+
+from vaultcore._core import Principal, parse_operation
+from vaultcore.cli.outcome import MISSING, CommandError
+from vaultcore.engine import Engine, open_engine
+from vaultcore.errors import BadParameterError, UsageError
+from vaultcore.management import Management
+from vaultcore.service.keyvault.operations import HANDLERS, Request, Write
+from vaultcore.vault import API_VERSION, RANDOM_PERMISSION
+
+DEFAULT_DATA: Final = Path("vaultcore-data")
+
+
+class LocalConnection:
+    """A data folder, opened.
+
+    Args:
+        engine: the folder.
+        principal: who acts.
+    """
+
+    def __init__(self, engine: Engine, principal: Principal) -> None:
+        self._engine = engine
+        self._principal = principal
+        self._management = Management(engine, principal)
+
+    @classmethod
+    def open(
+        cls, data: Path | None, *, acting_as: str | None, passphrase_file: Path | None
+    ) -> Self:
+        """Opens a folder.
+
+        Args:
+            data: the folder, or None for the default one.
+            acting_as: an application of the built-in issuer; None for the administrator.
+            passphrase_file: the file with the passphrase of the key file, or None.
+
+        Raises:
+            CommandError: there is no such application.
+            ConfigurationError: there is no vault in the folder.
+        """
+        engine = open_engine(
+            data or DEFAULT_DATA, passphrase=read_passphrase(passphrase_file), housekeeping=False
+        )
+        try:
+            return cls(engine, _principal(engine, acting_as))
+        except BaseException:
+            engine.close()
+            raise
+
+    def manage(self, operation: str, /, **arguments: Any) -> Any:
+        """Carries out an operation of the management plane.
+
+        Raises:
+            VaultError: it was refused.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        return self._management.perform(operation, given)
+
+    def request(
+        self,
+        vault: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Carries out a request of the data plane.
+
+        Raises:
+            VaultError: it was refused.
+        """
+        parameters = {"api-version": API_VERSION, **(query or {})}
+        try:
+            operation = parse_operation(method, path, urlencode(parameters))
+        except UsageError as refused:
+            raise BadParameterError(str(refused)) from None
+        handler = HANDLERS[operation.name]
+
+        def act(_name: str, _key: str) -> bytes:
+            state = self._engine.state(vault)
+            request = Request(state, operation, self._principal, state.url)
+            request.body = b"" if body is None else msgspec.json.encode(body)
+            done = handler.act(request)
+            if isinstance(done, Write):
+                return done.render(self._engine.store.write(done.work))
+            return done
+
+        acting = self._engine.vault(vault).acting_as(self._principal)
+        door = acting.keys if operation.kind == "keys" else acting.secrets
+        answer = door._perform(  # noqa: SLF001 - the way through the gate that every door has
+            operation.name,
+            operation.permission or RANDOM_PERMISSION,
+            operation.object_name,
+            operation.version,
+            act,
+        )
+        return msgspec.json.decode(answer) if answer else None
+
+    def close(self) -> None:
+        """Closes the folder."""
+        self._engine.close()
+
+
+def read_passphrase(file: Path | None) -> str | None:
+    """Returns the first line of a file, or None when there is no file."""
+    return None if file is None else file.read_text(encoding="utf-8").partition("\n")[0]
+
+
+def _principal(engine: Engine, name: str | None) -> Principal:
+    if name is None:
+        return engine.administrator()
+    for application in engine.issuer.list_applications():
+        if name in {application["name"], application["client_id"]}:
+            return Principal(
+                object_id=application["object_id"],
+                app_id=application["client_id"],
+                tenant_id=engine.installation.tenant_id,
+                issuer=engine.installation.issuer_url,
+                name=application["name"],
+            )
+    raise CommandError(
+        f"there is no application named `{name[:64]}`: see `vaultcore app list`", status=MISSING
+    )

@@ -1,0 +1,135 @@
+"""``vaultcore init`` and ``vaultcore serve``: production, from a configuration file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaultcore.cli.outcome import CommandError
+from vaultcore.cli.output import print_json, print_line, print_record
+from vaultcore.cli.session import plain
+
+if TYPE_CHECKING:
+    from vaultcore.config import Configuration, ProtectorSettings
+    from vaultcore.protectors.registry import ProtectorOptions
+
+Config = Annotated[
+    Path | None, typer.Option("--config", envvar="VAULTCORE_CONFIG", help="The TOML file.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the two commands to the command line."""
+    plain(app, "init")(init)
+    plain(app, "serve")(serve)
+
+
+def init(
+    *,
+    config: Config = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Make this folder instead, with a key file, for the library."),
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--passphrase-file", help="With --data: protect the key by a passphrase."),
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a configuration file to start from.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
+    """Makes a data folder with its protectors and an administrator, whose secret is shown once."""
+    from vaultcore.cli.local import read_passphrase  # noqa: PLC0415
+    from vaultcore.config import EXAMPLE  # noqa: PLC0415
+    from vaultcore.engine import create_engine  # noqa: PLC0415
+
+    if example:
+        print_line(EXAMPLE.rstrip("\n"))
+        return
+    if (config is None) == (data is None):
+        raise CommandError(
+            "say what to make: --config FILE for a service (`vaultcore init --example` prints a "
+            "file to start from), or --data DIR for the library"
+        )
+    if data is not None:
+        engine = create_engine(
+            data, passphrase=read_passphrase(passphrase_file), housekeeping=False
+        )
+    else:
+        settings = _load(config)
+        folder = Path(settings.data)
+        engine = create_engine(
+            folder,
+            protectors=[protector_options(protector) for protector in settings.protectors],
+            domain=settings.server.domain,
+            housekeeping=False,
+        )
+    with engine:
+        made: dict[str, Any] = engine.management.app_create(name="administrator")
+        engine.management.access_administrator(principal="administrator")
+        answer = {"data": str(engine.data), "administrator": made}
+    if json:
+        print_json(answer)
+    else:
+        print_record(answer)
+
+
+def serve(*, config: Config = None) -> None:
+    """Runs the service, until interrupted."""
+    from vaultcore.engine import open_engine  # noqa: PLC0415
+    from vaultcore.service.server import run  # noqa: PLC0415
+
+    settings = _load(config)
+    settings.check_files()
+    settings.trusted_issuers()
+    folder = Path(settings.data)
+    # Whatever is wrong with the folder is said here, once, and not by every worker.
+    with open_engine(folder, housekeeping=False) as engine:
+        _check_folder(settings, {p["name"] for p in engine.management.protector_list()})
+        if engine.installation.domain != settings.server.domain:
+            raise CommandError(
+                f"the folder was made for the domain {engine.installation.domain}, and the "
+                f"configuration says {settings.server.domain}"
+            )
+    run(
+        folder,
+        host=settings.server.address,
+        port=settings.server.port,
+        workers=settings.server.workers,
+        tls_cert=Path(settings.server.certificate),
+        tls_key=Path(settings.server.key),
+        configuration=settings,
+        first_vault=None,
+    )
+
+
+def protector_options(settings: "ProtectorSettings") -> "ProtectorOptions":
+    """Returns how the engine finds a protector that the configuration names."""
+    import msgspec  # noqa: PLC0415
+
+    from vaultcore.protectors.registry import ProtectorOptions  # noqa: PLC0415
+
+    members: dict[str, str] = msgspec.to_builtins(settings)
+    kind, name = members.pop("kind"), members.pop("name")
+    options = {member: value for member, value in members.items() if value}
+    return ProtectorOptions(name=name, kind=kind, options=options)
+
+
+def _load(config: Path | None) -> "Configuration":
+    from vaultcore.config import load_configuration  # noqa: PLC0415
+
+    if config is None:
+        raise CommandError("say which configuration: --config FILE, or set VAULTCORE_CONFIG")
+    return load_configuration(config)
+
+
+def _check_folder(settings: "Configuration", present: set[str]) -> None:
+    named = {protector.name for protector in settings.protectors}
+    if named != present:
+        raise CommandError(
+            f"the configuration names the protectors {', '.join(sorted(named))}, and the folder "
+            f"has {', '.join(sorted(present))}: use `vaultcore protector add` or `remove`, or "
+            "correct the configuration"
+        )

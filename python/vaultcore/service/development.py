@@ -1,0 +1,345 @@
+"""Everything that `vaultcore dev` makes for its user: data, TLS, an issuer, an administrator.
+
+A second start on the same folder finds all of it again. The clients learn where to go from
+``dev.json``, which exists only while the service answers.
+"""
+
+import contextlib
+import fcntl
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from vaultcore.clock import Clock, SystemClock
+from vaultcore.engine import Engine, create_engine, open_engine
+from vaultcore.errors import ConfigurationError, NotFoundError
+from vaultcore.installation import DATABASE
+from vaultcore.protectors import softhsm
+from vaultcore.protectors.private_file import create_private
+from vaultcore.protectors.registry import ProtectorOptions
+from vaultcore.service.tls import TlsFiles, ensure_certificates
+
+if TYPE_CHECKING:
+    from vaultcore.management import Management
+
+DOMAIN: Final = "vault.localhost"
+ADDRESS: Final = "127.0.0.1"
+FIRST_VAULT: Final = "dev"
+ADMINISTRATOR: Final = "administrator"
+READY_FILE: Final = "dev.json"
+_LOCK_FILE: Final = ".dev.lock"
+_CREDENTIALS_FILE: Final = "administrator.json"
+_SERVED_NAMES: Final = (
+    "localhost", DOMAIN, f"*.{DOMAIN}", ADDRESS, "::1",
+)  # fmt: skip
+_READY_SECONDS: Final = 60.0
+_EVERYTHING: Final = ("all", "purge")
+
+
+class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the administrator of a development folder signs in with.
+
+    Attributes:
+        client_id: of the application.
+        client_secret: its secret.
+    """
+
+    client_id: str
+    client_secret: str
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What ``dev.json`` tells the clients of a running development service.
+
+    Attributes:
+        process: the id of the service's process.
+        port: where it listens.
+        vaults: the names of its vaults, the first one first.
+        client_id: the administrator's.
+        client_secret: the administrator's.
+        authority: the certificate of the authority to trust, PEM.
+        truststore: the same for Java.
+    """
+
+    process: int
+    port: int
+    vaults: list[str]
+    client_id: str
+    client_secret: str
+    authority: str
+    truststore: str
+
+    def environment(self) -> dict[str, str]:
+        """Returns the variables that make clients of the Azure SDKs find and trust the service."""
+        return {
+            "VAULT_URL": f"https://{self.vaults[0]}.{DOMAIN}:{self.port}",
+            "AZURE_AUTHORITY_HOST": f"https://login.{DOMAIN}:{self.port}",
+            # A tenant of this name keeps MSAL from asking Microsoft about the authority.
+            "AZURE_TENANT_ID": "adfs",
+            "AZURE_CLIENT_ID": self.client_id,
+            "AZURE_CLIENT_SECRET": self.client_secret,
+            "SSL_CERT_FILE": self.authority,
+            "REQUESTS_CA_BUNDLE": self.authority,
+            "NODE_EXTRA_CA_CERTS": self.authority,
+        }
+
+
+class Development:
+    """A development service on one folder.
+
+    Args:
+        data: the folder; made if it does not exist.
+        port: where to listen on the loopback; 0 for one that is free.
+        vaults: the vaults to make, the first one first; there is always one named `dev`.
+        hsm: whether to make a SoftHSM token, for the vault keys and for keys of ``-HSM`` types.
+        secret_expiry: ``enforce`` or ``inform`` for all of these vaults; None leaves them.
+        clock: tells the time; the system's by default.
+
+    Raises:
+        ConfigurationError: SoftHSM was asked for and is not installed.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        port: int,
+        vaults: Sequence[str] = (),
+        hsm: bool = False,
+        secret_expiry: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if hsm and softhsm.find_module() is None:
+            raise ConfigurationError(
+                "--hsm makes a token with SoftHSM, which is not installed: apt-get install softhsm2"
+            )
+        self.data = data.absolute()
+        self.port = port
+        self.vaults = list(dict.fromkeys([*vaults, FIRST_VAULT]))
+        self._hsm = hsm
+        self._secret_expiry = secret_expiry
+        self._clock = clock or SystemClock()
+
+    def prepare(self) -> tuple[Ready, TlsFiles]:
+        """Makes what is missing in the folder, and closes it again.
+
+        Raises:
+            ConfigurationError: the port is taken, or the folder cannot be used.
+        """
+        self.port = free_port(self.port)
+        tls = ensure_certificates(self.data / "tls", _SERVED_NAMES, clock=self._clock)
+        with self._open() as engine:
+            management = engine.management
+            credentials = self._administrator(engine)
+            for name in self.vaults:
+                self._vault(management, name)
+        ready = Ready(
+            process=os.getpid(),
+            port=self.port,
+            vaults=self.vaults,
+            client_id=credentials.client_id,
+            client_secret=credentials.client_secret,
+            authority=str(tls.authority),
+            truststore=str(tls.truststore),
+        )
+        return ready, tls
+
+    @contextlib.contextmanager
+    def owned(self) -> Iterator[None]:
+        """Keeps a second development service off the folder.
+
+        Raises:
+            ConfigurationError: one runs there already.
+        """
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.data / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"a development vault runs on {self.data} already: stop it, or choose another "
+                "folder with --data"
+            ) from None
+        else:
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def announced(self, ready: Ready, announce: Callable[[], None]) -> Iterator[None]:
+        """Writes ``dev.json`` as soon as the service answers, and removes it at the end.
+
+        Args:
+            ready: what the file tells.
+            announce: called when the file is there.
+        """
+        path = self.data / READY_FILE
+        path.unlink(missing_ok=True)
+        ended = threading.Event()
+
+        def wait() -> None:
+            deadline = time.monotonic() + _READY_SECONDS
+            while not ended.is_set() and time.monotonic() < deadline:
+                if answers(ready):
+                    create_private(path, msgspec.json.encode(ready), "ready file")
+                    announce()
+                    return
+                ended.wait(0.05)
+
+        watcher = threading.Thread(target=wait, name="vaultcore-ready", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+            path.unlink(missing_ok=True)
+
+    def _open(self) -> Engine:
+        domain = f"{DOMAIN}:{self.port}"
+        if not (self.data / DATABASE).exists():
+            return create_engine(
+                self.data, protectors=self._protectors(), domain=domain, housekeeping=False
+            )
+        engine = open_engine(self.data, housekeeping=False)
+        if engine.installation.domain == domain:
+            return engine
+        # The port is part of every address that the service gives out.
+        installation = msgspec.structs.replace(
+            engine.installation, domain=domain, issuer_url=f"https://login.{domain}"
+        )
+        installation.save(engine.store, engine.keys.system)
+        engine.close()
+        return open_engine(self.data, housekeeping=False)
+
+    def _protectors(self) -> list[ProtectorOptions]:
+        protectors = [ProtectorOptions(name="file", kind="file")]
+        if self._hsm:
+            token = softhsm.make(self.data / "tokens")
+            protectors.insert(0, hsm_protector(token))
+        return protectors
+
+    def _administrator(self, engine: Engine) -> Credentials:
+        management = engine.management
+        path = self.data / _CREDENTIALS_FILE
+        known = {application["name"] for application in management.app_list()}
+        if ADMINISTRATOR in known and path.exists():
+            return msgspec.json.decode(path.read_bytes(), type=Credentials)
+        made: dict[str, Any] = (
+            management.app_add_secret(name=ADMINISTRATOR)
+            if ADMINISTRATOR in known
+            else management.app_create(name=ADMINISTRATOR)
+        )
+        management.access_administrator(principal=ADMINISTRATOR)
+        credentials = Credentials(made["client_id"], made["client_secret"])
+        path.unlink(missing_ok=True)
+        create_private(path, msgspec.json.encode(credentials), "credentials file")
+        return credentials
+
+    def _vault(self, management: "Management", name: str) -> None:
+        sku = "premium" if self._hsm else "standard"
+        try:
+            found = management.vault_show(name=name)
+        except NotFoundError:
+            management.vault_create(
+                name=name, secret_expiry=self._secret_expiry or "enforce", sku=sku
+            )
+        else:
+            expiry = self._secret_expiry
+            if expiry is not None and found["secretExpiry"] != expiry:
+                management.vault_update(name=name, secret_expiry=expiry)
+        holders = {policy["name"] for policy in management.access_list(vault=name)}
+        if ADMINISTRATOR not in holders:
+            management.access_set(
+                vault=name,
+                principal=ADMINISTRATOR,
+                secret_permissions=_EVERYTHING,
+                key_permissions=_EVERYTHING,
+                certificate_permissions=_EVERYTHING,
+            )
+
+
+def hsm_protector(token: softhsm.SoftToken) -> ProtectorOptions:
+    """Returns how a folder finds its SoftHSM token again."""
+    return ProtectorOptions(
+        name="hsm",
+        kind="pkcs11",
+        options={
+            "module": str(token.module),
+            "token_label": token.label,
+            "token_serial": token.serial,
+            "pin_file": str(token.pin_file),
+            **token.environment,
+        },
+    )
+
+
+def free_port(port: int) -> int:
+    """Returns the port if it is free, or a free one for 0.
+
+    Raises:
+        ConfigurationError: another program listens there.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"port {port} of {ADDRESS} cannot be used ({error.strerror}): stop what listens "
+                "there, or choose another with --port"
+            ) from None
+        return int(probe.getsockname()[1])
+
+
+def answers(ready: Ready) -> bool:
+    """Returns whether the service of a folder answers, over TLS that its authority vouches for."""
+    context = ssl.create_default_context(cafile=ready.authority)
+    request = f"GET /secrets HTTP/1.1\r\nHost: {ADDRESS}\r\nConnection: close\r\n\r\n"
+    try:
+        with (
+            socket.create_connection((ADDRESS, ready.port), timeout=5.0) as plain,
+            context.wrap_socket(plain, server_hostname=ADDRESS) as secured,
+        ):
+            secured.sendall(request.encode())
+            return secured.recv(5) == b"HTTP/"
+    except OSError:
+        return False
+
+
+def read_ready(data: Path) -> Ready | None:
+    """Returns what ``dev.json`` tells, if the service that wrote it still answers."""
+    try:
+        ready = msgspec.json.decode((data / READY_FILE).read_bytes(), type=Ready)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    # A service that was killed leaves its file behind.
+    return ready if answers(ready) else None
+
+
+def unresolved(names: Sequence[str]) -> list[str]:
+    """Returns the names that do not lead to this machine's loopback."""
+
+    def resolves(name: str) -> bool:
+        try:
+            found = socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP)
+        except OSError:
+            return False
+        return any(address[4][0] == ADDRESS for address in found)
+
+    return [name for name in names if not resolves(name)]
+
+
+def hosts_line(vaults: Sequence[str]) -> str | None:
+    """Returns the line that the hosts file lacks, or None when every name resolves."""
+    names = [f"{label}.{DOMAIN}" for label in (*vaults, "login", "management")]
+    if not unresolved(names):
+        return None
+    return f"{ADDRESS} {' '.join([*names, DOMAIN])}"
