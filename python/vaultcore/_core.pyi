@@ -215,3 +215,63 @@ def inspect(blob: bytes) -> EnvelopeInfo:
     Raises:
         UsageError: If it is not an envelope.
     """
+
+@final
+class StreamSealer:
+    """Seals a stream of any size in constant memory.
+
+    What ``update`` and ``finalize`` return, one after the other, is the envelope. One thread at a
+    time uses a stream.
+
+    Args:
+        kek: the key to seal under.
+        context: what the stream is about; the same is needed to open it.
+
+    Raises:
+        UsageError: If the context cannot be encoded.
+    """
+
+    def __new__(cls, kek: KeyEncryptionKey, *, context: _Context = None) -> StreamSealer: ...
+    def update(self, data: bytes) -> bytes:
+        """Take more plaintext, and return what is certain of the envelope.
+
+        Raises:
+            UsageError: If the stream has ended, is too long, or is in use by another thread.
+        """
+    def finalize(self) -> bytes:
+        """End the stream, and return the rest of the envelope.
+
+        Raises:
+            UsageError: If the stream has ended, or is in use by another thread.
+        """
+
+@final
+class StreamOpener:
+    """Opens a stream of any size in constant memory.
+
+    What ``update`` returns is authentic and in order. That nothing is missing at the end is known
+    when ``finalize`` returns: act on nothing before that.
+
+    Args:
+        kek: the key that it was sealed under.
+        context: the context that it was sealed with.
+
+    Raises:
+        UsageError: If the context cannot be encoded.
+    """
+
+    def __new__(cls, kek: KeyEncryptionKey, *, context: _Context = None) -> StreamOpener: ...
+    def update(self, data: bytes) -> bytes:
+        """Take more of the envelope, and return what is certain of the plaintext.
+
+        Raises:
+            DecryptionError: If it cannot be opened, whatever the reason; the stream is over.
+            UsageError: If the stream has ended, or is in use by another thread.
+        """
+    def finalize(self) -> bytes:
+        """End the stream, and return the rest of the plaintext.
+
+        Raises:
+            DecryptionError: If it cannot be opened or was cut short; the stream is over.
+            UsageError: If the stream has ended, or is in use by another thread.
+        """

@@ -26,6 +26,8 @@ mod _core {
     // key
 
     // stream
+    #[pymodule_export]
+    use super::stream::{PyStreamOpener, PyStreamSealer};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,5 +1,10 @@
 //! `KeyEncryptionKey`.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands the arguments of a method over by value"
+)]
+
 use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
