@@ -1,0 +1,518 @@
+"""The engine: one data folder, opened.
+
+It holds what the two forms share: the store, the vault keys, the gate, the audit log and the
+built-in issuer. The service and a caller in process differ only in how they ask.
+"""
+
+import contextlib
+import os
+import threading
+import uuid
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from vaultcore._core import Gate, Principal
+from vaultcore.access.issuer import Issuer
+from vaultcore.access.policies import flatten
+from vaultcore.access.tokens import TokenValidator, ValidToken
+from vaultcore.access.trust import TrustedIssuer
+from vaultcore.audit.log import Audit
+from vaultcore.clock import Clock, SystemClock
+from vaultcore.errors import (
+    ConfigurationError,
+    ForkError,
+    NotFoundError,
+    UnavailableError,
+    VaultcoreError,
+)
+from vaultcore.installation import DATABASE, SYSTEM, Installation, KeyRing, load_audit_signer
+from vaultcore.protectors.protector import Protector
+from vaultcore.protectors.registry import ProtectorOptions, create_protectors, open_protectors
+from vaultcore.state import Firewall, VaultState
+from vaultcore.storage.store import Store
+from vaultcore.vault import Caller, Vault
+
+if TYPE_CHECKING:
+    from vaultcore.keys import Token
+    from vaultcore.management import Management
+
+CHECKPOINT_SECONDS: Final = 1.0
+PURGE_SECONDS: Final = 60.0
+PURGE_BATCH: Final = 100
+_FEED_BATCH: Final = 1000
+
+_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+
+
+class Engine:
+    """A data folder, opened; use :func:`open_engine` or :func:`create_engine`.
+
+    Safe to use from several threads. A child process must open its own: what it inherits is
+    refused with a :class:`ForkError`.
+
+    Attributes:
+        data: the folder.
+        store: the store.
+        clock: tells the time.
+        gate: the compiled gate.
+        audit: the audit log.
+        issuer: the built-in issuer.
+        keys: the vault keys and their protectors.
+        installation: what the installation is called.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        store: Store,
+        clock: Clock,
+        keys: KeyRing,
+        installation: Installation,
+    ) -> None:
+        self.data = data
+        self.store = store
+        self.clock = clock
+        self.keys = keys
+        self.installation = installation
+        self.gate = Gate()
+        self.audit = Audit(data / "audit", clock, load_audit_signer(store, keys.system))
+        self.issuer = Issuer(
+            store,
+            keys.system,
+            clock,
+            base_url=installation.issuer_url,
+            tenants=(installation.tenant_id,),
+            resources=(installation.resource, *installation.audiences),
+        )
+        self._trusted: list[TrustedIssuer] = self.issuer.trust(
+            (installation.resource, *installation.audiences)
+        )
+        self._validator = TokenValidator(self._trusted, clock=clock)
+        self.identity_epoch = 0
+        self._vaults: dict[str, VaultState] = {}
+        self._by_id: dict[str, VaultState] = {}
+        self._seen = -2
+        self._catching_up = threading.Lock()
+        self._closing = threading.Event()
+        self._housekeeper: threading.Thread | None = None
+        self._forked = False
+        _engines.add(self)
+        self.synchronise()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def management(self) -> "Management":
+        """The operations of an administrator on this folder."""
+        from vaultcore.management import Management  # noqa: PLC0415 - it stands above the engine
+
+        return Management(self)
+
+    def vault(self, name: str) -> Vault:
+        """Returns a vault by name, in any case.
+
+        Raises:
+            NotFoundError: there is no such vault.
+        """
+        return Vault(self, self.state(name))
+
+    def state(self, name: str) -> VaultState:
+        """Returns what the engine knows about a vault.
+
+        Raises:
+            NotFoundError: there is no such vault.
+        """
+        self.synchronise()
+        found = self._vaults.get(name.lower())
+        if found is None:
+            raise NotFoundError(
+                f"there is no vault named `{name[:64]}` here; `vaultcore vault list` shows those "
+                "that are",
+                code="VaultNotFound",
+            )
+        return found
+
+    def states(self) -> list[VaultState]:
+        """Returns every vault, by name."""
+        self.synchronise()
+        return [self._vaults[name] for name in sorted(self._vaults)]
+
+    def administrator(self) -> Principal:
+        """Returns the principal of whoever holds this folder and its keys.
+
+        It has the permissions that the vaults' policies give it, no others.
+        """
+        return Principal(
+            object_id=self.installation.operator,
+            tenant_id=self.installation.tenant_id,
+            issuer=self.installation.issuer_url,
+            name="local administrator",
+        )
+
+    def application(self, name: str) -> Principal:
+        """Returns the principal of an application of the built-in issuer.
+
+        Args:
+            name: its name, client id or object id.
+
+        Raises:
+            NotFoundError: there is no such application.
+        """
+        found = self.issuer.applications.find(name)
+        return Principal(
+            object_id=found.object_id,
+            app_id=found.client_id,
+            tenant_id=self.installation.tenant_id,
+            issuer=self.installation.issuer_url,
+            groups=found.groups,
+            name=found.name,
+        )
+
+    def is_administrator(self, principal: Principal) -> bool:
+        """Returns whether a principal may use the management plane."""
+        self.synchronise()
+        installation = self.installation
+        return principal.object_id in {installation.operator, *installation.administrators}
+
+    def check_firewall(self, wall: Firewall) -> None:
+        """Checks that a gate would take a firewall's ranges.
+
+        Raises:
+            UsageError: a range is malformed; the message says which.
+        """
+        Gate().set_vault(
+            "check",
+            location="",
+            default_action=wall.default_action,
+            ranges=wall.ranges,
+            policies=(),
+        )
+
+    # identity
+
+    def trust(self, issuers: Sequence[TrustedIssuer]) -> None:
+        """Accepts tokens of further issuers, beside the built-in one."""
+        self._trusted.extend(issuers)
+        self._validator = TokenValidator(self._trusted, clock=self.clock)
+
+    @property
+    def validator(self) -> TokenValidator:
+        """Validates tokens of the issuers that this engine trusts."""
+        return self._validator
+
+    def validate(self, token: str) -> Principal:
+        """Returns who a token speaks for.
+
+        Raises:
+            UnauthorizedError: the token is not valid; the message says why.
+        """
+        return self.accept(token).principal
+
+    def accept(self, token: str) -> ValidToken:
+        """Validates a token and makes the gate remember it.
+
+        Raises:
+            UnauthorizedError: the token is not valid; the message says why.
+        """
+        self.synchronise()
+        epoch = self.identity_epoch
+        valid = self._validator.validate(token)
+        self.gate.remember(token, valid.principal, valid.expires, valid.not_before)
+        if epoch != self.identity_epoch:
+            # An application was removed meanwhile: what was remembered may be its token.
+            self.gate.forget_tokens()
+        return valid
+
+    def refresh(self, caller: Caller) -> None:
+        """Checks that the token of a caller in process is still valid.
+
+        Raises:
+            UnauthorizedError: it has expired or was revoked.
+        """
+        if caller.identity_epoch != self.identity_epoch or (
+            caller.expires is not None and self.clock.now() >= caller.expires
+        ):
+            epoch = self.identity_epoch
+            caller.expires = self._validator.validate(caller.token or "").expires
+            caller.identity_epoch = epoch
+
+    # the change feed
+
+    def synchronise(self) -> None:
+        """Takes over what any process has committed since the last call.
+
+        Raises:
+            ForkError: this is a child of the process that opened the engine.
+            StorageError: the feed cannot be read, so that nothing cached may be used.
+        """
+        position = self.store.position()
+        if position == self._seen and position >= 0:
+            return
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self._forked:
+            raise ForkError(
+                "this engine was opened in the parent process; open it again in the child"
+            )
+        with self._catching_up:
+            if self._seen < 0:
+                revision = self.store.revision()
+                self._load_vaults()
+                self._seen = revision
+                return
+            while True:
+                changes = self.store.changes(self._seen, _FEED_BATCH)
+                for change in changes:
+                    self._apply(change.vault_id, change.kind, change.key)
+                    self._seen = change.revision
+                if len(changes) < _FEED_BATCH:
+                    return
+
+    def _apply(self, vault_id: str, kind: str, key: str) -> None:
+        if kind in {"secrets", "keys", "certificates"}:
+            state = self._by_id.get(vault_id)
+            if state is not None:
+                state.invalidate(kind, key)
+        elif kind == "vaults":
+            self._load_vault(key)
+        elif kind == "vault-keys" and vault_id != SYSTEM:
+            self.keys.forget(vault_id)
+            self._load_vault(key)
+        elif kind == "applications":
+            self.identity_epoch += 1
+            self.gate.forget_tokens()
+        elif kind == "installation":
+            self.installation = Installation.load(self.store, self.keys.system)
+
+    def _load_vaults(self) -> None:
+        for key, _ in self.store.documents("vaults"):
+            self._load_vault(key)
+
+    def _load_vault(self, key: str) -> None:
+        found = self.keys.load_vault(key)
+        if found is None:
+            gone = self._vaults.pop(key, None)
+            if gone is not None:
+                gone.removed = True
+                self._by_id.pop(gone.id, None)
+                self.gate.remove_vault(gone.name)
+            return
+        vault_id, settings, kek = found
+        state = self._by_id.get(vault_id)
+        if state is None:
+            state = VaultState(
+                vault_id,
+                settings,
+                kek,
+                store=self.store,
+                clock=self.clock,
+                location=self.installation.location,
+                url=self.installation.vault_url(settings.name),
+                token=self.token(),
+            )
+        else:
+            state.replace_key(kek)
+            state.apply(settings)
+        self._vaults[key] = state
+        self._by_id[vault_id] = state
+        self.gate.set_vault(
+            settings.name,
+            location=self.installation.location,
+            default_action=settings.firewall.default_action,
+            ranges=settings.firewall.ranges,
+            policies=flatten(settings.policies),
+        )
+
+    def token(self) -> "Token | None":
+        """Returns the token that makes keys of ``-HSM`` types, if a protector has one."""
+        return self.keys.token()
+
+    # housekeeping
+
+    def start_housekeeping(self) -> None:
+        """Starts the thread that signs checkpoints and purges what is due."""
+        if self._housekeeper is None:
+            self._housekeeper = threading.Thread(
+                target=self._keep_house, name="vaultcore-housekeeping", daemon=True
+            )
+            self._housekeeper.start()
+
+    def _keep_house(self) -> None:
+        last_purge = 0.0
+        while not self._closing.wait(CHECKPOINT_SECONDS):
+            # A failure here is tried again in a second; requests report it to those who wait.
+            with contextlib.suppress(VaultcoreError, OSError):
+                self.audit.checkpoint()
+                if self.clock.now() - last_purge >= PURGE_SECONDS:
+                    last_purge = self.clock.now()
+                    self.issuer.maintain()
+                    self.purge_due()
+
+    def purge_due(self) -> int:
+        """Purges deleted objects whose retention has passed, and returns how many."""
+        purged = 0
+        for row in self.store.due_for_purge(int(self.clock.now()), PURGE_BATCH):
+            state = self._by_id.get(row.vault_id)
+            if state is None or row.kind not in {"secrets", "keys"}:
+                continue
+            rules = state.secret_rules if row.kind == "secrets" else state.key_rules
+            with contextlib.suppress(NotFoundError):
+                versions = self.store.write(rules.purge(row.key, due=True))
+                if row.kind == "keys":
+                    with contextlib.suppress(UnavailableError):
+                        state.key_rules.discard(versions, row.key)
+                noun = "Secret" if row.kind == "secrets" else "Key"
+                self.audit.record(
+                    vault=state.name,
+                    operation=f"{noun}Purge",
+                    api_version="",
+                    status=204,
+                    result_description="the retention has passed",
+                    duration_ms=0.0,
+                    address="",
+                    correlation_id="",
+                    principal=None,
+                    request_uri="",
+                    client_info="vaultcore housekeeping",
+                    object_id=f"{state.url}/{row.kind}/{row.name}",
+                    extra=None,
+                )
+                purged += 1
+        return purged
+
+    def close(self) -> None:
+        """Closes the folder: the last checkpoint is signed, waiting writes are finished."""
+        if self._forked or self._closing.is_set():
+            return
+        self._closing.set()
+        if self._housekeeper is not None:
+            self._housekeeper.join()
+        self.audit.close()
+        self.store.close()
+        self.keys.close()
+
+    def _after_fork(self) -> None:
+        self._forked = True
+        self._seen = -2
+
+
+def _mark_forked() -> None:
+    for engine in list(_engines):
+        engine._after_fork()  # noqa: SLF001 - the module's own business
+
+
+os.register_at_fork(after_in_child=_mark_forked)
+
+
+def open_engine(
+    data: str | Path,
+    *,
+    passphrase: str | None = None,
+    clock: Clock | None = None,
+    housekeeping: bool = True,
+) -> Engine:
+    """Opens a data folder.
+
+    Args:
+        data: the folder that ``vaultcore init`` or :func:`create_engine` made.
+        passphrase: of the file protector, if it has one.
+        clock: tells the time; the system's by default.
+        housekeeping: whether to sign checkpoints and purge in the background.
+
+    Raises:
+        ConfigurationError: there is no vault in the folder.
+        ProtectorError: no protector opens the vault keys; the message says why for each.
+        StorageError: the store cannot be read.
+    """
+    folder = Path(data)
+    if not (folder / DATABASE).is_file():
+        raise ConfigurationError(
+            f"there is no vault in `{folder}`; make one with `vaultcore init --data {folder}` or "
+            "vaultcore.create()"
+        )
+    clock = clock or SystemClock()
+    with contextlib.ExitStack() as undo:
+        store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)
+        undo.callback(store.close)
+        protectors = open_protectors(folder, passphrase=passphrase)
+        undo.callback(_close_all, protectors)
+        keys = KeyRing(store, protectors)
+        installation = Installation.load(store, keys.system)
+        engine = Engine(folder, store, clock, keys, installation)
+        undo.pop_all()
+    if housekeeping:
+        engine.start_housekeeping()
+    return engine
+
+
+def create_engine(
+    data: str | Path,
+    *,
+    protectors: Sequence[ProtectorOptions] = (),
+    passphrase: str | None = None,
+    tenant_id: str | None = None,
+    domain: str = "vault.localhost",
+    issuer_url: str | None = None,
+    location: str = "local",
+    audiences: Sequence[str] = (),
+    clock: Clock | None = None,
+    housekeeping: bool = True,
+) -> Engine:
+    """Makes a data folder and opens it.
+
+    Args:
+        data: a folder that is empty or does not exist.
+        protectors: what protects the vault keys; a key file in the folder by default.
+        passphrase: for a file protector, instead of a key file that is enough on its own.
+        tenant_id: the tenant of the built-in issuer; a new one by default.
+        domain: the parent domain of the vaults' host names, with a port unless that is 443.
+        issuer_url: of the built-in issuer; ``https://login.{domain}`` by default.
+        location: what the contract calls the region.
+        audiences: for whom tokens may be meant, beside ``https://{domain}``.
+        clock: tells the time; the system's by default.
+        housekeeping: whether to sign checkpoints and purge in the background.
+
+    Raises:
+        ConfigurationError: the folder holds something already.
+        ProtectorError: a protector cannot be made.
+    """
+    folder = Path(data)
+    if (folder / DATABASE).exists():
+        raise ConfigurationError(f"`{folder}` holds a vault already; open it instead")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clock = clock or SystemClock()
+    with contextlib.ExitStack() as undo:
+        store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)
+        undo.callback(store.close)
+        wanted = protectors or [ProtectorOptions(name="file", kind="file")]
+        opened = create_protectors(folder, wanted, passphrase=passphrase)
+        undo.callback(_close_all, opened)
+        keys = KeyRing.create(store, opened)
+        installation = Installation(
+            id=uuid.uuid4().hex,
+            tenant_id=tenant_id or str(uuid.uuid4()),
+            created=int(clock.now()),
+            domain=domain,
+            issuer_url=issuer_url or f"https://login.{domain}",
+            location=location,
+            operator=str(uuid.uuid4()),
+            audiences=tuple(audiences),
+        )
+        installation.save(store, keys.system)
+        engine = Engine(folder, store, clock, keys, installation)
+        undo.pop_all()
+    if housekeeping:
+        engine.start_housekeeping()
+    return engine
+
+
+def _close_all(protectors: Sequence[Protector]) -> None:
+    for protector in protectors:
+        protector.close()

@@ -1,0 +1,604 @@
+"""The rules of keys (contract sections 1.2 and 4)."""
+
+import secrets as random
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from vaultcore._core import Context, Key
+from vaultcore.errors import (
+    AlgorithmError,
+    BadParameterError,
+    DecryptionError,
+    ForbiddenError,
+    KeyFormatError,
+    ProtectorError,
+    ProtectorUnavailableError,
+    UnavailableError,
+    UsageError,
+)
+from vaultcore.lifecycle import (
+    Attributes,
+    Lifecycle,
+    Metadata,
+    Version,
+    Work,
+    new_metadata,
+    revised,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vaultcore.state import VaultState
+    from vaultcore.storage.rows import VersionRow
+    from vaultcore.storage.store import Transaction
+
+#: Every operation that a key may be limited to (JWK ``key_ops``, contract 4.3).
+OPERATIONS: Final = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
+_DEFAULT_OPERATIONS: Final = {
+    "RSA": OPERATIONS,
+    "EC": ("sign", "verify"),
+    "oct": ("encrypt", "decrypt", "wrapKey", "unwrapKey"),
+}
+_ALLOWED_OPERATIONS: Final = {"RSA": OPERATIONS, "EC": ("sign", "verify"), "oct": OPERATIONS}
+#: Refused before not-before and from expiry on; the others go on (contract 4.5).
+_BOUND_TO_DATES: Final = frozenset({"encrypt", "sign", "wrapKey"})
+_SIZES: Final = {"RSA": (2048, 3072, 4096), "oct": (128, 192, 256, 384, 512)}
+_DEFAULT_SIZE: Final = {"RSA": 2048, "oct": 256}
+_CURVES: Final = ("P-256", "P-384", "P-521", "P-256K")
+_PUBLIC_MEMBERS: Final = ("n", "e", "crv", "x", "y")
+_HSM: Final = "-HSM"
+
+_decode_metadata = msgspec.json.Decoder(Metadata).decode
+
+
+class TokenKey(Protocol):
+    """A key pair that a token has made or taken."""
+
+    @property
+    def reference(self) -> str:
+        """Names the key; of no use without the token."""
+        ...
+
+    @property
+    def public_jwk(self) -> dict[str, str]:
+        """Its public half."""
+        ...
+
+
+class Token(Protocol):
+    """The token that holds the keys of ``-HSM`` types; see :class:`~.protectors.HsmKeys`."""
+
+    def generate(self, kty: str, *, size: int | None, curve: str | None, label: str) -> TokenKey:
+        """Makes a key pair inside the token."""
+        ...
+
+    def import_key(self, jwk: Mapping[str, str], *, label: str) -> TokenKey:
+        """Puts a private key into the token."""
+        ...
+
+    def sign(self, reference: str, algorithm: str, digest: bytes) -> bytes:
+        """Signs a digest inside the token."""
+        ...
+
+    def decrypt(self, reference: str, algorithm: str, ciphertext: bytes) -> bytes:
+        """Decrypts inside the token."""
+        ...
+
+    def destroy(self, reference: str) -> None:
+        """Removes a key pair from the token."""
+        ...
+
+
+class KeyParameters(msgspec.Struct, frozen=True):
+    """What a new key shall be.
+
+    Attributes:
+        kty: ``RSA``, ``EC`` or ``oct``, with ``-HSM`` for a key made inside the token.
+        size: bits, of RSA and oct.
+        curve: of EC.
+        operations: the key's ``key_ops``, or None for the type's own.
+    """
+
+    kty: str
+    size: int | None = None
+    curve: str | None = None
+    operations: Sequence[str] | None = None
+
+
+class UsableKey:
+    """A version of a key, ready for use.
+
+    Attributes:
+        name: as it was first written.
+        version: 32 hexadecimal characters.
+        metadata: its attributes.
+        slow: whether its private operations take long enough to leave an event loop for.
+    """
+
+    __slots__ = ("_key", "_reference", "_token", "metadata", "name", "slow", "version")
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        metadata: Metadata,
+        key: Key,
+        *,
+        token: Token | None = None,
+        reference: str = "",
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.metadata = metadata
+        self._key = key
+        self._token = token
+        self._reference = reference
+        self.slow = token is not None or key.kty == "RSA"
+
+    def sign(self, algorithm: str, digest: bytes) -> bytes:
+        """Signs a digest; see :meth:`vaultcore.Key.sign`."""
+        if self._token is not None:
+            return self._token.sign(self._reference, algorithm, digest)
+        return self._key.sign(algorithm, digest)
+
+    def verify(self, algorithm: str, digest: bytes, signature: bytes) -> bool:
+        """Verifies a signature, outside the token even for a key in it."""
+        return self._key.verify(algorithm, digest, signature)
+
+    def encrypt(
+        self, algorithm: str, plaintext: bytes, nonce: bytes | None, associated_data: bytes
+    ) -> tuple[bytes, bytes | None, bytes | None]:
+        """Encrypts; returns ciphertext, nonce and tag."""
+        done = self._key.encrypt(
+            algorithm, plaintext, nonce=nonce, associated_data=associated_data
+        )
+        return done.ciphertext, done.nonce, done.tag
+
+    def decrypt(
+        self,
+        algorithm: str,
+        ciphertext: bytes,
+        nonce: bytes | None,
+        tag: bytes | None,
+        associated_data: bytes,
+    ) -> bytes:
+        """Decrypts; see :meth:`vaultcore.Key.decrypt`."""
+        if self._token is not None:
+            return self._token.decrypt(self._reference, algorithm, ciphertext)
+        return self._key.decrypt(
+            algorithm, ciphertext, nonce=nonce, tag=tag, associated_data=associated_data
+        )
+
+    @property
+    def size(self) -> int:
+        """The size of the key in bits."""
+        return self._key.size
+
+    def wrap(self, algorithm: str, key: bytes) -> bytes:
+        """Wraps a key."""
+        return self._key.wrap_key(algorithm, key)
+
+    def unwrap(self, algorithm: str, wrapped: bytes) -> bytes:
+        """Unwraps a key."""
+        if self._token is not None:
+            return self._token.decrypt(self._reference, algorithm, wrapped)
+        return self._key.unwrap_key(algorithm, wrapped)
+
+
+class KeyRules(Lifecycle):
+    """The keys of one vault.
+
+    Args:
+        vault: the vault's state.
+        token: the token for ``-HSM`` types, or None.
+    """
+
+    maximum_tag_length = 256
+
+    def __init__(self, vault: "VaultState", token: Token | None) -> None:
+        super().__init__(vault, "keys")
+        self.token = token
+
+    def create(
+        self,
+        name: str,
+        key: str,
+        parameters: KeyParameters,
+        *,
+        attributes: Attributes | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> Work[Version]:
+        """Makes a key, here or in the token, and returns the work that stores it.
+
+        Raises:
+            BadParameterError: the type, size, curve or an operation does not exist.
+            ConflictError: the name is deleted but recoverable, or managed (when the work runs).
+            UnavailableError: the token is away.
+        """
+        attributes = attributes or Attributes()
+        family, in_token, size, curve = self._shape(parameters)
+        operations = _check_operations(family, parameters.operations)
+        checked = self.validate_tags(tags)
+        metadata = new_metadata(
+            self.vault.now(), attributes, tags=checked, operations=operations
+        )
+        _refuse_release(attributes)
+        self.refuse_deleted_name(key)
+        if in_token:
+            token = self._require_token(parameters.kty)
+            held = _in_token(
+                lambda: token.generate(family, size=size, curve=curve, label=name[:32])
+            )
+            return self._store_reference(name, key, metadata, held, family + _HSM)
+        made = Key.generate(family, size=size, curve=curve)
+        return self._store_key(name, key, metadata, made)
+
+    def import_(
+        self,
+        name: str,
+        key: str,
+        jwk: Mapping[str, Any],
+        *,
+        hsm: bool = False,
+        attributes: Attributes | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> Work[Version]:
+        """Imports a private key, into the token if asked to.
+
+        Args:
+            name: as the caller wrote it.
+            key: the canonical name.
+            jwk: the key (RFC 7517), with its private members.
+            hsm: whether the key shall live in the token.
+            attributes: enabled, not-before, expiry.
+            tags: at most 15.
+
+        Raises:
+            BadParameterError: the key is malformed, weak or public only; the message says why.
+            ConflictError: the name is deleted but recoverable, or managed (when the work runs).
+        """
+        attributes = attributes or Attributes()
+        kty = jwk.get("kty")
+        if not isinstance(kty, str):
+            raise BadParameterError("Property key.kty is missing")
+        family = kty.removesuffix(_HSM)
+        if family not in _DEFAULT_OPERATIONS:
+            raise BadParameterError(f"Invalid kty value: {kty[:32]}", inner="KeyTypeNotSupported")
+        listed = jwk.get("key_ops")
+        if listed is not None and not (
+            isinstance(listed, list) and all(isinstance(item, str) for item in listed)
+        ):
+            raise BadParameterError("Property key.key_ops is not a list of operations")
+        operations = _check_operations(family, listed or None)
+        members = {
+            member: value
+            for member, value in jwk.items()
+            if member not in {"kid", "key_ops", "kty", "key_hsm"} and value is not None
+        }
+        try:
+            made = Key.from_jwk({**members, "kty": family})
+        except KeyFormatError as refused:
+            raise BadParameterError(f"Property key is not a valid key: {refused}") from None
+        if not made.is_private:
+            raise BadParameterError(
+                "Property key holds a public key only; import the private key"
+            )
+        if made.kty in _SIZES and made.size not in _SIZES[made.kty]:
+            _refuse_size(made.size, _SIZES[made.kty])
+        metadata = new_metadata(
+            self.vault.now(), attributes, tags=self.validate_tags(tags), operations=operations
+        )
+        _refuse_release(attributes)
+        self.refuse_deleted_name(key)
+        if hsm or kty.endswith(_HSM):
+            token = self._require_token(family + _HSM)
+            jwk_in = {**members, "kty": family}
+            held = _in_token(lambda: token.import_key(jwk_in, label=name[:32]))
+            return self._store_reference(name, key, metadata, held, family + _HSM)
+        return self._store_key(name, key, metadata, made)
+
+    def rotate(self, key: str) -> Work[Version]:
+        """Makes a new version of the same type, size and operations.
+
+        Raises:
+            NotFoundError: there is no such key.
+        """
+        row, stored = self.find(key)
+        before = self.describe(row, stored).metadata
+        self.refuse_managed(before)
+        public = before.public or {}
+        kty = before.key_type or ""
+        size = before.key_size
+        if kty.startswith("RSA"):
+            size = self.load(key, stored.version).size
+        return self.create(
+            row.name,
+            key,
+            KeyParameters(kty, size, public.get("crv"), before.operations),
+            tags=before.tags,
+        )
+
+    def update(
+        self,
+        key: str,
+        version: str,
+        *,
+        operations: Sequence[str] | None = None,
+        attributes: Attributes | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> Work[Version]:
+        """Changes attributes of a version; what is None stays as it is.
+
+        Raises:
+            BadParameterError: a limit is exceeded.
+            NotFoundError: there is no such key or version (when the work runs).
+        """
+        attributes = attributes or Attributes()
+        checked = self.validate_tags(tags)
+        now = self.vault.now()
+
+        def revise(before: Metadata) -> Metadata:
+            family = (before.key_type or "").removesuffix(_HSM)
+            listed = None if operations is None else _check_operations(family, operations)
+            return revised(before, now, attributes, tags=checked, operations=listed)
+
+        return self.change(key, version, revise)
+
+    def load(self, key: str, version: str) -> UsableKey:
+        """Returns a version ready for use, from the cache or the store.
+
+        Raises:
+            NotFoundError: there is no such key or version.
+            TamperedError: a row does not verify.
+        """
+        found: UsableKey | None = self.vault.key_cache.get((key, version))
+        if found is not None:
+            return found
+        seen = self.vault.key_cache.seen()
+        row, stored = self.find(key, version)
+        found = self._open(row.name, key, stored)
+        self.vault.key_cache.put((key, version), found, seen)
+        return found
+
+    def authorize_use(self, found: UsableKey, operation: str) -> None:
+        """Checks that a key's own attributes allow an operation (contract 4.5).
+
+        Raises:
+            ForbiddenError: the key is disabled, outside its dates, or not meant for this.
+        """
+        metadata = found.metadata
+        if not metadata.enabled:
+            raise ForbiddenError(
+                f"Operation {operation} is not allowed on a disabled key.", inner="KeyDisabled"
+            )
+        if operation not in metadata.operations:
+            raise ForbiddenError(
+                f"Operation {operation} is not permitted on this key.",
+                inner="KeyOperationForbidden",
+            )
+        if operation in _BOUND_TO_DATES and (metadata.not_before or metadata.expires):
+            now = self.vault.clock.now()
+            if metadata.not_before is not None and now < metadata.not_before:
+                raise ForbiddenError(
+                    f"Operation {operation} is not allowed on a key that is not yet valid.",
+                    inner="KeyNotYetValid",
+                )
+            if metadata.expires is not None and now >= metadata.expires:
+                raise ForbiddenError(
+                    f"Operation {operation} is not allowed on an expired key.", inner="KeyExpired"
+                )
+
+    def discard(self, versions: "Sequence[VersionRow]", key: str) -> None:
+        """Removes from the token what purged versions kept there.
+
+        Raises:
+            UnavailableError: the token is away; the key pairs stay in it, unreachable.
+        """
+        for version in versions:
+            metadata = _decode_metadata(version.metadata)
+            if self.token is not None and (metadata.key_type or "").endswith(_HSM):
+                token = self.token
+                reference = self.vault.kek.open(
+                    version.payload, context=self.context(key, version.version, version.metadata)
+                ).decode()
+                _in_token(lambda r=reference: token.destroy(r))  # type: ignore[misc]
+
+    def refuse_deleted_name(self, key: str) -> None:
+        """Refuses a name that a deleted key holds, before a key is made for it."""
+        row = self.store.object(self.vault.id, self.kind, key)
+        if row is not None:
+            self.refuse_deleted(row)
+
+    def refuse_backup(self, metadata: Metadata) -> None:
+        """Refuses a backup that could not be restored: the token keeps its keys to itself."""
+        super().refuse_backup(metadata)
+        if (metadata.key_type or "").endswith(_HSM):
+            raise BadParameterError(
+                "a key in the token never leaves it and cannot be backed up here; use the "
+                "token's own means of backup"
+            )
+
+    def _shape(self, wanted: KeyParameters) -> tuple[str, bool, int | None, str | None]:
+        family = wanted.kty.removesuffix(_HSM)
+        in_token = wanted.kty.endswith(_HSM)
+        if family not in _DEFAULT_OPERATIONS:
+            raise BadParameterError(
+                f"Invalid kty value: {wanted.kty[:32]}", inner="KeyTypeNotSupported"
+            )
+        if in_token and family == "oct":
+            raise BadParameterError(
+                "Invalid kty value: oct-HSM; this vault makes RSA-HSM and EC-HSM keys in its "
+                "token, and oct keys in software",
+                inner="KeyTypeNotSupported",
+            )
+        if family == "EC":
+            if wanted.size is not None and wanted.curve is None:
+                raise BadParameterError("Property key_size does not apply to EC keys; give crv")
+            curve = wanted.curve or "P-256"
+            if curve not in _CURVES:
+                raise BadParameterError(
+                    f"Unsupported curve. Supported curves are [{', '.join(_CURVES)}]"
+                )
+            return family, in_token, None, curve
+        if wanted.curve is not None:
+            raise BadParameterError(f"Property crv does not apply to {family} keys")
+        size = _DEFAULT_SIZE[family] if wanted.size is None else wanted.size
+        if size not in _SIZES[family]:
+            _refuse_size(size, _SIZES[family])
+        return family, in_token, size, None
+
+    def _require_token(self, kty: str) -> Token:
+        if self.token is None or self.vault.settings.sku != "premium":
+            raise BadParameterError(
+                f"Invalid kty value: {kty}; this vault has no token for keys of HSM types. Ask "
+                "for a software key, or add a pkcs11 protector and make the vault premium",
+                inner="KeyTypeNotSupported",
+            )
+        return self.token
+
+    def _store_key(self, name: str, key: str, metadata: Metadata, made: Key) -> Work[Version]:
+        described = msgspec.structs.replace(
+            metadata,
+            key_type=made.kty,
+            key_size=made.size if made.kty == "oct" else None,
+            public=_public(made.public_jwk()),
+        )
+
+        def work(transaction: "Transaction") -> Version:
+            return self.add_version(
+                transaction,
+                name,
+                key,
+                described,
+                lambda context: made.seal(self.vault.kek, context),
+                what="create",
+            )
+
+        return work
+
+    def _store_reference(
+        self,
+        name: str,
+        key: str,
+        metadata: Metadata,
+        held: TokenKey,
+        kty: str,
+    ) -> Work[Version]:
+        reference = held.reference.encode()
+        described = msgspec.structs.replace(
+            metadata, key_type=kty, public=_public(held.public_jwk)
+        )
+
+        def work(transaction: "Transaction") -> Version:
+            return self.add_version(
+                transaction,
+                name,
+                key,
+                described,
+                lambda context: self.vault.kek.seal(reference, context=context),
+                what="create",
+            )
+
+        return work
+
+    def _open(self, name: str, key: str, stored: "VersionRow") -> UsableKey:
+        context: Context = self.context(key, stored.version, stored.metadata)
+        metadata = _decode_metadata(stored.metadata)
+        kty = metadata.key_type or ""
+        try:
+            if not kty.endswith(_HSM):
+                opened = Key.open(self.vault.kek, stored.payload, context)
+                return UsableKey(name, stored.version, metadata, opened)
+            reference = self.vault.kek.open(stored.payload, context=context).decode()
+        except DecryptionError:
+            self.tampered(name, stored.version)
+        public = Key.from_jwk({**(metadata.public or {}), "kty": kty.removesuffix(_HSM)})
+        token = self.token or _AbsentToken()
+        return UsableKey(
+            name, stored.version, metadata, public, token=token, reference=reference
+        )
+
+
+class _AbsentToken:
+    """Stands for a token that the engine was opened without."""
+
+    def _away(self, *_: object, **__: object) -> Any:
+        raise ProtectorUnavailableError(
+            "the token that holds this key is away; open the vault with its pkcs11 protector"
+        )
+
+    generate = import_key = sign = decrypt = destroy = _away
+
+
+class refusals:  # noqa: N801 - reads as a verb where it is used: `with refusals():`
+    """Turns errors of the core and of the token into the contract's."""
+
+    def __enter__(self) -> None:
+        """Does nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raises the contract's error for one of the core's.
+
+        Raises:
+            BadParameterError: the algorithm, the key or the ciphertext was refused.
+            UnavailableError: the token is away.
+        """
+        if isinstance(error, DecryptionError):
+            raise BadParameterError("The parameter is incorrect.") from None
+        if isinstance(error, (AlgorithmError, KeyFormatError, UsageError)):
+            raise BadParameterError(f"Property alg or value is invalid: {error}") from None
+        if isinstance(error, ProtectorError):
+            raise UnavailableError(str(error)) from None
+
+
+def random_bytes(count: int) -> bytes:
+    """Returns random bytes (contract 1.2, GetRandomBytes).
+
+    Args:
+        count: 1 to 128.
+
+    Raises:
+        BadParameterError: the count is out of range.
+    """
+    if not 1 <= count <= 128:  # noqa: PLR2004 - the contract's own number
+        raise BadParameterError("Property count must be 1 to 128")
+    return random.token_bytes(count)
+
+
+def _in_token(call: "Callable[[], Any]") -> Any:
+    with refusals():
+        return call()
+
+
+def _public(jwk: Mapping[str, str]) -> dict[str, str] | None:
+    return {member: jwk[member] for member in _PUBLIC_MEMBERS if member in jwk} or None
+
+
+def _check_operations(family: str, operations: Sequence[str] | None) -> tuple[str, ...]:
+    if operations is None:
+        return _DEFAULT_OPERATIONS[family]
+    allowed = _ALLOWED_OPERATIONS[family]
+    for operation in operations:
+        if operation not in allowed:
+            raise BadParameterError(
+                f"Property key_ops holds an operation that does not exist for {family} keys; "
+                f"the operations are [{', '.join(allowed)}]"
+            )
+    if len(set(operations)) != len(operations):
+        raise BadParameterError("Property key_ops names an operation twice")
+    return tuple(operations)
+
+
+def _refuse_size(size: int, sizes: Sequence[int]) -> None:
+    listed = ", ".join(str(item) for item in sizes)
+    raise BadParameterError(f"Unsupported key size ({size}). Supported sizes are [{listed}]")
+
+
+def _refuse_release(attributes: Attributes) -> None:
+    if attributes.exportable:
+        raise BadParameterError(
+            "Property attributes.exportable is not supported: this vault does not release keys"
+        )

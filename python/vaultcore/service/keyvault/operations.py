@@ -1,0 +1,544 @@
+"""What each operation of the contract does: from an admitted request to its answer.
+
+A handler reads the body, calls the rules of the kind, and renders. It has one of three shapes:
+a read answers at once; a write returns the work that the store shall do and how to render its
+result; anything slow (private operations of RSA, the token, key generation) is marked, so that the
+plane takes it off the event loop.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from vaultcore._core import Context, object_name
+from vaultcore.errors import BadParameterError, DecryptionError
+from vaultcore.keys import KeyParameters, UsableKey, random_bytes, refusals
+from vaultcore.lifecycle import (
+    Attributes,
+    Lifecycle,
+    Page,
+    Version,
+    Work,
+    decode_base64url,
+    encode_base64url,
+)
+from vaultcore.service.keyvault.wire import (
+    BlobBody,
+    Bundles,
+    KeyCreateBody,
+    KeyImportBody,
+    KeyOperationBody,
+    KeyUpdateBody,
+    KeyVerifyBody,
+    RandomBody,
+    SecretSetBody,
+    SecretUpdateBody,
+    at_least,
+    encode,
+    reader,
+    split_around_value,
+)
+
+if TYPE_CHECKING:
+    from vaultcore._core import Operation, Principal
+    from vaultcore.state import VaultState
+
+SMALL: Final = 256 * 1024  # bytes; six times a secret of 25 KB, escaped as badly as can be
+LARGE: Final = 32 * 1024 * 1024  # bytes; a backup of 500 versions
+_NOTHING: Final = Attributes()
+
+
+class Request:
+    """An admitted request.
+
+    Attributes:
+        vault: the vault's state.
+        operation: what is asked.
+        principal: who asks.
+        base: what identifiers begin with.
+        body: the body.
+        extra: what the audit record shall say besides; a handler may add to it.
+    """
+
+    __slots__ = ("base", "body", "extra", "operation", "principal", "vault")
+
+    def __init__(
+        self, vault: "VaultState", operation: "Operation", principal: "Principal", base: str
+    ) -> None:
+        self.vault = vault
+        self.operation = operation
+        self.principal = principal
+        self.base = base
+        self.body = b""
+        self.extra: dict[str, str | int | bool] | None = None
+
+    @property
+    def bundles(self) -> Bundles:
+        """What renders for this request."""
+        shown = at_least(self.operation.api_version, "7.1")
+        return Bundles(
+            self.base,
+            self.vault.recovery_level,
+            self.vault.retention_days if shown else None,
+        )
+
+    @property
+    def rules(self) -> Lifecycle:
+        """The rules of the kind that is asked for."""
+        if self.operation.kind == "secrets":
+            return self.vault.secret_rules
+        return self.vault.key_rules
+
+    def key(self) -> UsableKey:
+        """Returns the key that is asked for, ready for use."""
+        operation = self.operation
+        return self.vault.key_rules.load(operation.object_key, operation.version)
+
+    def render(self, found: Version) -> bytes:
+        """Returns the bundle of what was found."""
+        bundles = self.bundles
+        return encode(
+            bundles.secret(found) if self.operation.kind == "secrets" else bundles.key(found)
+        )
+
+
+class Write(NamedTuple):
+    """A write that the plane hands to the store.
+
+    Attributes:
+        work: what the store shall do.
+        render: makes the answer of its result.
+    """
+
+    work: Work[Any]
+    render: Callable[[Any], bytes]
+
+
+class Handler(NamedTuple):
+    """How an operation is handled.
+
+    Attributes:
+        act: returns the answer's body, or the write that makes it.
+        limit: the largest body, in bytes; 0 when there is none to read.
+        slow: whether this request shall leave the event loop, asked after the body was read.
+        status: of the answer.
+    """
+
+    act: Callable[[Request], bytes | Write]
+    limit: int = 0
+    slow: Callable[[Request], bool] | None = None
+    status: int = 200
+
+
+# secrets
+
+_read_secret_set = reader(SecretSetBody)
+_read_secret_update = reader(SecretUpdateBody)
+_read_blob = reader(BlobBody)
+
+
+def get_secret(request: Request) -> bytes:
+    """GetSecret: the hot path, which only opens and encodes the value."""
+    operation, vault = request.operation, request.vault
+    found = vault.secret_rules.load(operation.object_key, operation.version)
+    if operation.extra.get("outContentType"):
+        _refuse_conversion(operation.extra["outContentType"])
+    place = (request.base, operation.api_version != "7.0")
+    parts = found.bundles.get(place)
+    if parts is None:
+        version = Version(found.name, found.version, found.metadata)
+        parts = split_around_value(request.bundles.secret(version))
+        found.bundles[place] = parts
+    value = vault.secret_rules.reveal(found)
+    return parts[0] + encode(value.decode()) + parts[1]
+
+
+def set_secret(request: Request) -> Write:
+    """SetSecret."""
+    body: SecretSetBody = _read_secret_set(request.body)
+    operation = request.operation
+    work = request.vault.secret_rules.set(
+        operation.object_name,
+        operation.object_key,
+        body.value,
+        content_type=body.content_type,
+        attributes=body.attributes,
+        tags=body.tags,
+    )
+
+    def render(found: Version) -> bytes:
+        before, after = split_around_value(request.bundles.secret(found))
+        return before + encode(body.value) + after
+
+    return Write(work, render)
+
+
+def update_secret(request: Request) -> Write:
+    """UpdateSecret; its answer has no value."""
+    body: SecretUpdateBody = _read_secret_update(request.body or b"{}")
+    operation = request.operation
+    work = request.vault.secret_rules.update(
+        operation.object_key,
+        operation.version,
+        content_type=body.content_type,
+        attributes=body.attributes,
+        tags=body.tags,
+    )
+    return Write(work, request.render)
+
+
+# keys
+
+_read_key_create = reader(KeyCreateBody)
+_read_key_import = reader(KeyImportBody)
+_read_key_update = reader(KeyUpdateBody)
+_read_key_operation = reader(KeyOperationBody)
+_read_key_verify = reader(KeyVerifyBody)
+_read_random = reader(RandomBody)
+
+
+def create_key(request: Request) -> Write:
+    """CreateKey."""
+    body: KeyCreateBody = _read_key_create(request.body)
+    _refuse_release(body.release_policy)
+    operation = request.operation
+    if body.public_exponent not in {None, 0, 65537}:
+        raise BadParameterError("Property public_exponent is not supported; leave it out")
+    work = request.vault.key_rules.create(
+        operation.object_name,
+        operation.object_key,
+        KeyParameters(body.kty, body.key_size, body.crv, body.key_ops or None),
+        attributes=body.attributes,
+        tags=body.tags,
+    )
+    return Write(work, request.render)
+
+
+def import_key(request: Request) -> Write:
+    """ImportKey."""
+    body: KeyImportBody = _read_key_import(request.body)
+    _refuse_release(body.release_policy)
+    operation = request.operation
+    work = request.vault.key_rules.import_(
+        operation.object_name,
+        operation.object_key,
+        body.key,
+        hsm=bool(body.hsm),
+        attributes=body.attributes,
+        tags=body.tags,
+    )
+    return Write(work, request.render)
+
+
+def rotate_key(request: Request) -> Write:
+    """RotateKey."""
+    return Write(request.vault.key_rules.rotate(request.operation.object_key), request.render)
+
+
+def get_key(request: Request) -> bytes:
+    """GetKey."""
+    found = request.key()
+    return request.render(Version(found.name, found.version, found.metadata))
+
+
+def update_key(request: Request) -> Write:
+    """UpdateKey."""
+    body: KeyUpdateBody = _read_key_update(request.body or b"{}")
+    _refuse_release(body.release_policy)
+    operation = request.operation
+    work = request.vault.key_rules.update(
+        operation.object_key,
+        operation.version,
+        operations=body.key_ops,
+        attributes=body.attributes,
+        tags=body.tags,
+    )
+    return Write(work, request.render)
+
+
+def purge(request: Request) -> Write:
+    """PurgeDeletedSecret and PurgeDeletedKey: 204, with nothing in it."""
+    operation = request.operation
+
+    def render(versions: Any) -> bytes:
+        if operation.kind == "keys":
+            request.vault.key_rules.discard(versions, operation.object_key)
+        return b""
+
+    return Write(request.rules.purge(operation.object_key), render)
+
+
+def encrypt(request: Request) -> bytes:
+    """Encrypt: the vault makes the nonce of AES-GCM, the caller that of AES-CBC."""
+    body, found = _operand(request, "encrypt")
+    associated = _bytes(body.aad, "aad") or b""
+    with refusals():
+        ciphertext, nonce, tag = found.encrypt(
+            body.alg, decode_base64url(body.value, "value"), _bytes(body.iv, "iv"), associated
+        )
+    answer = {
+        "kid": request.bundles.kid(found.name, found.version),
+        "value": encode_base64url(ciphertext),
+    }
+    if nonce is not None:
+        answer["iv"] = encode_base64url(nonce)
+    if tag is not None:
+        answer["tag"] = encode_base64url(tag)
+        if body.aad is not None:
+            answer["aad"] = encode_base64url(associated)
+    return encode(answer)
+
+
+def decrypt(request: Request) -> bytes:
+    """Decrypt."""
+    body, found = _operand(request, "decrypt")
+    with refusals():
+        plaintext = found.decrypt(
+            body.alg,
+            decode_base64url(body.value, "value"),
+            _bytes(body.iv, "iv"),
+            _bytes(body.tag, "tag"),
+            _bytes(body.aad, "aad") or b"",
+        )
+    return _result(request, found, plaintext)
+
+
+def wrap(request: Request) -> bytes:
+    """WrapKey."""
+    body, found = _operand(request, "wrapKey")
+    with refusals():
+        return _result(
+            request, found, found.wrap(body.alg, decode_base64url(body.value, "value"))
+        )
+
+
+def unwrap(request: Request) -> bytes:
+    """UnwrapKey."""
+    body, found = _operand(request, "unwrapKey")
+    with refusals():
+        return _result(
+            request, found, found.unwrap(body.alg, decode_base64url(body.value, "value"))
+        )
+
+
+def sign(request: Request) -> bytes:
+    """Sign."""
+    body, found = _operand(request, "sign")
+    with refusals():
+        return _result(
+            request, found, found.sign(body.alg, decode_base64url(body.value, "value"))
+        )
+
+
+def verify(request: Request) -> bytes:
+    """Verify."""
+    body: KeyVerifyBody = _read_key_verify(request.body)
+    found = request.key()
+    request.vault.key_rules.authorize_use(found, "verify")
+    request.extra = {"Algorithm": body.alg[:32]}
+    with refusals():
+        valid = found.verify(
+            body.alg,
+            decode_base64url(body.digest, "digest"),
+            decode_base64url(body.value, "value"),
+        )
+    return b'{"value":true}' if valid else b'{"value":false}'
+
+
+def get_random_bytes(request: Request) -> bytes:
+    """GetRandomBytes."""
+    body: RandomBody = _read_random(request.body)
+    return encode({"value": encode_base64url(random_bytes(body.count))})
+
+
+# what both kinds share
+
+
+def delete(request: Request) -> Write:
+    """DeleteSecret and DeleteKey: soft."""
+    return Write(request.rules.delete(request.operation.object_key), request.render)
+
+
+def recover(request: Request) -> Write:
+    """RecoverDeletedSecret and RecoverDeletedKey."""
+    return Write(request.rules.recover(request.operation.object_key), request.render)
+
+
+def get_deleted(request: Request) -> bytes:
+    """GetDeletedSecret and GetDeletedKey."""
+    rules = request.rules
+    found = rules.find_deleted(rules.store, request.operation.object_key)
+    return request.render(rules.describe(*found))
+
+
+def backup(request: Request) -> bytes:
+    """BackupSecret and BackupKey."""
+    blob = request.rules.backup(request.operation.object_key)
+    return encode({"value": encode_base64url(blob)})
+
+
+def restore(request: Request) -> Write:
+    """RestoreSecret and RestoreKey."""
+    body: BlobBody = _read_blob(request.body)
+    blob = decode_base64url(body.value, "value")
+    return Write(request.rules.restore(blob, object_name), request.render)
+
+
+def list_current(request: Request) -> bytes:
+    """GetSecrets and GetKeys."""
+    return _list(request, deleted=False)
+
+
+def list_deleted(request: Request) -> bytes:
+    """GetDeletedSecrets and GetDeletedKeys."""
+    return _list(request, deleted=True)
+
+
+def list_versions(request: Request) -> bytes:
+    """GetSecretVersions and GetKeyVersions, newest first."""
+    operation = request.operation
+    marker = _open_marker(request)
+    page = request.rules.list_versions(
+        operation.object_key,
+        before=int(marker) if marker else None,
+        limit=operation.max_results,
+    )
+    return _render_page(request, page, versioned=True)
+
+
+def _list(request: Request, *, deleted: bool) -> bytes:
+    page = request.rules.list_current(
+        deleted=deleted, after=_open_marker(request), limit=request.operation.max_results
+    )
+    return _render_page(request, page, versioned=False)
+
+
+def _render_page(request: Request, page: Page, *, versioned: bool) -> bytes:
+    bundles = request.bundles
+    item = bundles.secret_item if request.operation.kind == "secrets" else bundles.key_item
+    return encode(
+        {
+            "value": [item(found, versioned=versioned) for found in page.items],
+            "nextLink": None if page.marker is None else _next_link(request, page.marker),
+        }
+    )
+
+
+def _next_link(request: Request, marker: str) -> str:
+    """Returns the address of the next page; its token is sealed for this caller and list."""
+    operation = request.operation
+    token = encode_base64url(
+        request.vault.kek.seal(marker.encode(), context=_marker_context(request))
+    )
+    segment = operation.path
+    return (
+        f"{request.base}/{segment}?api-version={operation.api_version}"
+        f"&$skiptoken={token}&maxresults={operation.max_results}"
+    )
+
+
+def _open_marker(request: Request) -> str:
+    token = request.operation.skip_token
+    if not token:
+        return ""
+    try:
+        blob = decode_base64url(token, "$skiptoken")
+        return request.vault.kek.open(blob, context=_marker_context(request)).decode()
+    except DecryptionError:
+        raise BadParameterError(
+            "Property $skiptoken is not one that this list gave to this caller; start the list "
+            "again"
+        ) from None
+
+
+def _marker_context(request: Request) -> Context:
+    return Context(
+        {
+            "purpose": "page",
+            "vault": request.vault.id,
+            "operation": request.operation.name,
+            "name": request.operation.object_key,
+            "caller": request.principal.object_id,
+        }
+    )
+
+
+def _operand(request: Request, use: str) -> tuple[KeyOperationBody, UsableKey]:
+    body: KeyOperationBody = _read_key_operation(request.body)
+    found = request.key()
+    request.vault.key_rules.authorize_use(found, use)
+    request.extra = {"Algorithm": body.alg[:32]}
+    return body, found
+
+
+def _result(request: Request, found: UsableKey, value: bytes) -> bytes:
+    return encode(
+        {
+            "kid": f"{request.base}/keys/{found.name}/{found.version}",
+            "value": encode_base64url(value),
+        }
+    )
+
+
+def _bytes(text: str | None, member: str) -> bytes | None:
+    return None if text is None else decode_base64url(text, member)
+
+
+def _is_slow_key(request: Request) -> bool:
+    return request.key().slow
+
+
+def _makes_rsa(request: Request) -> bool:
+    # Only what is certainly quick stays on the loop; a body that lies about this is refused later.
+    return b"EC" not in request.body or b"HSM" in request.body
+
+
+def _always(_: Request) -> bool:
+    return True
+
+
+def _refuse_conversion(wanted: str) -> None:
+    if wanted not in {"application/x-pkcs12", "application/x-pem-file"}:
+        raise BadParameterError("Property outContentType is not a supported format")
+    raise BadParameterError(
+        "Property outContentType applies only to the secrets of certificates"
+    )
+
+
+def _refuse_release(policy: dict[str, Any] | None) -> None:
+    if policy is not None:
+        raise BadParameterError(
+            "Property release_policy is not supported: this vault does not release keys"
+        )
+
+
+def _both(verb: str, handler: Handler) -> dict[str, Handler]:
+    return {f"Secret{verb}": handler, f"Key{verb}": handler}
+
+
+#: Every operation that is offered, by the name that the audit log knows it by.
+HANDLERS: Final[dict[str, Handler]] = {
+    "SecretGet": Handler(get_secret),
+    "SecretSet": Handler(set_secret, SMALL),
+    "SecretUpdate": Handler(update_secret, SMALL),
+    "KeyCreate": Handler(create_key, SMALL, _makes_rsa),
+    "KeyImport": Handler(import_key, SMALL, _always),
+    "KeyRotate": Handler(rotate_key, 0, _always),
+    "KeyGet": Handler(get_key),
+    "KeyUpdate": Handler(update_key, SMALL),
+    "KeyEncrypt": Handler(encrypt, SMALL),
+    "KeyDecrypt": Handler(decrypt, SMALL, _is_slow_key),
+    "KeyWrap": Handler(wrap, SMALL),
+    "KeyUnwrap": Handler(unwrap, SMALL, _is_slow_key),
+    "KeySign": Handler(sign, SMALL, _is_slow_key),
+    "KeyVerify": Handler(verify, SMALL),
+    "RandomBytesGet": Handler(get_random_bytes, SMALL),
+    **_both("Delete", Handler(delete)),
+    **_both("Recover", Handler(recover)),
+    **_both("GetDeleted", Handler(get_deleted)),
+    **_both("Purge", Handler(purge, status=204)),
+    **_both("Backup", Handler(backup)),
+    **_both("Restore", Handler(restore, LARGE)),
+    **_both("List", Handler(list_current)),
+    **_both("ListDeleted", Handler(list_deleted)),
+    **_both("ListVersions", Handler(list_versions)),
+}

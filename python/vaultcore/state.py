@@ -1,0 +1,202 @@
+"""What an engine keeps in memory about each vault: its settings, its key, its caches."""
+
+import threading
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import msgspec
+
+from vaultcore.access.policies import AccessPolicy
+from vaultcore.errors import BadParameterError
+from vaultcore.keys import KeyRules, Token
+from vaultcore.secrets import SecretRules
+
+if TYPE_CHECKING:
+    from vaultcore._core import KeyEncryptionKey
+    from vaultcore.clock import Clock
+    from vaultcore.storage.store import Store
+
+T = TypeVar("T")
+
+MINIMUM_RETENTION: Final = 7
+MAXIMUM_RETENTION: Final = 90
+CACHE_SIZE: Final = 50_000  # entries for each kind; a sealed secret is about 1 KiB
+
+
+class Firewall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which addresses may talk to a vault (contract 6.2, networkAcls).
+
+    Attributes:
+        default_action: ``Allow`` or ``Deny``, for addresses that no range holds.
+        ranges: addresses and CIDR ranges, IPv4 or IPv6, that are allowed.
+    """
+
+    default_action: str = "Allow"
+    ranges: tuple[str, ...] = ()
+
+
+class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an administrator sets about a vault; stored sealed under the vault's key.
+
+    Attributes:
+        name: 3 to 24 characters.
+        created: Unix seconds.
+        retention_days: 7 to 90, fixed at creation.
+        purge_protection: once on, it stays on.
+        secret_expiry: ``enforce`` or ``inform``.
+        sku: ``standard``, or ``premium`` for a vault that makes keys in the token.
+        firewall: which addresses may talk to it.
+        policies: who may do what.
+        deleted: whether the vault was deleted.
+    """
+
+    name: str
+    created: int
+    retention_days: int = MAXIMUM_RETENTION
+    purge_protection: bool = False
+    secret_expiry: str = "enforce"  # noqa: S105 - a mode, not a secret
+    sku: str = "standard"
+    firewall: Firewall = Firewall()
+    policies: tuple[AccessPolicy, ...] = ()
+
+    def check(self) -> None:
+        """Checks what a type cannot say.
+
+        Raises:
+            BadParameterError: a member is out of its range; the message says which.
+        """
+        if not MINIMUM_RETENTION <= self.retention_days <= MAXIMUM_RETENTION:
+            raise BadParameterError(
+                f"retention is {MINIMUM_RETENTION} to {MAXIMUM_RETENTION} days, "
+                f"not {self.retention_days}"
+            )
+        if self.secret_expiry not in {"enforce", "inform"}:
+            raise BadParameterError("secret expiry is `enforce` or `inform`")
+        if self.sku not in {"standard", "premium"}:
+            raise BadParameterError("sku is `standard` or `premium`")
+        if self.firewall.default_action not in {"Allow", "Deny"}:
+            raise BadParameterError("the firewall's default action is `Allow` or `Deny`")
+
+
+class Cache(Generic[T]):
+    """Objects kept between calls, until the change feed names them.
+
+    What is read from the store may be kept only if nothing was invalidated since before it was
+    read, or a slow reader would put back what a write has just removed.
+    """
+
+    def __init__(self, size: int = CACHE_SIZE) -> None:
+        self._size = size
+        self._entries: dict[tuple[str, str], T] = {}
+        self._versions: dict[str, set[tuple[str, str]]] = {}
+        self._epoch = 0
+        self._lock = threading.Lock()
+        self.get = self._entries.get
+
+    def seen(self) -> int:
+        """Returns the moment that :meth:`put` is told."""
+        return self._epoch
+
+    def put(self, place: tuple[str, str], entry: T, seen: int) -> None:
+        """Keeps an entry that was read after :meth:`seen` was asked.
+
+        Args:
+            place: the canonical name, and the version or the empty string.
+            entry: what to keep.
+            seen: what :meth:`seen` returned before the read.
+        """
+        with self._lock:
+            if seen != self._epoch:
+                return
+            if len(self._entries) >= self._size:
+                oldest = next(iter(self._entries))
+                self._drop(oldest[0])
+            self._entries[place] = entry
+            self._versions.setdefault(place[0], set()).add(place)
+
+    def invalidate(self, key: str) -> None:
+        """Forgets every version of an object."""
+        with self._lock:
+            self._epoch += 1
+            self._drop(key)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        with self._lock:
+            self._epoch += 1
+            self._entries.clear()
+            self._versions.clear()
+
+    def _drop(self, key: str) -> None:
+        for place in self._versions.pop(key, ()):
+            self._entries.pop(place, None)
+
+
+class VaultState:
+    """One vault in memory.
+
+    Args:
+        vault_id: 32 hexadecimal characters.
+        settings: its settings.
+        kek: the vault key.
+        store: where it is stored.
+        clock: tells the time.
+        location: the name of this installation, as the contract's region.
+        url: what identifiers begin with, where a request does not say it.
+        token: the token for keys of ``-HSM`` types, or None.
+    """
+
+    def __init__(
+        self,
+        vault_id: str,
+        settings: VaultSettings,
+        kek: "KeyEncryptionKey",
+        *,
+        store: "Store",
+        clock: "Clock",
+        location: str,
+        url: str,
+        token: "Token | None" = None,
+    ) -> None:
+        self.id = vault_id
+        self.kek = kek
+        self.store = store
+        self.clock = clock
+        self.location = location
+        self.url = url
+        self.secret_cache: Cache[Any] = Cache()
+        self.key_cache: Cache[Any] = Cache()
+        self.removed = False
+        self.secret_rules = SecretRules(self)
+        self.key_rules = KeyRules(self, token)
+        self.apply(settings)
+
+    def apply(self, settings: VaultSettings) -> None:
+        """Takes over new settings."""
+        self.settings = settings
+        self.name = settings.name
+        self.retention_days = settings.retention_days
+        self.purge_protection = settings.purge_protection
+        self.enforces_expiry = settings.secret_expiry == "enforce"
+
+    def replace_key(self, kek: "KeyEncryptionKey") -> None:
+        """Takes over a vault key that has gained a generation."""
+        self.kek = kek
+
+    def now(self) -> int:
+        """Returns Unix seconds."""
+        return int(self.clock.now())
+
+    @property
+    def recovery_level(self) -> str:
+        """The contract's name for how deleted objects are kept (section 9.2)."""
+        level = "Recoverable" if self.retention_days == MAXIMUM_RETENTION else (
+            "CustomizedRecoverable"
+        )
+        return level if self.purge_protection else f"{level}+Purgeable"
+
+    def invalidate(self, kind: str, key: str) -> None:
+        """Forgets what is cached of an object that changed."""
+        if kind == "secrets":
+            self.secret_cache.invalidate(key)
+        elif kind == "keys":
+            self.key_cache.invalidate(key)
