@@ -1,0 +1,1 @@
+"""The service beside OpenBao: the same load generator, the same connections, audit on in both."""
