@@ -18,6 +18,7 @@ from vaultcore.protectors import softhsm
 from vaultcore.protectors.file import FileProtector
 from vaultcore.protectors.hsm_keys import HsmKeys
 from vaultcore.protectors.pkcs11 import Pkcs11Protector
+from vaultcore.protectors.private_file import read_private
 from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.token import Token
 
@@ -28,7 +29,7 @@ LIST: Final = "protectors.json"
 KEY_FILES: Final = "keys"
 SOFT_TOKEN: Final = "token"
 _KNOWN: Final = {
-    "file": {"path", "key_id"},
+    "file": {"path", "key_id", "passphrase_file"},
     "pkcs11": {
         "module",
         "token_label",
@@ -237,7 +238,9 @@ def create_protector(
     if options.kind == "file":
         path = given.setdefault("path", f"{KEY_FILES}/{options.name}.json")
         (folder / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = FileProtector.create(folder / path, passphrase, name=options.name)
+        file = FileProtector.create(
+            folder / path, _passphrase(folder, given, passphrase), name=options.name
+        )
         given["key_id"] = file.describe()["key_id"]
         return file, msgspec.structs.replace(options, options=given)
     if options.kind == "softhsm":
@@ -261,7 +264,7 @@ def _open(folder: Path, options: ProtectorOptions, passphrase: str | None) -> Pr
     if options.kind == "file":
         return FileProtector.open(
             folder / given["path"],
-            passphrase,
+            _passphrase(folder, given, passphrase),
             key_id=given.get("key_id"),
             name=options.name,
         )
@@ -270,6 +273,13 @@ def _open(folder: Path, options: ProtectorOptions, passphrase: str | None) -> Pr
     else:
         token = _token(folder, given)
     return _with_keys(token, options.name, given)
+
+
+def _passphrase(folder: Path, given: dict[str, str], passphrase: str | None) -> str | None:
+    if "passphrase_file" not in given:
+        return passphrase
+    path = folder / given["passphrase_file"]
+    return read_private(path, "passphrase file", 4096).decode().partition("\n")[0]
 
 
 def _token(folder: Path, given: dict[str, str]) -> Token:

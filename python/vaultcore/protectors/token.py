@@ -143,8 +143,8 @@ class Token:
 
     def close(self) -> None:
         """Ends the workers. Calls in progress are waited for, up to the deadline."""
-        self._closed = True
-        if os.getpid() != self._pid:
+        already, self._closed = self._closed, True
+        if already or os.getpid() != self._pid:
             return
         expires = time.monotonic() + self._deadline
         for _ in self._all_lanes:
@@ -169,12 +169,14 @@ class Token:
             ) from None
 
     def _ask(self, lane: "_Lane", request: Request, seconds: float, *, repeatable: bool) -> Reply:
-        for last in (False, True):
-            if lane.worker is None or not lane.worker.is_alive():
+        while True:
+            worker = lane.worker
+            fresh = worker is None or not worker.is_alive()
+            if worker is None or fresh:
                 lane.worker = None
-                lane.worker = self._start()
+                worker = lane.worker = self._start()
             try:
-                reply = lane.worker.exchange(request, time.monotonic() + seconds)
+                reply = worker.exchange(request, time.monotonic() + seconds)
             except WorkerSlowError:
                 lane.worker = None
                 raise ProtectorUnavailableError(
@@ -182,21 +184,23 @@ class Token:
                 ) from None
             except WorkerLostError:
                 lane.worker = None
-                if last or not repeatable:
-                    break
+                if fresh or not repeatable:
+                    raise ProtectorUnavailableError(
+                        f"the worker of token `{self.label}` crashed: the next call starts another"
+                    ) from None
                 continue
             except BaseException:
                 lane.worker = None
                 raise
-            if isinstance(reply, Failed) and reply.category in ("away", "changed"):
-                lane.worker.end()
+            if not isinstance(reply, Failed) or reply.category not in _DOUBTFUL:
+                return reply
+            # The session may be one with a token that is gone or was exchanged: modules then say
+            # anything, also that there is no such key. Only a fresh session is believed.
+            if reply.category != "key" or not fresh:
+                worker.end()
                 lane.worker = None
-                if reply.category == "away" and not last:
-                    continue  # the worker has undone what it began
-            return reply
-        raise ProtectorUnavailableError(
-            f"the worker of token `{self.label}` crashed: the next call starts another one"
-        )
+            if fresh:
+                return reply
 
     def _start(self) -> WorkerProcess:
         """Starts a worker and logs in; one at a time, so that a wrong PIN is tried once."""
@@ -265,4 +269,5 @@ def _error(failed: Failed) -> Exception:
             return ProtectorError(failed.text)
 
 
+_DOUBTFUL = ("away", "changed", "key")
 _MAX_PROCESSES = 64
