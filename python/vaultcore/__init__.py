@@ -1,1 +1,82 @@
-"""A vault for secrets and keys, as a library: envelopes, keys, and the engine of the service."""
+"""A vault for secrets and keys, as a library: envelopes, keys, and the engine of the service.
+
+Envelopes and keys need no vault, no file and no server. :func:`open` opens a data folder and gives
+the same engine that ``vaultcore serve`` puts behind HTTPS.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from vaultcore._core import (
+    Context,
+    Key,
+    KeyEncryptionKey,
+    Principal,
+    __version__,
+    inspect,
+)
+from vaultcore.errors import (
+    AlgorithmError,
+    AuditError,
+    BadParameterError,
+    ConfigurationError,
+    ConflictError,
+    DecryptionError,
+    ForbiddenError,
+    ForkError,
+    KeyFormatError,
+    NotFoundError,
+    ProtectorError,
+    StorageError,
+    TamperedError,
+    UnauthorizedError,
+    UnavailableError,
+    UsageError,
+    VaultcoreError,
+    VaultError,
+)
+
+if TYPE_CHECKING:
+    from vaultcore.engine import Engine
+    from vaultcore.engine import create_engine as create
+    from vaultcore.engine import open_engine as open  # noqa: A004 - as in `vaultcore.open("data")`
+
+__all__ = [
+    "AlgorithmError",
+    "AuditError",
+    "BadParameterError",
+    "ConfigurationError",
+    "ConflictError",
+    "Context",
+    "DecryptionError",
+    "Engine",
+    "ForbiddenError",
+    "ForkError",
+    "Key",
+    "KeyEncryptionKey",
+    "KeyFormatError",
+    "NotFoundError",
+    "Principal",
+    "ProtectorError",
+    "StorageError",
+    "TamperedError",
+    "UnauthorizedError",
+    "UnavailableError",
+    "UsageError",
+    "VaultError",
+    "VaultcoreError",
+    "__version__",
+    "create",
+    "inspect",
+    "open",
+]
+
+#: Imported when first used: who only seals and signs does not wait for a database to load.
+_LATER = {"Engine": "Engine", "create": "create_engine", "open": "open_engine"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vaultcore import engine  # noqa: PLC0415
+
+    return getattr(engine, _LATER[name])

@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from vaultcore._core import Context, Key
+from vaultcore.attributes import (
+    Attributes,
+    Metadata,
+    Version,
+    new_metadata,
+    revised,
+)
 from vaultcore.errors import (
     AlgorithmError,
     BadParameterError,
@@ -18,15 +25,7 @@ from vaultcore.errors import (
     UnavailableError,
     UsageError,
 )
-from vaultcore.lifecycle import (
-    Attributes,
-    Lifecycle,
-    Metadata,
-    Version,
-    Work,
-    new_metadata,
-    revised,
-)
+from vaultcore.lifecycle import Lifecycle, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,9 +151,7 @@ class UsableKey:
         self, algorithm: str, plaintext: bytes, nonce: bytes | None, associated_data: bytes
     ) -> tuple[bytes, bytes | None, bytes | None]:
         """Encrypts; returns ciphertext, nonce and tag."""
-        done = self._key.encrypt(
-            algorithm, plaintext, nonce=nonce, associated_data=associated_data
-        )
+        done = self._key.encrypt(algorithm, plaintext, nonce=nonce, associated_data=associated_data)
         return done.ciphertext, done.nonce, done.tag
 
     def decrypt(
@@ -222,9 +219,7 @@ class KeyRules(Lifecycle):
         family, in_token, size, curve = self._shape(parameters)
         operations = _check_operations(family, parameters.operations)
         checked = self.validate_tags(tags)
-        metadata = new_metadata(
-            self.vault.now(), attributes, tags=checked, operations=operations
-        )
+        metadata = new_metadata(self.vault.now(), attributes, tags=checked, operations=operations)
         _refuse_release(attributes)
         self.refuse_deleted_name(key)
         if in_token:
@@ -283,9 +278,7 @@ class KeyRules(Lifecycle):
         except KeyFormatError as refused:
             raise BadParameterError(f"Property key is not a valid key: {refused}") from None
         if not made.is_private:
-            raise BadParameterError(
-                "Property key holds a public key only; import the private key"
-            )
+            raise BadParameterError("Property key holds a public key only; import the private key")
         if made.kty in _SIZES and made.size not in _SIZES[made.kty]:
             _refuse_size(made.size, _SIZES[made.kty])
         metadata = new_metadata(
@@ -488,9 +481,7 @@ class KeyRules(Lifecycle):
         kty: str,
     ) -> Work[Version]:
         reference = held.reference.encode()
-        described = msgspec.structs.replace(
-            metadata, key_type=kty, public=_public(held.public_jwk)
-        )
+        described = msgspec.structs.replace(metadata, key_type=kty, public=_public(held.public_jwk))
 
         def work(transaction: "Transaction") -> Version:
             return self.add_version(
@@ -517,9 +508,7 @@ class KeyRules(Lifecycle):
             self.tampered(name, stored.version)
         public = Key.from_jwk({**(metadata.public or {}), "kty": kty.removesuffix(_HSM)})
         token = self.token or _AbsentToken()
-        return UsableKey(
-            name, stored.version, metadata, public, token=token, reference=reference
-        )
+        return UsableKey(name, stored.version, metadata, public, token=token, reference=reference)
 
 
 class _AbsentToken:

@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from vaultcore._core import Context
-from vaultcore.errors import BadParameterError, DecryptionError, ForbiddenError
-from vaultcore.lifecycle import (
+from vaultcore.attributes import (
     Attributes,
-    Lifecycle,
     Metadata,
     Version,
-    Work,
     new_metadata,
     revised,
 )
+from vaultcore.errors import BadParameterError, DecryptionError, ForbiddenError
+from vaultcore.lifecycle import Lifecycle, Work
 
 if TYPE_CHECKING:
     from vaultcore.state import VaultState

@@ -10,17 +10,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vaultcore._core import Context, object_name
-from vaultcore.errors import BadParameterError, DecryptionError
-from vaultcore.keys import KeyParameters, UsableKey, random_bytes, refusals
-from vaultcore.lifecycle import (
+from vaultcore.attributes import (
     Attributes,
-    Lifecycle,
     Page,
     Version,
-    Work,
     decode_base64url,
     encode_base64url,
 )
+from vaultcore.errors import BadParameterError, DecryptionError
+from vaultcore.keys import KeyParameters, UsableKey, random_bytes, refusals
+from vaultcore.lifecycle import Lifecycle, Work
 from vaultcore.service.keyvault.wire import (
     BlobBody,
     Bundles,
@@ -306,9 +305,7 @@ def wrap(request: Request) -> bytes:
     """WrapKey."""
     body, found = _operand(request, "wrapKey")
     with refusals():
-        return _result(
-            request, found, found.wrap(body.alg, decode_base64url(body.value, "value"))
-        )
+        return _result(request, found, found.wrap(body.alg, decode_base64url(body.value, "value")))
 
 
 def unwrap(request: Request) -> bytes:
@@ -324,9 +321,7 @@ def sign(request: Request) -> bytes:
     """Sign."""
     body, found = _operand(request, "sign")
     with refusals():
-        return _result(
-            request, found, found.sign(body.alg, decode_base64url(body.value, "value"))
-        )
+        return _result(request, found, found.sign(body.alg, decode_base64url(body.value, "value")))
 
 
 def verify(request: Request) -> bytes:
@@ -429,11 +424,15 @@ def _next_link(request: Request, marker: str) -> str:
     token = encode_base64url(
         request.vault.kek.seal(marker.encode(), context=_marker_context(request))
     )
-    segment = operation.path
-    return (
-        f"{request.base}/{segment}?api-version={operation.api_version}"
-        f"&$skiptoken={token}&maxresults={operation.max_results}"
-    )
+    link = f"{request.base}/{_list_path(operation)}?api-version={operation.api_version}"
+    link = f"{link}&$skiptoken={token}"
+    return f"{link}&maxresults={operation.max_results}" if operation.max_results_given else link
+
+
+def _list_path(operation: "Operation") -> str:
+    if operation.name.endswith("ListVersions"):
+        return f"{operation.kind}/{operation.object_name}/versions"
+    return f"deleted{operation.kind}" if operation.name.endswith("Deleted") else operation.kind
 
 
 def _open_marker(request: Request) -> str:
@@ -499,9 +498,7 @@ def _always(_: Request) -> bool:
 def _refuse_conversion(wanted: str) -> None:
     if wanted not in {"application/x-pkcs12", "application/x-pem-file"}:
         raise BadParameterError("Property outContentType is not a supported format")
-    raise BadParameterError(
-        "Property outContentType applies only to the secrets of certificates"
-    )
+    raise BadParameterError("Property outContentType applies only to the secrets of certificates")
 
 
 def _refuse_release(policy: dict[str, Any] | None) -> None:

@@ -62,11 +62,12 @@ class Door:
         challenge: the value of WWW-Authenticate.
     """
 
-    __slots__ = ("base", "challenge", "headers", "vault")
+    __slots__ = ("base", "base_bytes", "challenge", "headers", "vault")
 
     def __init__(self, vault: "VaultState", base: str, challenge: bytes) -> None:
         self.vault = vault
         self.base = base
+        self.base_bytes = base.encode()
         self.challenge = challenge
         self.headers = [
             (b"content-type", b"application/json; charset=utf-8"),
@@ -106,6 +107,17 @@ class _Headers:
                 self.length = value
             elif name in {b"x-http-method", b"x-http-method-override"}:
                 self.override = value
+
+
+class _Passage:
+    """How far a request came, for the record."""
+
+    __slots__ = ("operation", "principal", "request")
+
+    def __init__(self) -> None:
+        self.operation: _core.Operation | None = None
+        self.principal: _core.Principal | None = None
+        self.request: Request | None = None
 
 
 class DataPlane:
@@ -164,57 +176,32 @@ class DataPlane:
             await self._others(scope, receive, send)
             return
         address: str = scope["client"][0]
-        method: str = scope["method"]
-        if headers.override and method == "POST" and headers.override in _OVERRIDES:
-            method = headers.override.decode()
-        operation = principal = request = failure = None
-        status = 200
-        content = b""
+        passage = _Passage()
+        failure: VaultError | None = None
         try:
-            self._engine.synchronise()
-            if door.vault.removed:
-                self._doors.clear()
-                raise NotFoundError("the vault was removed", code="VaultNotFound")
-            admission = await self._pass_gate(door, method, scope, address, headers)
-            operation, principal = admission.operation, admission.principal
-            if admission.outcome != _core.ADMITTED:
-                raise self._refusal(door, admission, address)
-            handler = HANDLERS.get(operation.name)
-            if handler is None:
-                raise NotFoundError(
-                    f"the operation {operation.name} is not offered by this version"
-                )
-            request = Request(door.vault, operation, principal, door.base)
-            if handler.limit:
-                request.body = await self._read_body(receive, headers, handler.limit)
-            if handler.slow is None or not handler.slow(request):
-                done = handler.act(request)
-            else:
-                done = await self._act_slowly(handler, request)
-            if type(done) is Write:
-                done = await self._write(done)
-            content, status = done, handler.status
+            status, content = await self._handle(passage, door, scope, receive, headers)
         except VaultError as refused:
             failure = refused
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             failure = _translate(error)
         if failure is not None:
             status, content = failure.status, error_body(failure)
+        operation = passage.operation
         try:
             self._record(
                 vault=door.vault.name,
                 operation=_audited_name(operation, status),
-                api_version=operation.api_version if operation is not None else "",
+                api_version="" if operation is None else operation.api_version,
                 status=status,
                 result_description="" if failure is None else failure.message,
                 duration_ms=(time.perf_counter() - started) * 1000.0,
                 address=address,
-                correlation_id=headers.correlation.decode("latin-1"),
-                principal=principal,
-                request_uri=f"{door.base}{scope['path']}",
-                client_info=headers.agent.decode("latin-1"),
+                correlation_id=headers.correlation,
+                principal=passage.principal,
+                request_uri=door.base_bytes + scope["raw_path"],
+                client_info=headers.agent,
                 object_id=_object_id(door, operation),
-                extra=request.extra if request is not None else None,
+                extra=None if passage.request is None else passage.request.extra,
             )
         except (AuditError, OSError) as error:
             # No record, no answer: what was done or found stays here.
@@ -225,83 +212,64 @@ class DataPlane:
             status, content = failure.status, error_body(failure)
         await self._answer(send, door, headers, address, status, content)
 
+    async def _handle(
+        self, passage: "_Passage", door: Door, scope: Scope, receive: Receive, headers: _Headers
+    ) -> tuple[int, bytes]:
+        """Takes one request through the gate and acts on it."""
+        self._engine.synchronise()
+        if door.vault.removed:
+            self._doors.clear()
+            raise NotFoundError("the vault was removed", code="VaultNotFound")
+        admission = await self._pass_gate(door, scope, headers)
+        operation = passage.operation = admission.operation
+        principal = passage.principal = admission.principal
+        if admission.outcome != _core.ADMITTED or operation is None or principal is None:
+            raise _refusal(door, admission, scope["client"][0])
+        handler = HANDLERS.get(operation.name)
+        if handler is None:
+            raise NotFoundError(f"the operation {operation.name} is not offered by this version")
+        request = passage.request = Request(door.vault, operation, principal, door.base)
+        if handler.limit:
+            request.body = await _read_body(receive, headers, handler.limit)
+        if handler.slow is None or not handler.slow(request):
+            done = handler.act(request)
+        else:
+            done = await self._act_slowly(handler, request)
+        if type(done) is Write:
+            result = await asyncio.wrap_future(self._engine.store.submit(done.work))
+            done = done.render(result)
+        return handler.status, done
+
     # the gate
 
-    async def _pass_gate(
-        self, door: Door, method: str, scope: Scope, address: str, headers: _Headers
-    ) -> _core.Admission:
-        admission = self._admit(
+    async def _pass_gate(self, door: Door, scope: Scope, headers: _Headers) -> _core.Admission:
+        """Parse, challenge, firewall, authenticate, authorize: one call for a token seen before."""
+        method: str = scope["method"]
+        if headers.override and method == "POST" and headers.override in _OVERRIDES:
+            method = headers.override.decode()
+        question = (
             door.vault.name,
             method,
             scope["raw_path"],
             scope["query_string"],
-            address,
+            scope["client"][0],
             headers.authorization,
-            self._engine.clock.now(),
         )
+        admission = self._admit(*question, self._engine.clock.now())
         if admission.outcome != _core.UNKNOWN_TOKEN:
             return admission
         token = _bearer(headers.authorization)
         validator = self._engine.validator
         if validator.needs_fetch(token):
-            await asyncio.get_running_loop().run_in_executor(
-                self._slow, validator.fetch_for, token
-            )
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._slow, validator.fetch_for, token)
         self._engine.accept(token)
-        admission = self._admit(
-            door.vault.name,
-            method,
-            scope["raw_path"],
-            scope["query_string"],
-            address,
-            headers.authorization,
-            self._engine.clock.now(),
-        )
+        admission = self._admit(*question, self._engine.clock.now())
         if admission.outcome == _core.UNKNOWN_TOKEN:
             raise UnauthorizedError("AKV10000: the token is not valid at this time")
         return admission
 
-    def _refusal(self, door: Door, admission: _core.Admission, address: str) -> VaultError:
-        outcome = admission.outcome
-        if outcome == _core.CHALLENGE:
-            return refusals.no_token()
-        if outcome == _core.FIREWALL:
-            return refusals.by_firewall(door.vault, address)
-        if outcome == _core.INVALID and admission.refusal is not None:
-            status, code, message, inner = admission.refusal
-            refused = BadParameterError(message, code=code, inner=inner)
-            refused.status = status
-            return refused
-        if admission.principal is not None and admission.operation is not None:
-            return refusals.by_policy(
-                door.vault, admission.principal, admission.operation.permission
-            )
-        return InternalError("the gate refused without a reason")
-
     # acting
-
-    async def _read_body(self, receive: Receive, headers: _Headers, limit: int) -> bytes:
-        if headers.length:
-            announced = int(headers.length) if headers.length.isdigit() else limit + 1
-            if announced > limit:
-                raise _too_large(limit)
-            if announced == 0:
-                return b""
-        message = await asyncio.wait_for(receive(), BODY_SECONDS)
-        body: bytes = message.get("body", b"")
-        if headers.length and len(body) == announced:
-            return body
-        parts, size = [body], len(body)
-        deadline = time.monotonic() + BODY_SECONDS
-        while message.get("more_body"):
-            message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
-            if message["type"] != "http.request":
-                raise BadParameterError("the body ended before its announced length")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit:
-                raise _too_large(limit)
-        return b"".join(parts)
 
     async def _act_slowly(self, handler: Handler, request: Request) -> bytes | Write:
         if self._waiting >= SLOW_WAITING:
@@ -316,10 +284,6 @@ class DataPlane:
             )
         finally:
             self._waiting -= 1
-
-    async def _write(self, write: Write) -> bytes:
-        result = await asyncio.wrap_future(self._engine.store.submit(write.work))
-        return write.render(result)
 
     # answering
 
@@ -377,6 +341,45 @@ class DataPlane:
         door = Door(vault, base, self._challenge)
         self._doors[host] = door
         return door
+
+
+def _refusal(door: Door, admission: _core.Admission, address: str) -> VaultError:
+    if admission.outcome == _core.CHALLENGE:
+        return refusals.no_token()
+    if admission.outcome == _core.FIREWALL:
+        return refusals.by_firewall(door.vault, address)
+    if admission.refusal is not None:
+        status, code, message, inner = admission.refusal
+        refused = BadParameterError(message, code=code, inner=inner)
+        refused.status = status
+        return refused
+    if admission.principal is None or admission.operation is None:
+        return InternalError("the gate refused without a reason")
+    return refusals.by_policy(door.vault, admission.principal, admission.operation.permission)
+
+
+async def _read_body(receive: Receive, headers: _Headers, limit: int) -> bytes:
+    if headers.length:
+        announced = int(headers.length) if headers.length.isdigit() else limit + 1
+        if announced > limit:
+            raise _too_large(limit)
+        if announced == 0:
+            return b""
+    message = await asyncio.wait_for(receive(), BODY_SECONDS)
+    body: bytes = message.get("body", b"")
+    if headers.length and len(body) == announced:
+        return body
+    parts, size = [body], len(body)
+    deadline = time.monotonic() + BODY_SECONDS
+    while message.get("more_body"):
+        message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
+        if message["type"] != "http.request":
+            raise BadParameterError("the body ended before its announced length")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise _too_large(limit)
+    return b"".join(parts)
 
 
 def _bearer(authorization: bytes | None) -> str:

@@ -6,8 +6,12 @@ from typing import Any, Final
 import msgspec
 
 from vaultcore._core import check_json
+from vaultcore.attributes import (
+    Attributes,
+    Metadata,
+    Version,
+)
 from vaultcore.errors import BadParameterError, UsageError, VaultError
-from vaultcore.lifecycle import Attributes, Metadata, Version
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -97,7 +101,6 @@ class RandomBody(msgspec.Struct, frozen=True):
     """The body of GetRandomBytes."""
 
     count: int
-
 
 
 def reader(shape: type) -> Any:

@@ -1,0 +1,1 @@
+"""What a caller in process holds: secrets and keys behind the gate."""
