@@ -9,6 +9,10 @@ from vaultcore.errors import StorageError, UsageError
 from vaultcore.storage import statements
 from vaultcore.storage.connection import translated
 from vaultcore.storage.reads import Parameters, Reads
+from vaultcore.storage.rows import ChangeRow
+
+# A row of the feed.
+Entry = tuple[int, str, str, str, str, str, int]
 
 
 class Transaction(Reads):
@@ -21,33 +25,39 @@ class Transaction(Reads):
         connection: inside of a transaction that holds the write lock.
         revision: the last revision of the feed.
         now: the time that the feed records.
+        feed: gathers the entries of works that run together, to be written in one go; None for a
+            work that runs apart: it can be undone without touching what others did.
     """
 
-    def __init__(self, connection: sqlite3.Connection, revision: int, now: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, revision: int, now: int, feed: list[Entry] | None
+    ) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._start = revision
         self._last = revision
         self._now = now
-        self._marked = False
+        self._feed = feed
+        self._entries: list[Entry] = []
+        self._wrote = False
 
     def _rows(self, sql: str, parameters: Parameters = ()) -> list[Any]:
-        if self._connection is None:
-            raise UsageError("the transaction is over: use it only inside of its work")
+        connection = self._living()
         try:
-            return self._connection.execute(sql, parameters).fetchall()
+            return connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
+            self._end_if_lost(connection)
             raise translated(error, "read the store") from error
 
     def _change(self, sql: str, parameters: Parameters, action: str) -> sqlite3.Cursor:
-        if self._connection is None:
-            raise UsageError("the transaction is over: use it only inside of its work")
+        connection = self._living()
         try:
-            if not self._marked:
-                # Only a work that writes pays for the possibility to take its writes back.
-                self._connection.execute("SAVEPOINT work")
-                self._marked = True
-            return self._connection.execute(sql, parameters)
+            if not self._wrote:
+                if self._feed is None:
+                    connection.execute("SAVEPOINT work")
+                self._wrote = True
+            return connection.execute(sql, parameters)
         except sqlite3.Error as error:
+            self._end_if_lost(connection)
             raise translated(error, action) from error
 
     def insert_object(
@@ -96,7 +106,7 @@ class Transaction(Reads):
             "purge_at": purge_at,
             "seal": seal,
         }
-        self._update(statements.update_object, given, object_id, "object")
+        self._update_object(object_id, _given(given, "object"))
 
     def delete_object(self, object_id: int) -> None:
         """Removes an object and all its versions.
@@ -135,8 +145,8 @@ class Transaction(Reads):
             StorageError: there is no such version, or the store cannot be written;
                 UnavailableError if that may pass.
         """
-        given = {"metadata": metadata, "payload": payload}
-        self._update(statements.update_version, given, sequence, "version")
+        given = _given({"metadata": metadata, "payload": payload}, "version")
+        self._update(statements.update_version(tuple(given)), given, sequence, "version")
 
     def put_document(self, collection: str, key: str, blob: bytes) -> None:
         """Adds or replaces a document.
@@ -159,42 +169,85 @@ class Transaction(Reads):
         """Appends to the feed what this work changed, and returns the new revision.
 
         Raises:
-            StorageError: the store cannot be written; UnavailableError if that may pass.
+            UsageError: the transaction is over.
         """
-        revision = self._last + 1
-        self._change(
-            statements.INSERT_CHANGE,
-            (revision, vault_id, kind, key, version, what, self._now),
-            "append to the feed",
-        )
-        self._last = revision
+        self._living()
+        self._last = revision = self._last + 1
+        self._entries.append((revision, vault_id, kind, key, version, what, self._now))
         return revision
 
-    def _update(self, statement: Any, given: dict[str, Any], number: int, what: str) -> None:
-        names = tuple(name for name, value in given.items() if value is not UNSET)
-        if not names:
-            raise UsageError(f"nothing to update: name a column of the {what}")
-        values = (*(given[name] for name in names), number)
-        cursor = self._change(statement(names), values, f"update the {what}")
-        if cursor.rowcount != 1:
-            raise StorageError(f"cannot update the {what}: it does not exist")
+    def changes(self, after: int, limit: int) -> list[ChangeRow]:
+        """Returns the entries of the feed that follow a revision, oldest first.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        self._write_feed()
+        return super().changes(after, limit)
+
+    def revision(self) -> int:
+        """Returns the revision of the last change, or 0 if there is none."""
+        self._living()
+        return self._last
+
+    @property
+    def wrote(self) -> bool:
+        """Whether the work left anything in the database."""
+        return self._wrote
 
     def finish(self) -> int:
         """Ends the work well and returns the last revision; only the writer calls it.
 
         Raises:
-            StorageError: the work changed something and did not say so in the feed.
+            StorageError: the work changed something and did not say so in the feed, or the feed
+                cannot be written.
         """
-        if self._marked and self._last == self._start:
+        if self._wrote and self._last == self._start:
             raise StorageError("the work changed the store and did not say so: call changed()")
-        if self._marked and self._connection is not None:
-            self._connection.execute("RELEASE work")
+        if self._feed is not None:
+            self._feed += self._entries
+        else:
+            self._write_feed()
+            if self._wrote:
+                self._living().execute("RELEASE work")
         self._connection = None
         return self._last
 
     def undo(self) -> None:
-        """Ends the work and takes its changes back; only the writer calls it."""
-        if self._marked and self._connection is not None:
-            self._connection.execute("ROLLBACK TO work")
-            self._connection.execute("RELEASE work")
-        self._connection = None
+        """Ends the work; takes its changes back if it runs apart. Only the writer calls it."""
+        connection, self._connection = self._connection, None
+        if self._wrote and self._feed is None and connection and connection.in_transaction:
+            connection.execute("ROLLBACK TO work")
+            connection.execute("RELEASE work")
+
+    def _write_feed(self) -> None:
+        for entries in (self._feed or [], self._entries):
+            for entry in entries:
+                self._change(statements.INSERT_CHANGE, entry, "append to the feed")
+            entries.clear()
+
+    def _update_object(self, object_id: int, given: dict[str, Any]) -> None:
+        self._update(statements.update_object(tuple(given)), given, object_id, "object")
+
+    def _update(self, sql: str, given: dict[str, Any], number: int, what: str) -> None:
+        cursor = self._change(sql, (*given.values(), number), f"update the {what}")
+        if cursor.rowcount != 1:
+            raise StorageError(f"cannot update the {what}: it does not exist")
+
+    def _end_if_lost(self, connection: sqlite3.Connection) -> None:
+        # After some errors SQLite has rolled back everything. A work that goes on all the same
+        # would commit each of its further changes by itself.
+        if not connection.in_transaction:
+            self._connection = None
+
+    def _living(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise UsageError("the transaction is over: use it only inside of its work")
+        return self._connection
+
+
+def _given(columns: dict[str, Any], what: str) -> dict[str, Any]:
+    given = {name: value for name, value in columns.items() if value is not UNSET}
+    if not given:
+        raise UsageError(f"nothing to update: name a column of the {what}")
+    return given

@@ -8,6 +8,7 @@ import os
 import queue
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from vaultcore.clock import Clock
@@ -17,12 +18,14 @@ from vaultcore.storage.connection import connect, translated
 from vaultcore.storage.jobs import Job, resolve
 from vaultcore.storage.lock import WriteLock
 from vaultcore.storage.signal import UNKNOWN, Signal
-from vaultcore.storage.transaction import Transaction
+from vaultcore.storage.transaction import Entry, Transaction
 
 # Bounds how long one batch keeps the writers of other processes waiting.
 _LONGEST_BATCH = 512
 # How often an idle writer looks after the signal, in seconds.
 _TICK = 1.0
+
+_Run = Callable[[list[Job], sqlite3.Connection, int, int], int | None]
 
 
 class Writer:
@@ -134,22 +137,27 @@ class Writer:
             _fail(jobs, error)
 
     def _commit(self, jobs: list[Job]) -> None:
+        """Runs the jobs together; if one of them gets in the way of others, one by one."""
+        if not self._commit_with(jobs, _run_together):
+            self._commit_with(jobs, _run_apart)
+
+    def _commit_with(self, jobs: list[Job], run: _Run) -> bool:
         connection = self._connected()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            before = revision = self._revision(connection)
-            now = int(self._clock.now())
-            for job in jobs:
-                revision = _run(job, connection, revision, now)
-            if revision == before:
-                connection.execute("ROLLBACK")
-                return
+            before = self._revision(connection)
+            revision = run(jobs, connection, before, int(self._clock.now()))
+            if revision is None or revision == before:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                return revision is not None
             self._signal.begin()
             connection.execute("COMMIT")
             self._signal.settle(revision)
         except BaseException:
             self._abandon(connection)
             raise
+        return True
 
     def _abandon(self, connection: sqlite3.Connection) -> None:
         # Some errors end the transaction by themselves, and then there is nothing to roll back.
@@ -196,22 +204,47 @@ class Writer:
         return revision or 0
 
 
-def _run(job: Job, connection: sqlite3.Connection, revision: int, now: int) -> int:
+def _run_together(
+    jobs: list[Job], connection: sqlite3.Connection, revision: int, now: int
+) -> int | None:
+    """Runs jobs without a savepoint for each; returns the last revision.
+
+    Returns None if a job failed after it wrote: its changes cannot be told from those of others.
+    """
+    feed: list[Entry] = []
+    for job in jobs:
+        transaction = Transaction(connection, revision, now, feed)
+        revision = _run(job, transaction, revision)
+        if not connection.in_transaction or (job.error is not None and transaction.wrote):
+            return None
+    try:
+        connection.executemany(statements.INSERT_CHANGE, feed)
+    except Exception:  # noqa: BLE001 - whatever it is, running apart finds whose it is
+        return None
+    return revision
+
+
+def _run_apart(jobs: list[Job], connection: sqlite3.Connection, revision: int, now: int) -> int:
+    """Runs jobs, each in its own savepoint; returns the last revision."""
+    for job in jobs:
+        revision = _run(job, Transaction(connection, revision, now, None), revision)
+        if not connection.in_transaction:
+            # SQLite rolled back everything: a full disk, an I/O error, no memory.
+            if isinstance(job.error, VaultcoreError):
+                raise job.error
+            raise UnavailableError("cannot write to the store: the transaction was lost: try again")
+    return revision
+
+
+def _run(job: Job, transaction: Transaction, revision: int) -> int:
     """Runs a job and returns the last revision after it."""
-    transaction = Transaction(connection, revision, now)
     try:
         job.result = job.work(transaction)
-        job.error = None
         revision = transaction.finish()
+        job.error = None
     except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
         job.error = error
-        if connection.in_transaction:
-            transaction.undo()
-    if not connection.in_transaction:
-        # SQLite rolled back everything: a full disk, an I/O error, no memory.
-        if isinstance(job.error, VaultcoreError):
-            raise job.error
-        raise UnavailableError("cannot write to the store: the transaction was lost: try again")
+        transaction.undo()
     return revision
 
 
