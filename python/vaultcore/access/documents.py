@@ -1,0 +1,115 @@
+"""Small sealed documents: what the issuer must remember, so that a changed store is noticed."""
+
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from vaultcore._core import Context, KeyEncryptionKey
+from vaultcore.errors import DecryptionError, TamperedError
+from vaultcore.storage import Transaction
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Reader(Protocol):
+    """The reads of a store or of a transaction that documents need."""
+
+    def document(self, collection: str, key: str) -> bytes | None:
+        """Returns a document."""
+        ...
+
+    def documents(self, collection: str) -> list[tuple[str, bytes]]:
+        """Returns all documents of a collection."""
+        ...
+
+
+class SealedDocuments(Generic[T]):
+    """One collection of the store, each document sealed under its own key and place.
+
+    A document that was changed, or put in the place of another, does not open.
+
+    Args:
+        collection: the collection's name in the store.
+        kind: the type of the documents.
+        kek: the key that seals them.
+    """
+
+    def __init__(self, collection: str, kind: type[T], kek: KeyEncryptionKey) -> None:
+        self._collection = collection
+        self._kek = kek
+        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
+
+    def context(self, key: str) -> Context:
+        """Returns what binds a document, and whatever lies sealed inside it, to its place."""
+        return Context({"document": self._collection, "key": key})
+
+    def seal(self, key: str, document: T) -> bytes:
+        """Returns the document as the store holds it."""
+        return self._kek.seal(msgspec.json.encode(document), context=self.context(key))
+
+    def open(self, key: str, blob: bytes) -> T:
+        """Opens what the store holds.
+
+        Raises:
+            TamperedError: it was changed outside of vaultcore, or belongs elsewhere.
+        """
+        try:
+            return self._decoder.decode(self._kek.open(blob, context=self.context(key)))
+        except (DecryptionError, msgspec.DecodeError) as error:
+            raise TamperedError(
+                f"the document `{key}` of `{self._collection}` does not verify: "
+                "restore the store from a backup"
+            ) from error
+
+    def get(self, reader: Reader, key: str) -> T | None:
+        """Returns a document, or None.
+
+        Raises:
+            StorageError: the store cannot be read, or the document does not verify.
+        """
+        blob = reader.document(self._collection, key)
+        return None if blob is None else self.open(key, blob)
+
+    def blob(self, reader: Reader, key: str) -> bytes | None:
+        """Returns a document as the store holds it, or None.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        return reader.document(self._collection, key)
+
+    def blobs(self, reader: Reader) -> list[tuple[str, bytes]]:
+        """Returns all documents as the store holds them.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        return reader.documents(self._collection)
+
+    def all(self, reader: Reader) -> list[T]:
+        """Returns all documents, in the order of their keys.
+
+        Raises:
+            StorageError: the store cannot be read, or a document does not verify.
+        """
+        return [self.open(key, blob) for key, blob in self.blobs(reader)]
+
+    def put(self, transaction: Transaction, key: str, document: T, what: str) -> None:
+        """Adds or replaces a document, and says so in the feed.
+
+        Raises:
+            StorageError: the store cannot be written.
+        """
+        transaction.put_document(self._collection, key, self.seal(key, document))
+        transaction.changed("", self._collection, key, "", what)
+
+    def remove(self, transaction: Transaction, key: str) -> bool:
+        """Removes a document, says so in the feed, and returns whether there was one.
+
+        Raises:
+            StorageError: the store cannot be written.
+        """
+        removed = transaction.delete_document(self._collection, key)
+        if removed:
+            transaction.changed("", self._collection, key, "", "deleted")
+        return removed
