@@ -41,11 +41,9 @@ def init(
     json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
     """Makes a data folder with its protectors and an administrator, whose secret is shown once."""
-    from vaultcore.cli.local import read_passphrase  # noqa: PLC0415
-    from vaultcore.config import EXAMPLE  # noqa: PLC0415
-    from vaultcore.engine import create_engine  # noqa: PLC0415
-
     if example:
+        from vaultcore.config import EXAMPLE  # noqa: PLC0415
+
         print_line(EXAMPLE.rstrip("\n"))
         return
     if (config is None) == (data is None):
@@ -53,6 +51,9 @@ def init(
             "say what to make: --config FILE for a service (`vaultcore init --example` prints a "
             "file to start from), or --data DIR for the library"
         )
+    from vaultcore.cli.local import read_passphrase  # noqa: PLC0415
+    from vaultcore.engine import create_engine  # noqa: PLC0415
+
     if data is not None:
         engine = create_engine(
             data, passphrase=read_passphrase(passphrase_file), housekeeping=False
@@ -78,13 +79,14 @@ def init(
 
 def serve(*, config: Config = None) -> None:
     """Runs the service, until interrupted."""
-    from vaultcore.engine import open_engine  # noqa: PLC0415
-    from vaultcore.service.server import run  # noqa: PLC0415
-
     settings = _load(config)
     settings.check_files()
     settings.trusted_issuers()
     folder = Path(settings.data)
+
+    from vaultcore.engine import open_engine  # noqa: PLC0415
+    from vaultcore.service.server import run  # noqa: PLC0415
+
     # Whatever is wrong with the folder is said here, once, and not by every worker.
     with open_engine(folder, housekeeping=False) as engine:
         _check_folder(settings, {p["name"] for p in engine.management.protector_list()})
