@@ -171,7 +171,8 @@ def _markdown(found: Comparison) -> str:
         "file before each answer; OpenBao on raft, initialised and unsealed. The load generator",
         f"holds {settings['connections']} connections to either. Rates are medians over",
         f"alternating rounds ({settings['rounds']} of {settings['seconds']} s); the ratio is the",
-        "median of the rounds' ratios. Every answer was a success. CPU is the server's own, for one request.",
+        "median of the rounds' ratios. Every answer was a success. CPU is the server's own, for one",
+        "request.",
         "",
     ]
     header = ["operation"]
