@@ -134,3 +134,9 @@ def unavailable() -> TokenRefusedError:
     """Something here is away or broken; the caller, who has proved nothing, is not told what."""
     text = "A transient error has occurred. Please try again."
     return TokenRefusedError("temporarily_unavailable", 90033, text, status=503)
+
+
+def unknown_path() -> TokenRefusedError:
+    """No client library is known to ask for this address."""
+    text = "There is nothing at this address. Check the authority of the client."
+    return TokenRefusedError("invalid_request", 90002, text, status=404)

@@ -7,13 +7,14 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from vaultcore._core import Principal
 from vaultcore.access.issuer import ADFS, IssuedToken, Issuer, Shape
 from vaultcore.clock import Clock
 from vaultcore.errors import StorageError, UnavailableError
@@ -21,13 +22,48 @@ from vaultcore.service.identity import refusals
 from vaultcore.service.identity.grants import MAXIMUM_FORM, grant, parse_form
 from vaultcore.service.identity.refusals import TokenRefusedError
 
+if TYPE_CHECKING:
+    from vaultcore.engine import Engine
+
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _OK = 200
+_SHOWN = 256
 _PATIENCE = 15.0  # seconds, for a form to arrive
 _HEADERS = {"x-content-type-options": "nosniff", "strict-transport-security": "max-age=31536000"}
 _SECRET = {"cache-control": "no-store, no-cache", "pragma": "no-cache", **_HEADERS}
 # Short: a verifier elsewhere should see a rotation soon.
 _PUBLIC = {"cache-control": "public, max-age=300", **_HEADERS}
+
+
+def identity_routes(engine: "Engine") -> list[Route]:
+    """Returns the routes of the issuer's host; each token request goes on the engine's record."""
+
+    def record(event: TokenEvent) -> None:
+        principal = None
+        if event.object_id:
+            principal = Principal(
+                object_id=event.object_id,
+                app_id=event.client_id,
+                tenant_id=event.tenant,
+                issuer=engine.installation.issuer_url,
+            )
+        engine.audit.record(
+            vault="",
+            operation="TokenIssue",
+            api_version="",
+            status=event.status,
+            result_description=event.error,
+            duration_ms=event.duration_ms,
+            address=event.address,
+            correlation_id=event.correlation_id,
+            principal=principal,
+            request_uri=f"{engine.installation.issuer_url}{event.path}",
+            client_info=event.client_info,
+            object_id=event.client_id,
+            extra=None,
+        )
+
+    return IdentityRoutes(engine.issuer, clock=engine.clock, record=record).routes
 
 
 @dataclass(frozen=True)
@@ -41,6 +77,8 @@ class TokenEvent:
         object_id: who the token speaks for, or an empty string.
         tenant: the tenant segment of the path if it is served, else empty.
         address: where the request came from.
+        path: the path of the request.
+        client_info: what the client calls its program.
         correlation_id: as in the answer.
         duration_ms: how long the answer took.
     """
@@ -51,6 +89,8 @@ class TokenEvent:
     object_id: str
     tenant: str
     address: str
+    path: str
+    client_info: str
     correlation_id: str
     duration_ms: float
 
@@ -95,6 +135,7 @@ class IdentityRoutes:
             Route(f"/{ADFS}/discovery/keys", self._keys),
             Route(f"{tenant}/discovery/v2.0/keys", self._keys),
             Route(f"{tenant}/discovery/keys", self._keys),
+            Route("/{path:path}", self._nothing, methods=token),
         ]
 
     def _token(self, shape: Shape) -> Callable[[Request], Awaitable[Response]]:
@@ -128,6 +169,8 @@ class IdentityRoutes:
                     object_id=issued.object_id if issued else "",
                     tenant=self._issuer.resolve_tenant(segment) or "",
                     address=request.client.host if request.client else "",
+                    path=request.scope["path"][:_SHOWN],
+                    client_info=request.headers.get("user-agent", "")[:_SHOWN],
                     correlation_id=correlation_id,
                     duration_ms=(time.monotonic() - started) * 1000,
                 )
@@ -158,6 +201,9 @@ class IdentityRoutes:
         except (UnavailableError, StorageError):
             return self._refusal(refusals.unavailable(), correlation_id)
         return _answer(_OK, keys, correlation_id, _PUBLIC)
+
+    async def _nothing(self, request: Request) -> Response:
+        return self._refusal(refusals.unknown_path(), _correlation_id(request, {}))
 
     def _refusal(self, refused: TokenRefusedError, correlation_id: str) -> Response:
         trace_id = str(uuid.uuid4())
