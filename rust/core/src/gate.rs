@@ -1,1 +1,427 @@
-//! The gate: firewall, token and permission in one step.
+//! The gate: parse, challenge, firewall, token, permission, in that order and in one call.
+//!
+//! What is wrong with a request is told only to a caller whose address may talk to the vault and
+//! whose token is known: a stranger learns that he has to show a token, and nothing else.
+//!
+//! A token is known after its signature and claims were checked elsewhere and the result was
+//! remembered here, under the token's SHA-256 digest. The token itself is not kept.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{digest, SHA256};
+
+use crate::error::{Error, Result};
+use crate::firewall::Firewall;
+use crate::operation::{self, Operation, Refusal, Verb};
+use crate::policy::{Permissions, Policies};
+use crate::principal::Principal;
+
+/// The most tokens that are remembered; beyond, the one that expires first goes.
+pub const MAX_TOKENS: usize = 10_000;
+/// The longest token that is looked at.
+pub const MAX_TOKEN_LENGTH: usize = 16 * 1024;
+/// How far our clock may be behind the issuer's, in seconds. An expiry gets no such leeway.
+const NOT_BEFORE_LEEWAY: f64 = 60.0;
+/// For how many vaults a token remembers what it is granted.
+const MAX_GRANTED: usize = 16;
+
+/// What became of a request at the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on to the object's own rules.
+    Admitted = 0,
+    /// It shows no token: answer with the challenge.
+    Challenge = 1,
+    /// Its address may not talk to this vault.
+    Firewall = 2,
+    /// Its token is not remembered, or is outside its times: validate it, remember it, ask again.
+    UnknownToken = 3,
+    /// The caller is known, but what he asks for is malformed or does not exist.
+    Invalid = 4,
+    /// The caller is known, but has no permission for this.
+    Denied = 5,
+}
+
+/// What the gate says about a request.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What was asked for, where it could be understood; for the audit, whatever the outcome.
+    pub operation: Option<Operation>,
+    /// Who asked, if the token is known.
+    pub principal: Option<Arc<Principal>>,
+    /// What to answer, unless the request was admitted or its token is unknown.
+    pub refusal: Option<Refusal>,
+}
+
+/// A request, as it arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The address it came from.
+    pub address: &'a str,
+    /// The `Authorization` header, if there is one.
+    pub authorization: Option<&'a [u8]>,
+    /// The method, after any override by header.
+    pub method: &'a str,
+    /// The time, in seconds since the Unix epoch.
+    pub now: f64,
+    /// The path, undecoded.
+    pub path: &'a [u8],
+    /// What follows the question mark, undecoded.
+    pub query: &'a [u8],
+    /// The vault its host name stands for.
+    pub vault: &'a str,
+}
+
+/// What the gate has to know of a vault.
+#[derive(Debug)]
+pub struct VaultRules {
+    /// Who may talk to it.
+    pub firewall: Firewall,
+    /// Where it says it is, in refusals.
+    pub location: String,
+    /// What is granted to whom.
+    pub policies: Policies,
+    /// The tenant whose tokens it takes, or the empty string for those of every trusted issuer.
+    pub tenant: String,
+}
+
+/// The vaults, their rules, and the tokens that were seen.
+#[derive(Debug, Default)]
+pub struct Gate {
+    revision: u64,
+    tokens: Tokens,
+    vaults: HashMap<String, Vault>,
+}
+
+#[derive(Debug)]
+struct Vault {
+    name: String,
+    /// Which edition of the rules this is. What a token was granted under another one is void.
+    revision: u64,
+    rules: VaultRules,
+}
+
+impl Gate {
+    /// A gate that knows no vault and no token.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a vault or replaces its rules, for the next request on.
+    pub fn set_vault(&mut self, name: &str, rules: VaultRules) {
+        self.revision += 1;
+        let vault = Vault {
+            name: name.to_owned(),
+            revision: self.revision,
+            rules,
+        };
+        self.vaults.insert(name.to_ascii_lowercase(), vault);
+    }
+
+    /// Removes a vault.
+    pub fn remove_vault(&mut self, name: &str) {
+        self.vaults.remove(&name.to_ascii_lowercase());
+    }
+
+    /// Remembers what a valid token says, until it expires.
+    pub fn remember(
+        &mut self,
+        token: &[u8],
+        principal: Arc<Principal>,
+        expires: f64,
+        not_before: f64,
+    ) -> Result<()> {
+        if token.is_empty() || token.len() > MAX_TOKEN_LENGTH {
+            return Err(Error::Usage("a token is 1 to 16384 bytes long".to_owned()));
+        }
+        if !(expires.is_finite() && expires >= 0.0 && not_before.is_finite()) {
+            return Err(Error::Usage(
+                "the times of a token are seconds since 1970".to_owned(),
+            ));
+        }
+        let known = Known {
+            expires,
+            granted: Vec::new(),
+            not_before,
+            principal,
+        };
+        self.tokens.insert(fingerprint(token), known);
+        Ok(())
+    }
+
+    /// Forgets every token, as when an issuer is no longer trusted.
+    pub fn forget_tokens(&mut self) {
+        self.tokens = Tokens::default();
+    }
+
+    /// Decides about a request.
+    pub fn admit(&mut self, request: &Request<'_>) -> Admission {
+        let Some(vault) = lookup(&self.vaults, request.vault) else {
+            return refused(Outcome::Invalid, None, None, no_vault());
+        };
+        let parsed = operation::parse(request.method, request.path, request.query);
+        let Some(token) = request.authorization.and_then(bearer_token) else {
+            return refused(Outcome::Challenge, parsed.ok(), None, challenge());
+        };
+        if !vault.rules.firewall.allows(request.address) {
+            let refusal = vault.outside(request.address);
+            return refused(Outcome::Firewall, parsed.ok(), None, refusal);
+        }
+        let Some(known) = self.tokens.find(token, request.now, &vault.rules.tenant) else {
+            let operation = parsed.ok();
+            return Admission {
+                outcome: Outcome::UnknownToken,
+                operation,
+                principal: None,
+                refusal: None,
+            };
+        };
+        let granted = known.granted_in(vault);
+        let principal = Arc::clone(&known.principal);
+        match parsed {
+            Err(refusal) => refused(Outcome::Invalid, None, Some(principal), refusal),
+            Ok(operation) => vault.decide(operation, principal, granted),
+        }
+    }
+
+    /// Decides about an operation of a caller who is known already, as in process.
+    ///
+    /// An address, where there is one, has to pass the firewall.
+    #[must_use]
+    pub fn authorize(
+        &self,
+        vault: &str,
+        operation: Operation,
+        principal: Arc<Principal>,
+        address: Option<&str>,
+    ) -> Admission {
+        let Some(vault) = lookup(&self.vaults, vault) else {
+            return refused(
+                Outcome::Invalid,
+                Some(operation),
+                Some(principal),
+                no_vault(),
+            );
+        };
+        if let Some(address) = address {
+            if !vault.rules.firewall.allows(address) {
+                let refusal = vault.outside(address);
+                return refused(Outcome::Firewall, Some(operation), Some(principal), refusal);
+            }
+        }
+        let granted = vault.rules.policies.granted(&principal);
+        vault.decide(operation, principal, granted)
+    }
+
+    /// Whether a caller has a permission in a vault.
+    #[must_use]
+    pub fn permitted(&self, vault: &str, principal: &Principal, permission: Permissions) -> bool {
+        lookup(&self.vaults, vault).is_some_and(|vault| {
+            vault
+                .rules
+                .policies
+                .granted(principal)
+                .intersects(permission)
+        })
+    }
+
+    /// Whether an address may talk to a vault.
+    #[must_use]
+    pub fn address_allowed(&self, vault: &str, address: &str) -> bool {
+        lookup(&self.vaults, vault).is_some_and(|vault| vault.rules.firewall.allows(address))
+    }
+}
+
+impl Vault {
+    fn decide(
+        &self,
+        operation: Operation,
+        principal: Arc<Principal>,
+        granted: Permissions,
+    ) -> Admission {
+        if granted.intersects(operation.verb.any_of()) {
+            return Admission {
+                outcome: Outcome::Admitted,
+                operation: Some(operation),
+                principal: Some(principal),
+                refusal: None,
+            };
+        }
+        let refusal = self.denied(&principal, operation.verb);
+        refused(Outcome::Denied, Some(operation), Some(principal), refusal)
+    }
+
+    /// The contract's words for a missing permission (section 2.2).
+    fn denied(&self, principal: &Principal, verb: Verb) -> Refusal {
+        let permission = verb
+            .permissions()
+            .first()
+            .map_or("", |permission| permission.name());
+        Refusal {
+            code: "Forbidden",
+            inner: Some("AccessDenied"),
+            message: format!(
+                "The user, group or application '{}' does not have {} permission on key vault \
+                 '{};location={}'. For help resolving this issue, please see \
+                 https://go.microsoft.com/fwlink/?linkid=2125287",
+                principal.describe(),
+                permission.replace('/', " "),
+                self.name,
+                self.rules.location,
+            ),
+            status: 403,
+        }
+    }
+
+    /// The contract's words for a foreign address. The caller is not named: his token has not been
+    /// looked at.
+    fn outside(&self, address: &str) -> Refusal {
+        Refusal {
+            code: "Forbidden",
+            inner: Some("ForbiddenByFirewall"),
+            message: format!(
+                "Client address is not authorized and caller is not a trusted service.\r\n\
+                 Client address: {address}\r\nCaller: not authenticated yet\r\n\
+                 Vault: {};location={}",
+                self.name, self.rules.location,
+            ),
+            status: 403,
+        }
+    }
+}
+
+/// The token of an `Authorization` header of the scheme `Bearer` (RFC 6750 section 2.1).
+#[must_use]
+pub fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = authorization.split_at_checked(b"Bearer".len())?;
+    if !scheme.eq_ignore_ascii_case(b"Bearer") || rest.first() != Some(&b' ') {
+        return None;
+    }
+    let token = rest.trim_ascii();
+    (!token.is_empty() && token.iter().all(|&byte| is_token_byte(byte))).then_some(token)
+}
+
+/// A byte of RFC 6750's `b64token`.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
+}
+
+fn lookup<'a>(vaults: &'a HashMap<String, Vault>, name: &str) -> Option<&'a Vault> {
+    // The name as it is first: it nearly always is lower case, and folding it would allocate.
+    vaults
+        .get(name)
+        .or_else(|| vaults.get(&name.to_ascii_lowercase()))
+}
+
+fn refused(
+    outcome: Outcome,
+    operation: Option<Operation>,
+    principal: Option<Arc<Principal>>,
+    refusal: Refusal,
+) -> Admission {
+    Admission {
+        outcome,
+        operation,
+        principal,
+        refusal: Some(refusal),
+    }
+}
+
+fn challenge() -> Refusal {
+    Refusal {
+        code: "Unauthorized",
+        inner: None,
+        message: "AKV10000: Request is missing a Bearer or PoP token.".to_owned(),
+        status: 401,
+    }
+}
+
+fn no_vault() -> Refusal {
+    Refusal {
+        code: "VaultNotFound",
+        inner: None,
+        message: "there is no vault of this name here".to_owned(),
+        status: 404,
+    }
+}
+
+type Fingerprint = [u8; 32];
+
+fn fingerprint(token: &[u8]) -> Fingerprint {
+    let mut fingerprint = [0; 32];
+    for (to, from) in fingerprint.iter_mut().zip(digest(&SHA256, token).as_ref()) {
+        *to = *from;
+    }
+    fingerprint
+}
+
+/// What is remembered of a token.
+#[derive(Debug)]
+struct Known {
+    expires: f64,
+    /// What it is granted, by the revision of the vault's rules.
+    granted: Vec<(u64, Permissions)>,
+    not_before: f64,
+    principal: Arc<Principal>,
+}
+
+impl Known {
+    fn granted_in(&mut self, vault: &Vault) -> Permissions {
+        let cached = self
+            .granted
+            .iter()
+            .find(|(revision, _)| *revision == vault.revision);
+        if let Some(&(_, granted)) = cached {
+            return granted;
+        }
+        let granted = vault.rules.policies.granted(&self.principal);
+        if self.granted.len() >= MAX_GRANTED {
+            self.granted.clear();
+        }
+        self.granted.push((vault.revision, granted));
+        granted
+    }
+}
+
+/// The tokens, and the order in which they expire.
+#[derive(Debug, Default)]
+struct Tokens {
+    // INVARIANT: both hold the same tokens. The bits of times that are not negative sort as the
+    // times do.
+    by_expiry: BTreeSet<(u64, Fingerprint)>,
+    known: HashMap<Fingerprint, Known>,
+}
+
+impl Tokens {
+    fn insert(&mut self, fingerprint: Fingerprint, known: Known) {
+        let expires = known.expires.to_bits();
+        if let Some(before) = self.known.insert(fingerprint, known) {
+            self.by_expiry
+                .remove(&(before.expires.to_bits(), fingerprint));
+        }
+        self.by_expiry.insert((expires, fingerprint));
+        while self.known.len() > MAX_TOKENS {
+            let Some((_, soonest)) = self.by_expiry.pop_first() else {
+                break;
+            };
+            self.known.remove(&soonest);
+        }
+    }
+
+    /// A token that is known, within its times, and of the tenant that the vault belongs to.
+    fn find(&mut self, token: &[u8], now: f64, tenant: &str) -> Option<&mut Known> {
+        if token.len() > MAX_TOKEN_LENGTH {
+            return None;
+        }
+        self.known.get_mut(&fingerprint(token)).filter(|known| {
+            // Written so that a clock that is not a number finds no token.
+            now < known.expires
+                && now >= known.not_before - NOT_BEFORE_LEEWAY
+                && (tenant.is_empty() || known.principal.tenant_id.eq_ignore_ascii_case(tenant))
+        })
+    }
+}

@@ -1,1 +1,822 @@
 //! From method, path and query to a typed operation.
+//!
+//! This is the one parser of requests: what it returns is what the policy decides on, what the
+//! storage is asked for and what the audit names. The rules:
+//!
+//! - Literal segments (`secrets`, `restore`, `versions`, ...) compare without case, as names do,
+//!   and win over names and versions.
+//! - One slash at the end, and a second one at the start, mean nothing. An empty segment stands
+//!   for the current version where an operation follows it (`/keys/a//encrypt`). No other empty
+//!   segment is accepted, and nothing is decoded or normalised: a name with `%`, `.` or `..` in
+//!   it is not a name.
+//! - Names and values of the query are percent-decoded; a parameter that is known here must not
+//!   come twice; others are ignored.
+//!
+//! Refusals come in this order: unknown route (404), wrong method (405), object name, version,
+//! query (400). They never repeat what was sent.
+
+use crate::name::{parse_version, ObjectName};
+use crate::policy::{Permission, Permissions};
+
+/// The longest path that is looked at.
+const MAX_PATH: usize = 1024;
+/// The longest query that is looked at.
+const MAX_QUERY: usize = 4096;
+/// The most parameters in a query.
+const MAX_PARAMETERS: usize = 32;
+/// The longest value of a parameter that is passed on.
+const MAX_VALUE: usize = 2048;
+/// The size of a page, and the largest one (contract section 1.0).
+const MAX_RESULTS: u8 = 25;
+
+/// The versions of the API, oldest first (contract section 0.2).
+pub const API_VERSIONS: &[&str] = &[
+    "2015-06-01",
+    "2016-10-01",
+    "7.0",
+    "7.1",
+    "7.2",
+    "7.3",
+    "7.4",
+    "7.5",
+    "7.6-preview.1",
+    "7.6-preview.2",
+    "7.6",
+    "2025-06-01-preview",
+    "2025-07-01",
+    "2026-01-01-preview",
+    "2026-03-01-preview",
+    "2026-04-01",
+    "2026-05-01-preview",
+    "2026-07-01-preview",
+];
+
+/// The collection an operation belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Certificates, their contacts and issuers.
+    Certificates,
+    /// Keys, and random bytes.
+    Keys,
+    /// Secrets.
+    Secrets,
+}
+
+impl Kind {
+    /// The name, as in a path.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Certificates => "certificates",
+            Self::Keys => "keys",
+            Self::Secrets => "secrets",
+        }
+    }
+}
+
+macro_rules! verbs {
+    ($($verb:ident: $kind:ident [$($permission:ident),+] $(since $since:literal)?;)*) => {
+        /// What a request asks for; the names are those of the audit (contract section 8.2).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the names are the contract's and say it all")]
+        pub enum Verb { $($verb,)* }
+
+        impl Verb {
+            /// Every verb.
+            pub const EVERY: &'static [Self] = &[$(Self::$verb,)*];
+
+            /// The operation's name in the audit.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$verb => stringify!($verb),)* }
+            }
+
+            /// The collection it works on.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$verb => Kind::$kind,)* }
+            }
+
+            /// The permissions any one of which is enough; the first is the one refusals name.
+            #[must_use]
+            pub const fn permissions(self) -> &'static [Permission] {
+                match self { $(Self::$verb => &[$(Permission::$permission),+],)* }
+            }
+
+            /// The first version of the API that has it, if not the first of all.
+            #[must_use]
+            pub const fn since(self) -> Option<&'static str> {
+                match self { $(Self::$verb => verbs!(@since $($since)?),)* }
+            }
+        }
+    };
+    (@since) => { None };
+    (@since $since:literal) => { Some($since) };
+}
+
+verbs! {
+    CertificateBackup: Certificates [CertificatesBackup];
+    CertificateContactsDelete: Certificates [CertificatesManageContacts];
+    CertificateContactsGet: Certificates [CertificatesManageContacts];
+    CertificateContactsSet: Certificates [CertificatesManageContacts];
+    CertificateCreate: Certificates [CertificatesCreate];
+    CertificateDelete: Certificates [CertificatesDelete];
+    CertificateGet: Certificates [CertificatesGet];
+    CertificateGetDeleted: Certificates [CertificatesGet];
+    CertificateImport: Certificates [CertificatesImport];
+    CertificateIssuerDelete: Certificates [CertificatesDeleteIssuers];
+    CertificateIssuerGet: Certificates [CertificatesGetIssuers, CertificatesManageIssuers];
+    CertificateIssuerSet: Certificates [CertificatesSetIssuers];
+    CertificateIssuerUpdate: Certificates [CertificatesSetIssuers];
+    CertificateIssuersList: Certificates
+        [CertificatesListIssuers, CertificatesManageIssuers, CertificatesGetIssuers];
+    CertificateList: Certificates [CertificatesList];
+    CertificateListDeleted: Certificates [CertificatesList];
+    CertificateListVersions: Certificates [CertificatesList];
+    CertificatePendingDelete: Certificates [CertificatesUpdate];
+    CertificatePendingGet: Certificates [CertificatesGet];
+    CertificatePendingMerge: Certificates [CertificatesCreate];
+    CertificatePendingUpdate: Certificates [CertificatesUpdate];
+    CertificatePolicyGet: Certificates [CertificatesGet];
+    CertificatePolicyUpdate: Certificates [CertificatesUpdate];
+    CertificatePurge: Certificates [CertificatesPurge];
+    CertificateRecover: Certificates [CertificatesRecover];
+    CertificateRestore: Certificates [CertificatesRestore];
+    CertificateUpdate: Certificates [CertificatesUpdate];
+    KeyAttestationGet: Keys [KeysGet] since "7.6-preview.2";
+    KeyBackup: Keys [KeysBackup];
+    KeyCreate: Keys [KeysCreate];
+    KeyDecrypt: Keys [KeysDecrypt];
+    KeyDelete: Keys [KeysDelete];
+    KeyEncrypt: Keys [KeysEncrypt];
+    KeyGet: Keys [KeysGet];
+    KeyGetDeleted: Keys [KeysGet];
+    KeyImport: Keys [KeysImport];
+    KeyList: Keys [KeysList];
+    KeyListDeleted: Keys [KeysList];
+    KeyListVersions: Keys [KeysList];
+    KeyPurge: Keys [KeysPurge];
+    KeyRecover: Keys [KeysRecover];
+    KeyRelease: Keys [KeysRelease] since "7.3";
+    KeyRestore: Keys [KeysRestore];
+    KeyRotate: Keys [KeysRotate] since "7.3";
+    KeyRotationPolicyGet: Keys [KeysGetRotationPolicy] since "7.3";
+    KeyRotationPolicySet: Keys [KeysSetRotationPolicy] since "7.3";
+    KeySecureUnwrap: Keys [KeysUnwrapKey] since "2026-01-01-preview";
+    KeySecureWrap: Keys [KeysWrapKey] since "2026-01-01-preview";
+    KeySign: Keys [KeysSign];
+    KeyUnwrap: Keys [KeysUnwrapKey];
+    KeyUpdate: Keys [KeysUpdate];
+    KeyVerify: Keys [KeysVerify];
+    KeyWrap: Keys [KeysWrapKey];
+    RandomBytesGet: Keys [KeysGet] since "7.3";
+    SecretBackup: Secrets [SecretsBackup];
+    SecretDelete: Secrets [SecretsDelete];
+    SecretGet: Secrets [SecretsGet];
+    SecretGetDeleted: Secrets [SecretsGet];
+    SecretList: Secrets [SecretsList];
+    SecretListDeleted: Secrets [SecretsList];
+    SecretListVersions: Secrets [SecretsList];
+    SecretPurge: Secrets [SecretsPurge];
+    SecretRecover: Secrets [SecretsRecover];
+    SecretRestore: Secrets [SecretsRestore];
+    SecretSet: Secrets [SecretsSet];
+    SecretUpdate: Secrets [SecretsSet];
+}
+
+impl Verb {
+    /// The verb with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::EVERY.iter().copied().find(|verb| verb.name() == name)
+    }
+
+    /// The set of permissions any one of which is enough.
+    #[must_use]
+    pub fn any_of(self) -> Permissions {
+        self.permissions()
+            .iter()
+            .fold(Permissions::NONE, |all, &permission| {
+                all.union(Permissions::of(permission))
+            })
+    }
+}
+
+/// A request, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// The version of the API it was asked in.
+    pub api_version: &'static str,
+    /// Other parameters of the query that the service knows, decoded.
+    pub extra: Vec<(&'static str, String)>,
+    /// The largest page that the answer may have.
+    pub max_results: u8,
+    /// Whether the caller named the size of a page.
+    pub max_results_given: bool,
+    /// The object it is about.
+    pub object: Option<ObjectName>,
+    /// Where a listing goes on, as the last page's link said; or the empty string.
+    pub skip_token: String,
+    /// What is asked for.
+    pub verb: Verb,
+    /// The version of the object, canonical; or the empty string for the current one.
+    pub version: String,
+}
+
+/// Why a request is refused, in the terms of the contract (section 2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The error code.
+    pub code: &'static str,
+    /// The code of the inner error.
+    pub inner: Option<&'static str>,
+    /// What happened and what to do; never anything that was sent.
+    pub message: String,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+impl Refusal {
+    fn bad_parameter(message: &str) -> Self {
+        Self {
+            code: "BadParameter",
+            inner: None,
+            message: message.to_owned(),
+            status: 400,
+        }
+    }
+
+    fn method() -> Self {
+        Self {
+            code: "MethodNotAllowed",
+            inner: None,
+            message: "this path does not take this method".to_owned(),
+            status: 405,
+        }
+    }
+
+    fn route() -> Self {
+        Self {
+            code: "NotFound",
+            inner: None,
+            message: "there is nothing at this path".to_owned(),
+            status: 404,
+        }
+    }
+}
+
+/// Parses a request.
+///
+/// The path is the undecoded one, the query is what follows the question mark.
+pub fn parse(method: &str, path: &[u8], query: &[u8]) -> Result<Operation, Refusal> {
+    let target = route(method, path)?;
+    let parameters = Parameters::parse(query)?;
+    if let Some(since) = target.verb.since() {
+        if rank(parameters.api_version) < rank(since) {
+            return Err(Refusal::bad_parameter(&format!(
+                "this operation needs api-version {since} or a later one"
+            )));
+        }
+    }
+    Ok(Operation {
+        api_version: parameters.api_version,
+        extra: parameters.extra,
+        max_results: parameters.max_results.unwrap_or(MAX_RESULTS),
+        max_results_given: parameters.max_results.is_some(),
+        object: target.object,
+        skip_token: parameters.skip_token,
+        verb: target.verb,
+        version: target.version,
+    })
+}
+
+fn rank(api_version: &str) -> Option<usize> {
+    API_VERSIONS
+        .iter()
+        .position(|known| known.eq_ignore_ascii_case(api_version))
+}
+
+/// What a path and a method name.
+struct Target {
+    object: Option<ObjectName>,
+    verb: Verb,
+    version: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Delete,
+    Get,
+    Other,
+    Patch,
+    Post,
+    Put,
+}
+
+impl Method {
+    fn parse(text: &str) -> Self {
+        match text {
+            "DELETE" => Self::Delete,
+            "GET" => Self::Get,
+            "PATCH" => Self::Patch,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            _ => Self::Other,
+        }
+    }
+}
+
+macro_rules! words {
+    ($($word:ident = $text:literal,)*) => {
+        /// The literal segments; whatever is none of them is a name or a version.
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        enum Word { $($word,)* Other }
+
+        impl Word {
+            fn parse(segment: &[u8]) -> Self {
+                $(if segment.eq_ignore_ascii_case($text) { return Self::$word; })*
+                Self::Other
+            }
+        }
+    };
+}
+
+words! {
+    Attestation = b"attestation",
+    Backup = b"backup",
+    Certificates = b"certificates",
+    Contacts = b"contacts",
+    Create = b"create",
+    Decrypt = b"decrypt",
+    DeletedCertificates = b"deletedcertificates",
+    DeletedKeys = b"deletedkeys",
+    DeletedSecrets = b"deletedsecrets",
+    Encrypt = b"encrypt",
+    Import = b"import",
+    Issuers = b"issuers",
+    Keys = b"keys",
+    Merge = b"merge",
+    Pending = b"pending",
+    Policy = b"policy",
+    Recover = b"recover",
+    Release = b"release",
+    Restore = b"restore",
+    Rng = b"rng",
+    Rotate = b"rotate",
+    RotationPolicy = b"rotationpolicy",
+    Secrets = b"secrets",
+    SecureUnwrapKey = b"secureunwrapkey",
+    SecureWrapKey = b"securewrapkey",
+    Sign = b"sign",
+    UnwrapKey = b"unwrapkey",
+    Verify = b"verify",
+    Versions = b"versions",
+    WrapKey = b"wrapkey",
+}
+
+/// The most segments any route has.
+const MAX_SEGMENTS: usize = 4;
+
+struct Path<'a> {
+    segments: Vec<&'a [u8]>,
+    words: Vec<Word>,
+}
+
+impl<'a> Path<'a> {
+    fn split(path: &'a [u8]) -> Option<Self> {
+        if path.len() > MAX_PATH {
+            return None;
+        }
+        let inner = path
+            .strip_prefix(b"//")
+            .or_else(|| path.strip_prefix(b"/"))?;
+        let inner = inner.strip_suffix(b"/").unwrap_or(inner);
+        let mut segments = Vec::with_capacity(MAX_SEGMENTS);
+        for segment in inner.split(|&byte| byte == b'/') {
+            if segments.len() == MAX_SEGMENTS {
+                return None;
+            }
+            segments.push(segment);
+        }
+        let words = segments
+            .iter()
+            .map(|segment| Word::parse(segment))
+            .collect();
+        Some(Self { segments, words })
+    }
+
+    fn segment(&self, index: usize) -> &'a [u8] {
+        self.segments.get(index).copied().unwrap_or_default()
+    }
+
+    /// The name in one slot.
+    fn object(&self, index: usize) -> Result<Option<ObjectName>, Refusal> {
+        match ObjectName::parse(self.segment(index)) {
+            Some(name) => Ok(Some(name)),
+            None => Err(Refusal::bad_parameter(
+                "a name is 1 to 127 letters (a-z), digits and hyphens, and nothing else",
+            )),
+        }
+    }
+
+    /// The version in the third slot; empty, with an operation behind it, is the current one.
+    fn version(&self) -> Result<String, Refusal> {
+        let segment = self.segment(2);
+        if segment.is_empty() {
+            return Ok(String::new());
+        }
+        parse_version(segment)
+            .ok_or_else(|| Refusal::bad_parameter("a version is 32 hexadecimal digits"))
+    }
+
+    fn bare(verb: Result<Verb, Refusal>) -> Result<Target, Refusal> {
+        Ok(Target {
+            object: None,
+            verb: verb?,
+            version: String::new(),
+        })
+    }
+
+    fn named(&self, verb: Result<Verb, Refusal>) -> Result<Target, Refusal> {
+        let verb = verb?;
+        Ok(Target {
+            object: self.object(1)?,
+            verb,
+            version: String::new(),
+        })
+    }
+
+    fn versioned(&self, verb: Result<Verb, Refusal>) -> Result<Target, Refusal> {
+        let verb = verb?;
+        let object = self.object(1)?;
+        Ok(Target {
+            object,
+            verb,
+            version: self.version()?,
+        })
+    }
+
+    /// A version as the last segment. An unknown operation lands here too: that is a 404.
+    fn version_last(&self, method: Method, verbs: &[(Method, Verb)]) -> Result<Target, Refusal> {
+        if self.segment(2).is_empty() {
+            return Err(Refusal::route());
+        }
+        if method == Method::Post && parse_version(self.segment(2)).is_none() {
+            return Err(Refusal::route());
+        }
+        self.versioned(pick(method, verbs))
+    }
+}
+
+fn pick(method: Method, verbs: &[(Method, Verb)]) -> Result<Verb, Refusal> {
+    verbs
+        .iter()
+        .find(|(takes, _)| *takes == method)
+        .map(|&(_, verb)| verb)
+        .ok_or_else(Refusal::method)
+}
+
+fn route(method: &str, path: &[u8]) -> Result<Target, Refusal> {
+    let method = Method::parse(method);
+    let path = Path::split(path).ok_or_else(Refusal::route)?;
+    match path.words.first() {
+        Some(Word::Secrets) => secrets(method, &path),
+        Some(Word::Keys) => keys(method, &path),
+        Some(Word::Certificates) => certificates(method, &path),
+        Some(Word::DeletedSecrets) => deleted(
+            method,
+            &path,
+            [
+                Verb::SecretListDeleted,
+                Verb::SecretGetDeleted,
+                Verb::SecretPurge,
+                Verb::SecretRecover,
+            ],
+        ),
+        Some(Word::DeletedKeys) => deleted(
+            method,
+            &path,
+            [
+                Verb::KeyListDeleted,
+                Verb::KeyGetDeleted,
+                Verb::KeyPurge,
+                Verb::KeyRecover,
+            ],
+        ),
+        Some(Word::DeletedCertificates) => deleted(
+            method,
+            &path,
+            [
+                Verb::CertificateListDeleted,
+                Verb::CertificateGetDeleted,
+                Verb::CertificatePurge,
+                Verb::CertificateRecover,
+            ],
+        ),
+        Some(Word::Rng) if path.words.len() == 1 => {
+            Path::bare(pick(method, &[(Method::Post, Verb::RandomBytesGet)]))
+        }
+        _ => Err(Refusal::route()),
+    }
+}
+
+fn secrets(method: Method, path: &Path<'_>) -> Result<Target, Refusal> {
+    use Method::{Delete, Get, Patch, Post, Put};
+    match *path.words.get(1..).unwrap_or_default() {
+        [] => Path::bare(pick(method, &[(Get, Verb::SecretList)])),
+        [Word::Restore] if method == Post => Path::bare(Ok(Verb::SecretRestore)),
+        [_] => path.named(pick(
+            method,
+            &[
+                (Get, Verb::SecretGet),
+                (Put, Verb::SecretSet),
+                (Patch, Verb::SecretUpdate),
+                (Delete, Verb::SecretDelete),
+            ],
+        )),
+        [_, Word::Versions] => path.named(pick(method, &[(Get, Verb::SecretListVersions)])),
+        [_, Word::Backup] => path.named(pick(method, &[(Post, Verb::SecretBackup)])),
+        [_, _] => path.version_last(
+            method,
+            &[(Get, Verb::SecretGet), (Patch, Verb::SecretUpdate)],
+        ),
+        _ => Err(Refusal::route()),
+    }
+}
+
+fn keys(method: Method, path: &Path<'_>) -> Result<Target, Refusal> {
+    use Method::{Delete, Get, Patch, Post, Put};
+    match *path.words.get(1..).unwrap_or_default() {
+        [] => Path::bare(pick(method, &[(Get, Verb::KeyList)])),
+        [Word::Restore] if method == Post => Path::bare(Ok(Verb::KeyRestore)),
+        [_] => path.named(pick(
+            method,
+            &[
+                (Get, Verb::KeyGet),
+                (Put, Verb::KeyImport),
+                (Patch, Verb::KeyUpdate),
+                (Delete, Verb::KeyDelete),
+            ],
+        )),
+        [_, Word::Versions] => path.named(pick(method, &[(Get, Verb::KeyListVersions)])),
+        [_, Word::Backup] => path.named(pick(method, &[(Post, Verb::KeyBackup)])),
+        [_, Word::Create] => path.named(pick(method, &[(Post, Verb::KeyCreate)])),
+        [_, Word::Rotate] => path.named(pick(method, &[(Post, Verb::KeyRotate)])),
+        [_, Word::RotationPolicy] => path.named(pick(
+            method,
+            &[
+                (Get, Verb::KeyRotationPolicyGet),
+                (Put, Verb::KeyRotationPolicySet),
+            ],
+        )),
+        [_, word] if use_of(word).is_some() => path.named(pick_use(method, word)),
+        [_, _] => path.version_last(method, &[(Get, Verb::KeyGet), (Patch, Verb::KeyUpdate)]),
+        [_, _, word] if use_of(word).is_some() => path.versioned(pick_use(method, word)),
+        _ => Err(Refusal::route()),
+    }
+}
+
+/// The uses of a key, which may name its version before them; and the method they take.
+fn use_of(word: Word) -> Option<(Method, Verb)> {
+    let verb = match word {
+        Word::Attestation => return Some((Method::Get, Verb::KeyAttestationGet)),
+        Word::Decrypt => Verb::KeyDecrypt,
+        Word::Encrypt => Verb::KeyEncrypt,
+        Word::Release => Verb::KeyRelease,
+        Word::SecureUnwrapKey => Verb::KeySecureUnwrap,
+        Word::SecureWrapKey => Verb::KeySecureWrap,
+        Word::Sign => Verb::KeySign,
+        Word::UnwrapKey => Verb::KeyUnwrap,
+        Word::Verify => Verb::KeyVerify,
+        Word::WrapKey => Verb::KeyWrap,
+        _ => return None,
+    };
+    Some((Method::Post, verb))
+}
+
+fn pick_use(method: Method, word: Word) -> Result<Verb, Refusal> {
+    pick(method, use_of(word).as_slice())
+}
+
+fn certificates(method: Method, path: &Path<'_>) -> Result<Target, Refusal> {
+    use Method::{Delete, Get, Patch, Post, Put};
+    match *path.words.get(1..).unwrap_or_default() {
+        [] => Path::bare(pick(method, &[(Get, Verb::CertificateList)])),
+        [Word::Restore] if method == Post => Path::bare(Ok(Verb::CertificateRestore)),
+        [Word::Contacts] => Path::bare(pick(
+            method,
+            &[
+                (Get, Verb::CertificateContactsGet),
+                (Put, Verb::CertificateContactsSet),
+                (Delete, Verb::CertificateContactsDelete),
+            ],
+        )),
+        [Word::Issuers] => Path::bare(pick(method, &[(Get, Verb::CertificateIssuersList)])),
+        [Word::Issuers, _] => {
+            let verb = pick(
+                method,
+                &[
+                    (Get, Verb::CertificateIssuerGet),
+                    (Put, Verb::CertificateIssuerSet),
+                    (Patch, Verb::CertificateIssuerUpdate),
+                    (Delete, Verb::CertificateIssuerDelete),
+                ],
+            )?;
+            Ok(Target {
+                object: path.object(2)?,
+                verb,
+                version: String::new(),
+            })
+        }
+        [Word::Contacts | Word::Issuers, ..] => Err(Refusal::route()),
+        [_] => path.named(pick(
+            method,
+            &[
+                (Get, Verb::CertificateGet),
+                (Patch, Verb::CertificateUpdate),
+                (Delete, Verb::CertificateDelete),
+            ],
+        )),
+        [_, Word::Versions] => path.named(pick(method, &[(Get, Verb::CertificateListVersions)])),
+        [_, Word::Backup] => path.named(pick(method, &[(Post, Verb::CertificateBackup)])),
+        [_, Word::Create] => path.named(pick(method, &[(Post, Verb::CertificateCreate)])),
+        [_, Word::Import] => path.named(pick(method, &[(Post, Verb::CertificateImport)])),
+        [_, Word::Pending] => path.named(pick(
+            method,
+            &[
+                (Get, Verb::CertificatePendingGet),
+                (Patch, Verb::CertificatePendingUpdate),
+                (Delete, Verb::CertificatePendingDelete),
+            ],
+        )),
+        [_, Word::Policy] => path.named(pick(
+            method,
+            &[
+                (Get, Verb::CertificatePolicyGet),
+                (Patch, Verb::CertificatePolicyUpdate),
+            ],
+        )),
+        [_, Word::Pending, Word::Merge] => {
+            path.named(pick(method, &[(Post, Verb::CertificatePendingMerge)]))
+        }
+        [_, _] => path.version_last(
+            method,
+            &[
+                (Get, Verb::CertificateGet),
+                (Patch, Verb::CertificateUpdate),
+            ],
+        ),
+        _ => Err(Refusal::route()),
+    }
+}
+
+/// The routes of deleted objects, the same for every kind.
+fn deleted(
+    method: Method,
+    path: &Path<'_>,
+    [list, get, purge, recover]: [Verb; 4],
+) -> Result<Target, Refusal> {
+    use Method::{Delete, Get, Post};
+    match *path.words.get(1..).unwrap_or_default() {
+        [] => Path::bare(pick(method, &[(Get, list)])),
+        [_] => path.named(pick(method, &[(Get, get), (Delete, purge)])),
+        [_, Word::Recover] => path.named(pick(method, &[(Post, recover)])),
+        _ => Err(Refusal::route()),
+    }
+}
+
+/// The parameters of a query that are known here.
+struct Parameters {
+    api_version: &'static str,
+    extra: Vec<(&'static str, String)>,
+    max_results: Option<u8>,
+    skip_token: String,
+}
+
+/// Parameters that are passed on as they are.
+const EXTRA: &[&str] = &["includePending", "outContentType", "request_id"];
+
+impl Parameters {
+    fn parse(query: &[u8]) -> Result<Self, Refusal> {
+        if query.len() > MAX_QUERY {
+            return Err(Refusal::bad_parameter(
+                "the query is longer than any query needs to be",
+            ));
+        }
+        let mut api_version = None;
+        let mut max_results = None;
+        let mut skip_token = None;
+        let mut extra: Vec<(&'static str, String)> = Vec::new();
+        for (index, pair) in query.split(|&byte| byte == b'&').enumerate() {
+            if index >= MAX_PARAMETERS {
+                return Err(Refusal::bad_parameter("the query has too many parameters"));
+            }
+            let mut halves = pair.splitn(2, |&byte| byte == b'=');
+            let name = decode(halves.next().unwrap_or_default())?;
+            let value = halves.next().unwrap_or_default();
+            if name.eq_ignore_ascii_case("api-version") {
+                once(&mut api_version, known_version(&decode(value)?)?)?;
+            } else if name.eq_ignore_ascii_case("maxresults") {
+                once(&mut max_results, page_size(&decode(value)?)?)?;
+            } else if name.eq_ignore_ascii_case("$skiptoken") {
+                once(&mut skip_token, token(decode(value)?)?)?;
+            } else if let Some(known) = EXTRA.iter().find(|known| known.eq_ignore_ascii_case(&name))
+            {
+                if extra.iter().any(|(name, _)| name == known) {
+                    return Err(twice());
+                }
+                extra.push((known, short(decode(value)?)?));
+            }
+        }
+        let Some(api_version) = api_version else {
+            return Err(Refusal::bad_parameter("api-version must be specified"));
+        };
+        Ok(Self {
+            api_version,
+            extra,
+            max_results,
+            skip_token: skip_token.unwrap_or_default(),
+        })
+    }
+}
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Refusal> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(twice()),
+    }
+}
+
+fn twice() -> Refusal {
+    Refusal::bad_parameter("a parameter of the query is given twice")
+}
+
+fn known_version(text: &str) -> Result<&'static str, Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::bad_parameter("api-version must be specified"));
+    }
+    rank(text)
+        .and_then(|rank| API_VERSIONS.get(rank))
+        .copied()
+        .ok_or_else(|| {
+            Refusal::bad_parameter(
+                "the api-version is not known; the latest stable one is 2026-04-01",
+            )
+        })
+}
+
+fn page_size(text: &str) -> Result<u8, Refusal> {
+    let size = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    };
+    size.filter(|size| (1..=MAX_RESULTS).contains(size))
+        .ok_or_else(|| Refusal::bad_parameter("maxresults must be a number from 1 to 25"))
+}
+
+fn token(text: String) -> Result<String, Refusal> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.~-".contains(&byte);
+    if text.len() <= MAX_VALUE && text.bytes().all(fits) {
+        Ok(text)
+    } else {
+        Err(Refusal::bad_parameter(
+            "$skiptoken is not one that a listing returned",
+        ))
+    }
+}
+
+fn short(text: String) -> Result<String, Refusal> {
+    if text.len() <= MAX_VALUE {
+        Ok(text)
+    } else {
+        Err(Refusal::bad_parameter(
+            "a parameter of the query is too long",
+        ))
+    }
+}
+
+/// Decodes one name or value of a query (WHATWG URL, application/x-www-form-urlencoded).
+fn decode(raw: &[u8]) -> Result<String, Refusal> {
+    let malformed = || Refusal::bad_parameter("the query is not well formed");
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw.iter();
+    while let Some(&byte) = rest.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let high = rest.next().copied().and_then(digit).ok_or_else(malformed)?;
+                let low = rest.next().copied().and_then(digit).ok_or_else(malformed)?;
+                high << 4 | low
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(decoded).map_err(|_| malformed())
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}

@@ -1,1 +1,295 @@
 //! Permissions and access policies, compiled.
+//!
+//! An access policy grants a set of permissions to one object id, or to one object id acting
+//! through one application. Sets are bits of one word, so that the union over a caller and his
+//! groups is a few `or`s. Nothing is granted that no policy grants.
+
+use std::collections::HashMap;
+
+use crate::principal::Principal;
+
+macro_rules! permissions {
+    ($($variant:ident = $name:literal,)*) => {
+        /// One permission of an access policy (contract section 6.3).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the names are the contract's and say it all")]
+        pub enum Permission { $($variant,)* }
+
+        impl Permission {
+            /// Every permission there is; `all` is not one of them.
+            pub const EVERY: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name, as in `keys/wrapKey`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+permissions! {
+    CertificatesBackup = "certificates/backup",
+    CertificatesCreate = "certificates/create",
+    CertificatesDelete = "certificates/delete",
+    CertificatesDeleteIssuers = "certificates/deleteissuers",
+    CertificatesGet = "certificates/get",
+    CertificatesGetIssuers = "certificates/getissuers",
+    CertificatesImport = "certificates/import",
+    CertificatesList = "certificates/list",
+    CertificatesListIssuers = "certificates/listissuers",
+    CertificatesManageContacts = "certificates/managecontacts",
+    CertificatesManageIssuers = "certificates/manageissuers",
+    CertificatesPurge = "certificates/purge",
+    CertificatesRecover = "certificates/recover",
+    CertificatesRestore = "certificates/restore",
+    CertificatesSetIssuers = "certificates/setissuers",
+    CertificatesUpdate = "certificates/update",
+    KeysBackup = "keys/backup",
+    KeysCreate = "keys/create",
+    KeysDecrypt = "keys/decrypt",
+    KeysDelete = "keys/delete",
+    KeysEncrypt = "keys/encrypt",
+    KeysGet = "keys/get",
+    KeysGetRotationPolicy = "keys/getrotationpolicy",
+    KeysImport = "keys/import",
+    KeysList = "keys/list",
+    KeysPurge = "keys/purge",
+    KeysRecover = "keys/recover",
+    KeysRelease = "keys/release",
+    KeysRestore = "keys/restore",
+    KeysRotate = "keys/rotate",
+    KeysSetRotationPolicy = "keys/setrotationpolicy",
+    KeysSign = "keys/sign",
+    KeysUnwrapKey = "keys/unwrapKey",
+    KeysUpdate = "keys/update",
+    KeysVerify = "keys/verify",
+    KeysWrapKey = "keys/wrapKey",
+    SecretsBackup = "secrets/backup",
+    SecretsDelete = "secrets/delete",
+    SecretsGet = "secrets/get",
+    SecretsList = "secrets/list",
+    SecretsPurge = "secrets/purge",
+    SecretsRecover = "secrets/recover",
+    SecretsRestore = "secrets/restore",
+    SecretsSet = "secrets/set",
+    StorageBackup = "storage/backup",
+    StorageDelete = "storage/delete",
+    StorageDeleteSas = "storage/deletesas",
+    StorageGet = "storage/get",
+    StorageGetSas = "storage/getsas",
+    StorageList = "storage/list",
+    StorageListSas = "storage/listsas",
+    StoragePurge = "storage/purge",
+    StorageRecover = "storage/recover",
+    StorageRegenerateKey = "storage/regeneratekey",
+    StorageRestore = "storage/restore",
+    StorageSet = "storage/set",
+    StorageSetSas = "storage/setsas",
+    StorageUpdate = "storage/update",
+}
+
+// INVARIANT: a set of permissions is one word.
+const _: () = assert!(Permission::EVERY.len() <= 64);
+
+/// A set of permissions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Permissions(u64);
+
+impl Permissions {
+    /// The empty set.
+    pub const NONE: Self = Self(0);
+
+    /// The set of one permission.
+    #[must_use]
+    pub const fn of(permission: Permission) -> Self {
+        Self(1 << permission as u64)
+    }
+
+    /// Parses one entry of an access policy, `kind/permission`, without regard to case.
+    ///
+    /// `kind/all` is every permission of that kind but `purge`, which has to be named.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, right) = text.split_once('/')?;
+        let all = right.eq_ignore_ascii_case("all");
+        let mut found = Self::NONE;
+        for &permission in Permission::EVERY {
+            let (its_kind, its_right) = permission.name().split_once('/')?;
+            if !its_kind.eq_ignore_ascii_case(kind) {
+                continue;
+            }
+            if its_right.eq_ignore_ascii_case(right) || (all && its_right != "purge") {
+                found = found.union(Self::of(permission));
+            }
+        }
+        (found != Self::NONE).then_some(found)
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the sets have a permission in common.
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// What an access policy grants.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The application through which the object id must act, or the empty string for any.
+    pub app_id: String,
+    /// The user, the application's service principal, or the group.
+    pub object_id: String,
+    /// What is granted.
+    pub permissions: Permissions,
+}
+
+/// The access policies of one vault.
+#[derive(Debug, Default)]
+pub struct Policies {
+    by_object_id: HashMap<String, Vec<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    app_id: Option<String>,
+    permissions: Permissions,
+}
+
+impl Policies {
+    /// Compiles access policies.
+    ///
+    /// An entry without an object id would belong to every caller that has none: it is dropped.
+    #[must_use]
+    pub fn compile(grants: impl IntoIterator<Item = Grant>) -> Self {
+        let mut by_object_id: HashMap<String, Vec<Entry>> = HashMap::new();
+        for grant in grants {
+            if grant.object_id.is_empty() {
+                continue;
+            }
+            let app_id = (!grant.app_id.is_empty()).then(|| grant.app_id.to_ascii_lowercase());
+            by_object_id
+                .entry(grant.object_id.to_ascii_lowercase())
+                .or_default()
+                .push(Entry {
+                    app_id,
+                    permissions: grant.permissions,
+                });
+        }
+        Self { by_object_id }
+    }
+
+    /// Everything that is granted to a caller, as himself or as a member of a group.
+    #[must_use]
+    pub fn granted(&self, principal: &Principal) -> Permissions {
+        let ids = std::iter::once(&principal.object_id).chain(&principal.groups);
+        ids.filter_map(|id| self.by_object_id.get(&id.to_ascii_lowercase()))
+            .flatten()
+            .filter(|entry| entry.admits(&principal.app_id))
+            .fold(Permissions::NONE, |all, entry| all.union(entry.permissions))
+    }
+}
+
+impl Entry {
+    fn admits(&self, app_id: &str) -> bool {
+        self.app_id
+            .as_ref()
+            .is_none_or(|required| required.eq_ignore_ascii_case(app_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(object_id: &str, app_id: &str, permission: &str) -> Grant {
+        Grant {
+            app_id: app_id.to_owned(),
+            object_id: object_id.to_owned(),
+            permissions: Permissions::parse(permission).unwrap_or_default(),
+        }
+    }
+
+    fn caller(object_id: &str, app_id: &str, groups: &[&str]) -> Principal {
+        Principal {
+            app_id: app_id.to_owned(),
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            object_id: object_id.to_owned(),
+            ..Principal::default()
+        }
+    }
+
+    #[test]
+    fn every_permission_parses_to_itself_in_any_case() {
+        for &permission in Permission::EVERY {
+            let name = permission.name();
+            for text in [name.to_owned(), name.to_uppercase(), name.to_lowercase()] {
+                assert_eq!(
+                    Permissions::parse(&text),
+                    Some(Permissions::of(permission)),
+                    "{text}"
+                );
+            }
+        }
+        for text in [
+            "",
+            "/",
+            "all",
+            "keys",
+            "keys/",
+            "keys/set",
+            "secrets/ get",
+            "blobs/all",
+        ] {
+            assert_eq!(Permissions::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_is_everything_of_its_kind_but_purge() {
+        let all = Permissions::parse("Keys/All").unwrap_or_default();
+        for &permission in Permission::EVERY {
+            let name = permission.name();
+            let expected = name.starts_with("keys/") && name != "keys/purge";
+            assert_eq!(
+                all.intersects(Permissions::of(permission)),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_caller_has_what_he_his_groups_and_his_application_were_granted() {
+        let policies = Policies::compile([
+            grant("ALICE", "", "secrets/get"),
+            grant("team", "", "secrets/list"),
+            grant("alice", "APP", "secrets/set"),
+            grant("", "", "secrets/purge"),
+        ]);
+        let get = Permissions::of(Permission::SecretsGet);
+        let list = Permissions::of(Permission::SecretsList);
+        let set = Permissions::of(Permission::SecretsSet);
+        assert_eq!(policies.granted(&caller("alice", "", &[])), get);
+        assert_eq!(
+            policies.granted(&caller("Alice", "", &["TEAM"])),
+            get.union(list)
+        );
+        assert_eq!(
+            policies.granted(&caller("alice", "app", &[])),
+            get.union(set)
+        );
+        assert_eq!(policies.granted(&caller("bob", "app", &["team"])), list);
+        assert_eq!(
+            policies.granted(&caller("bob", "app", &[])),
+            Permissions::NONE
+        );
+        assert_eq!(policies.granted(&caller("", "", &[""])), Permissions::NONE);
+    }
+}

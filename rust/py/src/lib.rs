@@ -14,14 +14,35 @@ mod _core {
     use pyo3::prelude::*;
 
     // audit
+    #[pymodule_export]
+    use crate::audit::AuditLog;
 
     // envelope
     #[pymodule_export]
     use super::envelope::{inspect, PyContext, PyEnvelopeInfo, PyKeyEncryptionKey};
 
     // gate
+    #[pymodule_export]
+    use crate::gate::{
+        bearer_token, object_name, operation_names, parse_operation, permission_names, Admission,
+        Gate, Operation, Principal,
+    };
+    #[pymodule_export]
+    const ADMITTED: u8 = 0;
+    #[pymodule_export]
+    const CHALLENGE: u8 = 1;
+    #[pymodule_export]
+    const FIREWALL: u8 = 2;
+    #[pymodule_export]
+    const UNKNOWN_TOKEN: u8 = 3;
+    #[pymodule_export]
+    const INVALID: u8 = 4;
+    #[pymodule_export]
+    const DENIED: u8 = 5;
 
     // json
+    #[pymodule_export]
+    use crate::json::check_json;
 
     // key
 
