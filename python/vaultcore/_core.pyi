@@ -275,3 +275,339 @@ class StreamOpener:
             DecryptionError: If it cannot be opened or was cut short; the stream is over.
             UsageError: If the stream has ended, or is in use by another thread.
         """
+
+# --- gate ---
+
+ADMITTED: int
+CHALLENGE: int
+FIREWALL: int
+UNKNOWN_TOKEN: int
+INVALID: int
+DENIED: int
+
+@final
+class Principal:
+    """Who a caller is, as his token says after it was checked.
+
+    Args:
+        object_id: the id that access policies name.
+        app_id: the application that asked for the token; a policy may insist on one.
+        tenant_id: the tenant he belongs to.
+        issuer: who issued the token.
+        groups: the object ids of the groups he is a member of.
+        name: a name for people; never used to decide.
+    """
+
+    def __new__(
+        cls,
+        *,
+        object_id: str,
+        app_id: str = "",
+        tenant_id: str = "",
+        issuer: str = "",
+        groups: Sequence[str] = (),
+        name: str = "",
+    ) -> Principal: ...
+    @property
+    def object_id(self) -> str:
+        """The id that access policies name."""
+    @property
+    def app_id(self) -> str:
+        """The application that asked for the token, or the empty string."""
+    @property
+    def tenant_id(self) -> str:
+        """The tenant he belongs to, or the empty string."""
+    @property
+    def issuer(self) -> str:
+        """Who issued the token, or the empty string."""
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The object ids of his groups."""
+    @property
+    def name(self) -> str:
+        """A name for people, or the empty string."""
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Operation:
+    """What is asked for: a request, understood.
+
+    ``parse_operation`` and ``Gate.admit`` make them from requests; in process they are made from
+    their parts.
+
+    Args:
+        name: the operation, by the name it has in the audit, for example ``SecretGet``.
+        object_name: the object, or the empty string.
+        version: the version, or the empty string for the current one.
+        max_results: the largest page of a listing.
+        skip_token: where a listing goes on.
+
+    Raises:
+        UsageError: If there is no such operation, or a name or version is none.
+    """
+
+    def __new__(
+        cls,
+        name: str,
+        *,
+        object_name: str = "",
+        version: str = "",
+        max_results: int = 25,
+        skip_token: str = "",
+    ) -> Operation: ...
+    @property
+    def name(self) -> str:
+        """The operation's name in the audit, for example ``SecretGet``."""
+    @property
+    def kind(self) -> str:
+        """The collection: ``secrets``, ``keys`` or ``certificates``."""
+    @property
+    def permission(self) -> str:
+        """The permission it needs, for example ``secrets/get``.
+
+        Where one of several is enough, the first of them.
+        """
+    @property
+    def object_name(self) -> str:
+        """The object's name as it was sent, or the empty string."""
+    @property
+    def object_key(self) -> str:
+        """The object's name in its canonical form, upper case, or the empty string."""
+    @property
+    def version(self) -> str:
+        """The version, 32 lower-case hexadecimal digits, or the empty string."""
+    @property
+    def api_version(self) -> str:
+        """The version of the API it was asked in, or the empty string in process."""
+    @property
+    def max_results(self) -> int:
+        """The largest page of a listing."""
+    @property
+    def max_results_given(self) -> bool:
+        """Whether the caller named the size of a page; next links repeat only what was sent."""
+    @property
+    def skip_token(self) -> str:
+        """Where a listing goes on, or the empty string."""
+    @property
+    def extra(self) -> dict[str, str]:
+        """``includePending``, ``outContentType`` and ``request_id``, where they were sent."""
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Admission:
+    """What the gate says about a request."""
+
+    @property
+    def outcome(self) -> int:
+        """``ADMITTED``, ``CHALLENGE``, ``FIREWALL``, ``UNKNOWN_TOKEN``, ``INVALID``, ``DENIED``."""
+    @property
+    def operation(self) -> Operation | None:
+        """What was asked for, where it could be understood, whatever the outcome."""
+    @property
+    def principal(self) -> Principal | None:
+        """Who asked, if the token is known."""
+    @property
+    def refusal(self) -> tuple[int, str, str, str | None] | None:
+        """Status, code, message and inner code of the answer.
+
+        None when the request was admitted or its token is unknown.
+        """
+
+@final
+class Gate:
+    """The vaults, the rules of each, and the tokens that were seen.
+
+    A token is known by its SHA-256 digest after ``remember``; the token itself is not kept.
+    """
+
+    def __new__(cls) -> Gate: ...
+    def set_vault(
+        self,
+        name: str,
+        *,
+        location: str = "local",
+        default_action: str = "Allow",
+        ranges: Sequence[str] = (),
+        policies: Sequence[tuple[str, str, Sequence[str]]] = (),
+        tenant: str = "",
+    ) -> None:
+        """Adds a vault or replaces its rules, for the next request on.
+
+        Args:
+            name: its name, without regard to case.
+            location: where refusals say it is.
+            default_action: ``Allow`` or ``Deny``, for addresses that no range holds.
+            ranges: IPv4 and IPv6 addresses and CIDR ranges that may talk to it.
+            policies: object id, application id or the empty string, and permissions, each.
+                ``kind/all`` is every permission of a kind but ``purge``.
+            tenant: if given, tokens of other tenants are unknown here.
+
+        Raises:
+            UsageError: If a range or a permission is none; the old rules then hold on.
+        """
+    def remove_vault(self, name: str) -> None:
+        """Removes a vault; its requests are ``INVALID`` from now on."""
+    def remember(
+        self, token: str | bytes, principal: Principal, expires: float, not_before: float
+    ) -> None:
+        """Remembers what a valid token says, until it expires.
+
+        Of more than 10,000 tokens, those that expire first are forgotten.
+
+        Raises:
+            UsageError: If the token is empty or longer than 16 KiB, or a time is none.
+        """
+    def forget_tokens(self) -> None:
+        """Forgets every token."""
+    def admit(
+        self,
+        vault: str,
+        method: str,
+        raw_path: str | bytes,
+        query: str | bytes,
+        address: str,
+        authorization: str | bytes | None,
+        now: float,
+    ) -> Admission:
+        """Decides about a request: challenge, firewall, token, request, permission.
+
+        The first of them that fails is the answer, so that a stranger learns nothing of what is
+        wrong with his request. ``UNKNOWN_TOKEN`` means: validate the token, remember it, and ask
+        once more; if it is unknown then, too, it is not for this vault.
+
+        Args:
+            vault: the vault that the host name stands for.
+            method: the method, after any override by a header.
+            raw_path: the path, undecoded.
+            query: what follows the question mark, undecoded.
+            address: the address of the caller.
+            authorization: the ``Authorization`` header, if there is one.
+            now: seconds since the Unix epoch.
+        """
+    def authorize(
+        self,
+        vault: str,
+        operation: Operation,
+        principal: Principal,
+        *,
+        address: str | None = None,
+    ) -> Admission:
+        """Decides about an operation of a caller who is known already, as in process.
+
+        The outcome is ``ADMITTED``, ``FIREWALL``, ``INVALID`` (no such vault) or ``DENIED``.
+        """
+    def permitted(self, vault: str, principal: Principal, permission: str) -> bool:
+        """Returns whether a caller has a permission, for example ``secrets/get``.
+
+        Raises:
+            UsageError: If there is no such permission.
+        """
+    def address_allowed(self, vault: str, address: str) -> bool:
+        """Returns whether an address may talk to a vault."""
+
+def parse_operation(method: str, raw_path: str | bytes, query: str | bytes) -> Operation:
+    """Parses a request, by the same parser as ``Gate.admit``.
+
+    Raises:
+        NotFoundError: If there is nothing at the path.
+        MethodNotAllowedError: If the path does not take the method.
+        BadParameterError: If a name, a version or the query is malformed.
+    """
+
+def object_name(text: str) -> tuple[str, str]:
+    """Parses the name of an object; returns it as it is, and its canonical form, upper case.
+
+    Raises:
+        UsageError: If it is not 1 to 127 letters, digits and hyphens.
+    """
+
+def bearer_token(authorization: str | bytes) -> str | None:
+    """Returns the token of an ``Authorization`` header of the scheme ``Bearer``, if it is one."""
+
+def permission_names() -> list[str]:
+    """Returns every permission there is, for example ``secrets/get``; ``all`` is none of them."""
+
+def operation_names() -> list[str]:
+    """Returns every operation that a request can ask for, by its name in the audit."""
+
+# --- audit ---
+
+@final
+class AuditLog:
+    """The hash-chained file of the audit, ``audit.jsonl`` in a folder.
+
+    Several processes may append to one chain. Each append is one write under a lock; what cannot
+    be written whole is taken back.
+
+    Args:
+        directory: the folder, made if it is not there.
+        segment_size: the size in bytes from which the file is closed and a new one begun.
+
+    Raises:
+        AuditError: If the folder or the log in it cannot be used.
+    """
+
+    def __new__(cls, directory: str, *, segment_size: int = 268_435_456) -> AuditLog: ...
+    def append(
+        self,
+        *,
+        time: float,
+        vault: str | bytes,
+        operation: str | bytes,
+        api_version: str | bytes,
+        status: int,
+        result_description: str | bytes,
+        duration_ms: float,
+        address: str | bytes,
+        correlation_id: str | bytes,
+        principal: Principal | None,
+        request_uri: str | bytes,
+        client_info: str | bytes,
+        object_id: str | bytes,
+        extra: Mapping[str, str | bytes | int | bool] | None = None,
+    ) -> int:
+        """Appends a record and returns its number, from 1.
+
+        When it returns, the record is with the operating system: it outlives the process, and
+        after ``sync`` the machine. Texts may hold anything: they are escaped and cut to length.
+
+        Raises:
+            AuditError: If it cannot be written; nothing of it is in the log then.
+            ForkError: If the log was opened by another process.
+            UsageError: If the operation is one of the log's own.
+        """
+    def sync(self) -> None:
+        """Waits until what was appended is on the disk.
+
+        Raises:
+            AuditError: If it cannot be, or the log was moved away or replaced.
+            ForkError: If the log was opened by another process.
+        """
+    def position(self) -> tuple[int, str]:
+        """Returns number and hash of the last record that any process has appended.
+
+        Raises:
+            AuditError: If the log cannot be read.
+            ForkError: If the log was opened by another process.
+        """
+    @property
+    def sequence(self) -> int:
+        """The number of the last record that this process has seen."""
+    @property
+    def head(self) -> str:
+        """The hash of that record."""
+
+# --- json ---
+
+def check_json(body: bytes, *, max_depth: int = 16, max_members: int = 1000) -> None:
+    """Checks that a body is one JSON object that every decoder reads alike (RFC 8259).
+
+    Refused are invalid UTF-8, anything but an object, repeated members, halves of surrogate
+    pairs, nesting deeper than ``max_depth``, more than ``max_members`` members and elements in
+    all, integers beyond 2^53, and other numbers of 10^15 and more or of more than 32 digits.
+
+    Raises:
+        UsageError: Says what is wrong and at which byte; never what the body says there.
+    """
