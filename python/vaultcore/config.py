@@ -105,17 +105,17 @@ class Pkcs11ProtectorSettings(
     Attributes:
         name: what it is called.
         module: the PKCS#11 module.
+        token_label: the token's label.
         pin_file: the file with the user's PIN.
-        key_label: the label of the key in the token; made if the token has none.
-        token_label: the token's label; this or the serial number tells it from others.
-        token_serial: the token's serial number.
+        key_label: the label of the key that `init` makes in the token.
+        token_serial: the token's serial number, where several have that label.
     """
 
     name: str
     module: str
+    token_label: str
     pin_file: str
     key_label: str = "vaultcore"
-    token_label: str = ""
     token_serial: str = ""
 
 
@@ -138,7 +138,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The whole file.
 
     Attributes:
-        data: the data folder.
+        data: the data folder; relative paths of protectors start there.
         server: where and how the service listens.
         protectors: what protects the vault keys; read by ``init``.
         issuers: whose tokens are accepted, beside the built-in issuer.
@@ -166,13 +166,6 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         for name in names:
             if names.count(name) > 1 or not name:
                 raise ConfigurationError(f"two of [[protectors]] are named `{name}`, or none is")
-        for protector in self.protectors:
-            if isinstance(protector, Pkcs11ProtectorSettings) and not (
-                protector.token_label or protector.token_serial
-            ):
-                raise ConfigurationError(
-                    f"protectors.{protector.name}: name the token by token_label or token_serial"
-                )
         if not 1 <= server.port <= _MAXIMUM_PORT:
             raise ConfigurationError(f"server.port is 1 to {_MAXIMUM_PORT}, not {server.port}")
         if not 1 <= server.workers <= _MAXIMUM_WORKERS:

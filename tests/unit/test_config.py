@@ -81,7 +81,7 @@ def test_a_token_must_be_told_from_others() -> None:
     text = MINIMAL.replace(
         'kind = "file"\npath = "/mnt/vault.key"', 'kind = "pkcs11"\nmodule = "m"\npin_file = "p"'
     )
-    with pytest.raises(ConfigurationError, match="token_label or token_serial"):
+    with pytest.raises(ConfigurationError, match="token_label"):
         read_configuration(text)
 
 

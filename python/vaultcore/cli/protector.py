@@ -33,7 +33,8 @@ def add(
     *,
     name: Name,
     kind: Annotated[
-        Literal["file", "pkcs11"], typer.Option("--kind", help="A key file, or a PKCS#11 token.")
+        Literal["file", "pkcs11", "softhsm"],
+        typer.Option("--kind", help="A key file, a PKCS#11 token, or a software token."),
     ],
     options: Annotated[
         list[str] | None,

@@ -41,6 +41,7 @@ _SERVED_NAMES: Final = (
 )  # fmt: skip
 _READY_SECONDS: Final = 60.0
 _EVERYTHING: Final = ("all", "purge")
+_TOKEN: Final = ProtectorOptions(name="hsm", kind="softhsm")
 
 
 class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,6 +138,8 @@ class Development:
         tls = ensure_certificates(self.data / "tls", _SERVED_NAMES, clock=self._clock)
         with self._open() as engine:
             management = engine.management
+            if self._hsm and _TOKEN.name not in {p["name"] for p in management.protector_list()}:
+                management.protector_add(name=_TOKEN.name, kind=_TOKEN.kind)
             credentials = self._administrator(engine)
             for name in self.vaults:
                 self._vault(management, name)
@@ -222,8 +225,7 @@ class Development:
     def _protectors(self) -> list[ProtectorOptions]:
         protectors = [ProtectorOptions(name="file", kind="file")]
         if self._hsm:
-            token = softhsm.make(self.data / "tokens")
-            protectors.insert(0, hsm_protector(token))
+            protectors.insert(0, _TOKEN)
         return protectors
 
     def _administrator(self, engine: Engine) -> Credentials:
@@ -255,6 +257,8 @@ class Development:
             expiry = self._secret_expiry
             if expiry is not None and found["secretExpiry"] != expiry:
                 management.vault_update(name=name, secret_expiry=expiry)
+            if self._hsm and found["sku"] != sku:
+                management.vault_update(name=name, sku=sku)
         holders = {policy["name"] for policy in management.access_list(vault=name)}
         if ADMINISTRATOR not in holders:
             management.access_set(
@@ -264,21 +268,6 @@ class Development:
                 key_permissions=_EVERYTHING,
                 certificate_permissions=_EVERYTHING,
             )
-
-
-def hsm_protector(token: softhsm.SoftToken) -> ProtectorOptions:
-    """Returns how a folder finds its SoftHSM token again."""
-    return ProtectorOptions(
-        name="hsm",
-        kind="pkcs11",
-        options={
-            "module": str(token.module),
-            "token_label": token.label,
-            "token_serial": token.serial,
-            "pin_file": str(token.pin_file),
-            **token.environment,
-        },
-    )
 
 
 def free_port(port: int) -> int:
