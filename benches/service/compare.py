@@ -12,11 +12,12 @@ import argparse
 import json
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benches.service import report, server, wrk
+from benches.service import in_process, report, server, wrk
 from benches.service.openbao import OpenBao
 from benches.service.vaultcore_server import Vaultcore
 
@@ -44,6 +45,11 @@ def main() -> None:
         finally:
             for each in both:
                 each.stop()
+        ours = both[0]
+        if isinstance(ours, Vaultcore):
+            names = [f"read-{n}" for n in range(server.SECRETS)]
+            reads = in_process.read(ours.data, ours.object_id, names, seconds=options.seconds)
+            comparison["in_process"] = asdict(reads)
     print(report.table(comparison))
     target = ROOT / "build" / "benchmarks" / "service.json"
     target.parent.mkdir(parents=True, exist_ok=True)

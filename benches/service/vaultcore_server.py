@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import ssl
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,8 @@ from benches.service.server import Load, Memory, Process
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+
+import vaultcore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,12 +44,13 @@ class Vaultcore:
     def __init__(self, folder: Path, *, options: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._data = folder / "data"
+        self.data = folder / "data"
         self._options = tuple(options)
         self._port = base.free_port()
         # The loopback address is the first vault, so the load generator needs no name to resolve.
         self.url = f"https://127.0.0.1:{self._port}"
-        self.version = version("vaultcore")
+        self.version = vaultcore.__version__
+        self.object_id = ""
         self.loads: dict[str, Load] = {}
         self._process: Process | None = None
         self._http: httpx.Client | None = None
@@ -63,7 +64,7 @@ class Vaultcore:
             TimeoutError: it did not answer in time.
         """
         began = time.perf_counter()
-        command = [*_program(), "dev", "--data", str(self._data), "--port", str(self._port)]
+        command = [*_program(), "dev", "--data", str(self.data), "--port", str(self._port)]
         process = Process([*command, *self._options], self._folder / "server.log")
         self._process = process
         if self._http is None:
@@ -82,6 +83,7 @@ class Vaultcore:
         for option, permissions in _GRANTS:
             access += [option, *permissions]
         self._run(*access)
+        self.object_id = made["object_id"]
         self._token = self._ask_token(made["client_id"], made["client_secret"])
         for key, wanted in _KEYS:
             self._keys[key] = self._use("POST", f"/keys/{key}/create", wanted)["key"]
@@ -120,7 +122,7 @@ class Vaultcore:
 
     def audit_records(self) -> int:
         """Records of the audit, one for each answer."""
-        return base.count_lines(sorted((self._data / "audit").glob("audit*.jsonl")))
+        return base.count_lines(sorted((self.data / "audit").glob("audit*.jsonl")))
 
     def memory(self) -> Memory:
         """Memory of the service and its worker processes now."""
@@ -184,7 +186,7 @@ class Vaultcore:
 
     def _run(self, *arguments: str) -> str:
         finished = subprocess.run(
-            [*_program(), *arguments, "--data", str(self._data)],
+            [*_program(), *arguments, "--data", str(self.data)],
             capture_output=True,
             text=True,
             timeout=90,
@@ -222,7 +224,9 @@ class Vaultcore:
 
 def _program() -> list[str]:
     beside = Path(sys.executable).with_name("vaultcore")
-    return [os.environ.get("VAULTCORE", str(beside))]
+    if beside.exists():
+        return [str(beside)]
+    return [sys.executable, "-c", "from vaultcore.cli import main; main()"]
 
 
 def _check_ec(jwk: dict[str, Any], signature: bytes, digest: bytes) -> None:
