@@ -165,12 +165,12 @@ class HsmKeys:
             UsageError: the reference is malformed.
         """
         algorithms.check_decryption(algorithm)
+        jwk = self.public_jwk(reference)
+        if jwk["kty"] != "RSA":
+            return False
         with self._lock:
             known = self._offers.get(algorithm)
         if known is None:
-            jwk = self.public_jwk(reference)
-            if jwk["kty"] != "RSA":
-                return False
             try:
                 self.decrypt(reference, algorithm, bytes(len(algorithms.decode(jwk["n"]))))
                 known = True

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.mechanisms import MGF, KeyType, Mechanism
 
-from vaultcore.protectors.algorithms import CURVES, SIGNATURES, thumbprint
+from vaultcore.protectors.algorithms import CURVES, SIGNATURES, decode, thumbprint
 from vaultcore.protectors.faults import RefusalError, from_code
 from vaultcore.protectors.key_objects import (
     Attributes,
@@ -92,6 +92,8 @@ class KeyPairs:
         private |= {
             **both,
             Attribute.SIGN: True,
+            Attribute.UNWRAP: False,
+            Attribute.DERIVE: False,
             Attribute.PRIVATE: True,
             Attribute.SENSITIVE: True,
             Attribute.EXTRACTABLE: False,
@@ -141,7 +143,7 @@ class KeyPairs:
             if jwk["kty"] != "RSA":
                 raise RefusalError("algorithm", f"{request.algorithm} needs an RSA key")
             wrong = RefusalError("decryption", "the ciphertext could not be opened")
-            if len(request.data) != len(bytes(key[Attribute.MODULUS]).lstrip(b"\0")):
+            if len(request.data) != len(decode(jwk["n"])):
                 raise wrong
             try:
                 plaintext = key.decrypt(
@@ -246,6 +248,8 @@ def _sign(key: Any, jwk: dict[str, str], algorithm: str, data: bytes) -> bytes:
         return bytes(
             key.sign(data, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=_PSS[algorithm])
         )
+    if known.padding == "none" and len(data) > len(decode(jwk["n"])) - _PKCS1_OVERHEAD:
+        raise RefusalError("algorithm", f"{algorithm} signs less than that with this key")
     return bytes(key.sign(known.digest_info + data, mechanism=Mechanism.RSA_PKCS))
 
 
@@ -268,6 +272,7 @@ _RSA_USES = (
     MechanismFlag.SIGN | MechanismFlag.VERIFY | MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
 )
 _EC_USES = MechanismFlag.SIGN | MechanismFlag.VERIFY
+_PKCS1_OVERHEAD = 11
 _KEY_ID_SIZE = 16
 _MAX_PROVED = 4096
 _PSS = {

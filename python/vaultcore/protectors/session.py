@@ -106,11 +106,14 @@ def _load(module: str) -> Any:
 def _find(library: Any, request: Open) -> Any:
     """Returns the token with the label and serial number, before anybody tells it the PIN."""
     tokens = list(_tokens(library))
-    named = [token for token in tokens if token.label == request.token_label]
+    named = [token for token in tokens if request.token_label in ("", token.label)]
+    if not request.token_label:
+        named = [token for token in named if _serial(token) == request.serial]
     if not named:
-        present = ", ".join(f"`{token.label}`" for token in tokens) or "none"
+        present = ", ".join(f"`{token.label}` ({_serial(token)})" for token in tokens) or "none"
+        wanted = f"`{request.token_label}`" if request.token_label else f"({request.serial})"
         text = (
-            f"the token `{request.token_label}` is away: tokens present: {present}; "
+            f"the token {wanted} is away: tokens present: {present}; "
             "bring it back or correct the label"
         )
         raise RefusalError("away", text)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vaultcore.errors import (
     AlgorithmError,
+    ConfigurationError,
     DecryptionError,
     ForkError,
     KeyFormatError,
@@ -30,7 +31,7 @@ class Token:
 
     Args:
         module: the path of the PKCS#11 module.
-        label: the label of the token.
+        label: the label of the token; may be left out if the serial number is given.
         serial: its serial number, or None to hold to the one that is found first.
         pin: the PIN, or None if `pin_file` is given.
         pin_file: a file of mode 0600 that holds the PIN, read at every login.
@@ -41,7 +42,7 @@ class Token:
         pause: seconds between two tries to open a token that is away.
 
     Raises:
-        ConfigurationError: there is not exactly one PIN.
+        ConfigurationError: there is not exactly one PIN, or nothing tells which token is meant.
         UsageError: a number makes no sense.
     """
 
@@ -49,7 +50,7 @@ class Token:
         self,
         *,
         module: str | Path,
-        label: str,
+        label: str = "",
         serial: str | None = None,
         pin: str | None = None,
         pin_file: str | Path | None = None,
@@ -63,6 +64,8 @@ class Token:
             raise UsageError(f"a token takes 1 to {_MAX_PROCESSES} worker processes")
         if deadline <= 0 or start_deadline <= 0:
             raise UsageError("a deadline is a positive number of seconds")
+        if not label and serial is None:
+            raise ConfigurationError("give the label of the token, its serial number, or both")
         self.module = str(module)
         self.label = label
         self._pin = Pin(value=pin, file=pin_file)
@@ -239,6 +242,7 @@ class Token:
         if isinstance(reply, Opened):
             self._opened = reply
             self._serial = reply.serial
+            self.label = reply.label
             return worker
         worker.end()
         if not isinstance(reply, Failed):

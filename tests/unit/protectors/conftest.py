@@ -124,7 +124,8 @@ def in_token(own_token: SoftToken) -> Callable[[str], Any]:
         program = (
             "import json, pkcs11\n"
             "from pkcs11 import Attribute, KeyType, ObjectClass\n"
-            f"t = pkcs11.lib({str(own_token.module)!r}).get_token(token_label={own_token.label!r})\n"
+            f"m = pkcs11.lib({str(own_token.module)!r})\n"
+            f"t = m.get_token(token_label={own_token.label!r})\n"
             f"s = t.open(rw=True, user_pin=open({str(own_token.pin_file)!r}).read())\n"
         )
         done = subprocess.run(

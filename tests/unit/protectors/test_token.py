@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import threading
@@ -168,10 +169,8 @@ def test_waiting_for_a_hanging_worker_counts_towards_the_deadline(
 
     def timed(_: int) -> float:
         started = time.monotonic()
-        try:
+        with contextlib.suppress(ProtectorUnavailableError):
             own.unwrap(wrapped)
-        except ProtectorUnavailableError:
-            pass
         return time.monotonic() - started
 
     with ThreadPoolExecutor(8) as pool:
@@ -346,13 +345,22 @@ def test_a_wrong_module_is_named(own_token: SoftToken, opened: Open, tmp_path: P
 def test_a_missing_token_names_those_that_are_there(own_token: SoftToken, opened: Open) -> None:
     with pytest.raises(ProtectorUnavailableError, match="`elsewhere` is away") as caught:
         opened(own_token, label="elsewhere", serial=None).open()
-    assert "tokens present: `vaultcore`" in str(caught.value)
+    assert f"tokens present: `vaultcore` ({own_token.serial})" in str(caught.value)
+
+
+def test_a_serial_number_is_enough(own_token: SoftToken, opened: Open) -> None:
+    token = opened(own_token, label="")
+    assert token.open().label == "vaultcore"
+    with pytest.raises(ProtectorUnavailableError, match=r"the token \(0000\) is away"):
+        opened(own_token, label="", serial="0000").open()
+    with pytest.raises(ConfigurationError, match="give the label of the token"):
+        opened(own_token, label="", serial=None)
 
 
 def test_a_missing_or_open_pin_file_is_named(
     own_token: SoftToken, opened: Open, tmp_path: Path
 ) -> None:
-    with pytest.raises(ProtectorUnavailableError, match="the PIN file .* is absent"):
+    with pytest.raises(ProtectorUnavailableError, match=r"the PIN file .* is absent"):
         opened(own_token, pin_file=tmp_path / "absent").open()
     own_token.pin_file.chmod(0o640)
     with pytest.raises(ProtectorError, match="has mode 0640"):
