@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -170,12 +171,15 @@ def _markdown(found: Comparison) -> str:
         + ", ".join(f"{name} {number}" for name, number in found["versions"].items())
         + f", Python {about['python']}, wrk {about['wrk']}.",
         "",
-        "Both servers on the loopback with TLS, an ordinary identity and the audit written to a",
-        "file before each answer; OpenBao on raft, initialised and unsealed. The load generator",
-        f"holds {settings['connections']} connections to either. Rates are medians over",
-        f"alternating rounds ({settings['rounds']} of {settings['seconds']} s); the ratio is the",
-        "median of the rounds' ratios. Every answer was a success. CPU is the server's own time,",
-        "per request.",
+        *textwrap.wrap(
+            "Both servers on the loopback with TLS, an ordinary identity and the audit written to a "
+            "file before each answer; OpenBao on raft, initialised and unsealed. The load generator "
+            f"holds {settings['connections']} connections to either. Rates are medians of "
+            f"{settings['rounds']} alternating rounds of {settings['seconds']} s; the ratio is the "
+            "median of the rounds' ratios. Every answer was a success. CPU is the server's own "
+            "time, per request.",
+            width=100,
+        ),
         "",
     ]
     header = ["operation"]
@@ -227,4 +231,4 @@ def _wrk_version() -> str:
         return "absent"
     finished = subprocess.run([program, "-v"], capture_output=True, text=True, check=False)
     words = finished.stdout.split()
-    return words[1] if len(words) > 1 else "unknown"
+    return words[1].removeprefix("debian/") if len(words) > 1 else "unknown"
