@@ -172,9 +172,9 @@ def _markdown(found: Comparison) -> str:
         + f", Python {about['python']}, wrk {about['wrk']}.",
         "",
         *textwrap.wrap(
-            "Both servers on the loopback with TLS, an ordinary identity and the audit written to a "
-            "file before each answer; OpenBao on raft, initialised and unsealed. The load generator "
-            f"holds {settings['connections']} connections to either. Rates are medians of "
+            "Both servers on the loopback with TLS, an ordinary identity and the audit written to "
+            "a file before each answer; OpenBao on raft, initialised and unsealed. The load "
+            f"generator holds {settings['connections']} connections to either. Rates: medians of "
             f"{settings['rounds']} alternating rounds of {settings['seconds']} s; the ratio is the "
             "median of the rounds' ratios. Every answer was a success. CPU is the server's own "
             "time, per request.",
