@@ -45,6 +45,8 @@ mod _core {
     use crate::json::check_json;
 
     // key
+    #[pymodule_export]
+    use super::key::{PyEncrypted, PyKey};
 
     // stream
     #[pymodule_export]
