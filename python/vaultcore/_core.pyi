@@ -611,3 +611,296 @@ def check_json(body: bytes, *, max_depth: int = 16, max_members: int = 1000) -> 
     Raises:
         UsageError: Says what is wrong and at which byte; never what the body says there.
     """
+
+# --- keys ---
+
+@final
+class Encrypted:
+    """What ``Key.encrypt`` returns, and ``Key.decrypt_many`` takes.
+
+    Args:
+        ciphertext: the ciphertext, without nonce and tag.
+        nonce: the nonce, for the modes that have one.
+        tag: the tag, for GCM.
+        associated_data: what was authenticated along with it.
+    """
+
+    def __new__(
+        cls,
+        ciphertext: bytes,
+        nonce: bytes | None = None,
+        tag: bytes | None = None,
+        associated_data: bytes | None = None,
+    ) -> Encrypted: ...
+    @property
+    def ciphertext(self) -> bytes:
+        """The ciphertext, without nonce and tag."""
+    @property
+    def nonce(self) -> bytes | None:
+        """The nonce: 12 bytes for GCM, 16 for CBC, None for RSA."""
+    @property
+    def tag(self) -> bytes | None:
+        """The tag of 16 bytes for GCM, else None."""
+    @property
+    def associated_data(self) -> bytes:
+        """What was authenticated along with it."""
+
+@final
+class Key:
+    """A key of any type: RSA, EC, OKP or oct. Threads share it freely.
+
+    Whatever the type, a method raises ``AlgorithmError`` for an algorithm or an input that does not
+    fit the key, and ``UsageError`` if it needs the private part and the key is public.
+    """
+
+    @staticmethod
+    def generate(
+        kty: str,
+        *,
+        size: int | None = None,
+        curve: str | None = None,
+        exportable: bool = False,
+    ) -> Key:
+        """Make a new key.
+
+        Args:
+            kty: ``RSA``, ``EC``, ``OKP`` or ``oct``.
+            size: bits. RSA: 2048 (the default), 3072 or 4096. oct: 128, 192 or 256 (the default)
+                for AES, up to 512 for HMAC.
+            curve: EC: ``P-256`` (the default), ``P-384``, ``P-521`` or ``P-256K``. OKP: ``Ed25519``
+                (the default) or ``X25519``.
+            exportable: whether the private part may leave by ``export_private_jwk`` and
+                ``export_private_pem``.
+
+        Raises:
+            KeyFormatError: If there is no such type or curve.
+            UsageError: If there is no such size.
+        """
+    @staticmethod
+    def from_jwk(jwk: Mapping[str, object] | str | bytes, *, exportable: bool = False) -> Key:
+        """Read a JWK: public, private or symmetric.
+
+        Members that are no key parameters are ignored, ``alg``, ``use`` and ``key_ops`` among them.
+
+        Args:
+            jwk: the members, or the JSON text.
+            exportable: as for ``generate``.
+
+        Raises:
+            KeyFormatError: If the key is malformed, inconsistent or weak; the message says how.
+        """
+    @staticmethod
+    def from_pem(data: bytes, *, exportable: bool = False) -> Key:
+        """Read the one key of a PEM text, among certificates and whatever else there is.
+
+        Args:
+            data: PKCS#8, PKCS#1, SEC 1 or SubjectPublicKeyInfo, not encrypted.
+            exportable: as for ``generate``.
+
+        Raises:
+            KeyFormatError: If there is none or more than one, or as for ``from_jwk``; the message
+                says which block it was.
+        """
+    @staticmethod
+    def from_der(data: bytes, *, exportable: bool = False) -> Key:
+        """Read a key in DER, in the forms that ``from_pem`` reads.
+
+        Raises:
+            KeyFormatError: As for ``from_jwk``.
+        """
+    @staticmethod
+    def open(kek: KeyEncryptionKey, blob: bytes, context: _Context = None) -> Key:
+        """Open what ``seal`` sealed; the private part never comes to Python.
+
+        Raises:
+            DecryptionError: If it cannot be opened, whatever the reason.
+            UsageError: If the context cannot be encoded.
+        """
+    def seal(self, kek: KeyEncryptionKey, context: _Context = None) -> bytes:
+        """Seal the private part as an envelope; it never comes to Python.
+
+        Args:
+            kek: the key to seal under.
+            context: what the key is about; the same is needed to open it.
+
+        Raises:
+            UsageError: If the key is public, or the context cannot be encoded.
+        """
+    @property
+    def kty(self) -> str:
+        """The type: ``RSA``, ``EC``, ``OKP`` or ``oct``."""
+    @property
+    def size(self) -> int:
+        """The size in bits: of the modulus, of the field, or of the secret."""
+    @property
+    def curve(self) -> str | None:
+        """The curve of an EC or OKP key."""
+    @property
+    def is_private(self) -> bool:
+        """Whether the key has its private part; an oct key is nothing else."""
+    @property
+    def exportable(self) -> bool:
+        """Whether the private part may leave."""
+    @property
+    def algorithms(self) -> list[str]:
+        """The names of the algorithms that fit the key."""
+    def public_jwk(self) -> dict[str, str]:
+        """Return the public JWK: ``kty`` with ``n`` and ``e``, or ``crv`` and ``x`` and ``y``.
+
+        Numbers of EC and OKP keys have the full width of the curve. An oct key shows its type only.
+        """
+    def public_pem(self) -> bytes:
+        """Return the public key as PEM ``PUBLIC KEY``.
+
+        Raises:
+            UsageError: If the key is symmetric.
+        """
+    def public_der(self) -> bytes:
+        """Return the public key as DER SubjectPublicKeyInfo.
+
+        Raises:
+            UsageError: If the key is symmetric.
+        """
+    def thumbprint(self) -> str:
+        """Return the thumbprint of the public JWK with SHA-256 (RFC 7638), in base64url.
+
+        Raises:
+            UsageError: If the key is symmetric: it would be a hash of the secret.
+        """
+    def export_private_jwk(self) -> dict[str, str]:
+        """Return the JWK with its private members.
+
+        Raises:
+            UsageError: If the key is neither exportable nor symmetric, or is public.
+        """
+    def export_private_pem(self) -> bytes:
+        """Return the private key as PEM ``PRIVATE KEY`` (PKCS#8).
+
+        Raises:
+            UsageError: If the key is not exportable, is symmetric, or is public.
+        """
+    def sign(self, alg: str, digest: bytes) -> bytes:
+        """Sign a digest that the caller computed.
+
+        HMAC and EdDSA sign the value as it is. Signatures of ECDSA are ``r || s``.
+
+        Args:
+            alg: RS256, RS384, RS512, PS256, PS384, PS512, RSNULL, ES256, ES256K, ES384, ES512,
+                EdDSA, HS256, HS384 or HS512.
+            digest: the digest, of exactly the length of the algorithm. For RSNULL a DigestInfo.
+
+        Raises:
+            AlgorithmError: If the algorithm or the length does not fit.
+            UsageError: If the key is public.
+        """
+    def sign_many(self, alg: str, digests: Sequence[bytes]) -> list[bytes]:
+        """Sign many digests, all or none.
+
+        Raises:
+            AlgorithmError: As for ``sign``.
+            UsageError: As for ``sign``.
+        """
+    def verify(self, alg: str, digest: bytes, signature: bytes) -> bool:
+        """Verify a signature of a digest; any wrong signature, of whatever length, is ``False``.
+
+        Raises:
+            AlgorithmError: If the algorithm or the length of the digest does not fit.
+        """
+    def verify_many(self, alg: str, pairs: Sequence[tuple[bytes, bytes]]) -> list[bool]:
+        """Verify many pairs of a digest and its signature.
+
+        Raises:
+            AlgorithmError: As for ``verify``.
+        """
+    def encrypt(
+        self,
+        alg: str,
+        plaintext: bytes,
+        *,
+        nonce: bytes | None = None,
+        associated_data: bytes | None = None,
+    ) -> Encrypted:
+        """Encrypt.
+
+        Args:
+            alg: RSA-OAEP-256, RSA-OAEP, RSA1_5, A128GCM, A192GCM, A256GCM, A128CBC, A192CBC,
+                A256CBC, A128CBCPAD, A192CBCPAD or A256CBCPAD.
+            plaintext: the plaintext.
+            nonce: 16 unpredictable bytes for CBC; refused by all others. GCM makes its own.
+            associated_data: for GCM, what is authenticated along with it.
+
+        Raises:
+            AlgorithmError: If the algorithm or an argument does not fit.
+        """
+    def encrypt_many(
+        self, alg: str, plaintexts: Sequence[bytes], *, associated_data: bytes | None = None
+    ) -> list[Encrypted]:
+        """Encrypt many plaintexts with RSA or GCM.
+
+        Raises:
+            AlgorithmError: As for ``encrypt``.
+        """
+    def decrypt(
+        self,
+        alg: str,
+        ciphertext: bytes,
+        *,
+        nonce: bytes | None = None,
+        tag: bytes | None = None,
+        associated_data: bytes | None = None,
+    ) -> bytes:
+        """Decrypt. RSA1_5 is refused: it would be a padding oracle.
+
+        Args:
+            alg: as for ``encrypt``.
+            ciphertext: the ciphertext.
+            nonce: the nonce, for GCM and CBC.
+            tag: the tag, for GCM.
+            associated_data: what was authenticated along with it.
+
+        Raises:
+            AlgorithmError: If the algorithm or an argument does not fit.
+            DecryptionError: If it does not decrypt, whatever the reason.
+            UsageError: If the key is public.
+        """
+    def decrypt_many(self, alg: str, encrypted: Sequence[Encrypted]) -> list[bytes]:
+        """Decrypt many, all or none.
+
+        Raises:
+            AlgorithmError: As for ``decrypt``.
+            DecryptionError: If one of them does not decrypt.
+            UsageError: As for ``decrypt``.
+        """
+    def wrap_key(self, alg: str, key: bytes) -> bytes:
+        """Wrap the bytes of another key.
+
+        Args:
+            alg: RSA-OAEP-256, RSA-OAEP, RSA1_5, A128KW, A192KW, A256KW, A128KWPAD, A192KWPAD,
+                A256KWPAD, CKM_AES_KEY_WRAP or CKM_AES_KEY_WRAP_PAD.
+            key: the bytes. Without padding they come in eights, 16 or more.
+
+        Raises:
+            AlgorithmError: If the algorithm or the length does not fit.
+        """
+    def wrap_key_many(self, alg: str, keys: Sequence[bytes]) -> list[bytes]:
+        """Wrap many keys, all or none.
+
+        Raises:
+            AlgorithmError: As for ``wrap_key``.
+        """
+    def unwrap_key(self, alg: str, wrapped: bytes) -> bytes:
+        """Unwrap what ``wrap_key`` wrapped. RSA1_5 is refused, as in ``decrypt``.
+
+        Raises:
+            AlgorithmError: If the algorithm does not fit.
+            DecryptionError: If it does not unwrap, whatever the reason.
+            UsageError: If the key is public.
+        """
+    def unwrap_key_many(self, alg: str, wrapped: Sequence[bytes]) -> list[bytes]:
+        """Unwrap many keys, all or none.
+
+        Raises:
+            AlgorithmError: As for ``unwrap_key``.
+            DecryptionError: If one of them does not unwrap.
+            UsageError: As for ``unwrap_key``.
+        """
