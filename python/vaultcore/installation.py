@@ -4,6 +4,7 @@ Everything here is a small document, sealed under the key that it concerns, so t
 the database can neither read nor change it unnoticed.
 """
 
+import secrets as random
 import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Self
@@ -432,10 +433,9 @@ def load_audit_signer(store: "Store", system: KeyEncryptionKey) -> Key:
 
 
 def _wrap(kek: KeyEncryptionKey, protector: "Protector") -> bytes:
-    outer = KeyEncryptionKey.generate()
-    return msgspec.json.encode(
-        _WrappedKey(protector.wrap(outer.danger_to_bytes()), kek.wrap_under(outer))
-    )
+    raw = random.token_bytes(32)
+    outer = KeyEncryptionKey.danger_from_bytes(raw)
+    return msgspec.json.encode(_WrappedKey(protector.wrap(raw), kek.wrap_under(outer)))
 
 
 def _vault_context(vault_id: str, key: str) -> Context:
