@@ -4,16 +4,14 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
 from vaultcore.cli.outcome import AWAY, CommandError
 from vaultcore.cli.output import print_json, print_line
 from vaultcore.cli.session import plain
-
-if TYPE_CHECKING:
-    from vaultcore.service.development import Ready
+from vaultcore.service.ready import ADDRESS, DOMAIN, Ready, hosts_line, read_ready
 
 DEFAULT_PORT: Final = 8443
 _DEFAULT_DATA: Final = Path("vaultcore-data")
@@ -59,7 +57,7 @@ def dev(
     It makes the data folder, a TLS authority, an issuer and an administrator, or finds them again.
     The environment of its clients: eval "$(vaultcore env)".
     """
-    from vaultcore.service.development import ADDRESS, Development  # noqa: PLC0415
+    from vaultcore.service.development import Development  # noqa: PLC0415
     from vaultcore.service.server import run  # noqa: PLC0415
 
     development = Development(
@@ -103,8 +101,6 @@ def env(
 
     For a shell: eval "$(vaultcore env)"
     """
-    from vaultcore.service.development import read_ready  # noqa: PLC0415
-
     deadline = time.monotonic() + timeout
     while (ready := read_ready(data)) is None:
         if time.monotonic() >= deadline:
@@ -127,9 +123,7 @@ def _quoted(value: str) -> str:
     return quoted if quoted.startswith("'") else f"'{quoted}'"
 
 
-def _introduce(data: Path, ready: "Ready") -> None:
-    from vaultcore.service.development import DOMAIN, hosts_line  # noqa: PLC0415
-
+def _introduce(data: Path, ready: Ready) -> None:
     print_line("vaultcore is ready")
     for name in ready.vaults:
         print_line(f"  vault       https://{name}.{DOMAIN}:{ready.port}")
@@ -140,8 +134,7 @@ def _introduce(data: Path, ready: "Ready") -> None:
     missing = hosts_line(ready.vaults)
     if missing is not None:
         print_line("")
-        print_line("*.localhost does not resolve on this machine. Add this line to /etc/hosts,")
-        print_line("or install libnss-myhostname:")
+        print_line("*.localhost does not resolve on this machine. Add this line to /etc/hosts:")
         print_line(f"  {missing}")
     print_line("")
     print_line("In another terminal:")

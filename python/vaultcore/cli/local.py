@@ -14,7 +14,7 @@ import msgspec
 from vaultcore._core import Principal, parse_operation
 from vaultcore.cli.outcome import MISSING, CommandError
 from vaultcore.engine import Engine, open_engine
-from vaultcore.errors import BadParameterError, UsageError
+from vaultcore.errors import BadParameterError, NotFoundError, UsageError
 from vaultcore.management import Management
 from vaultcore.service.keyvault.operations import HANDLERS, Request, Write
 from vaultcore.vault import API_VERSION, RANDOM_PERMISSION
@@ -100,7 +100,7 @@ class LocalConnection:
 
         acting = self._engine.vault(vault).acting_as(self._principal)
         door = acting.keys if operation.kind == "keys" else acting.secrets
-        answer = door._perform(  # noqa: SLF001 - the way through the gate that every door has
+        answer = door.perform(
             operation.name,
             operation.permission or RANDOM_PERMISSION,
             operation.object_name,
@@ -122,15 +122,10 @@ def read_passphrase(file: Path | None) -> str | None:
 def _principal(engine: Engine, name: str | None) -> Principal:
     if name is None:
         return engine.administrator()
-    for application in engine.issuer.list_applications():
-        if name in {application["name"], application["client_id"]}:
-            return Principal(
-                object_id=application["object_id"],
-                app_id=application["client_id"],
-                tenant_id=engine.installation.tenant_id,
-                issuer=engine.installation.issuer_url,
-                name=application["name"],
-            )
-    raise CommandError(
-        f"there is no application named `{name[:64]}`: see `vaultcore app list`", status=MISSING
-    )
+    try:
+        return engine.application(name)
+    except NotFoundError:
+        raise CommandError(
+            f"there is no application named `{name[:64]}`: see `vaultcore app list`",
+            status=MISSING,
+        ) from None

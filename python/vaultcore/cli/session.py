@@ -226,7 +226,7 @@ def new_group(text: str) -> typer.Typer:
     return typer.Typer(
         help=text,
         no_args_is_help=True,
-        pretty_exceptions_show_locals=False,  # locals hold secrets
+        pretty_exceptions_enable=False,  # they can show locals, which hold secrets
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
