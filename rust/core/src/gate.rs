@@ -302,12 +302,19 @@ pub fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let token = rest.trim_ascii();
-    (!token.is_empty() && token.iter().all(|&byte| is_token_byte(byte))).then_some(token)
+    // Without a branch for each byte, so that the compiler makes vector instructions of it.
+    let well_formed = token
+        .iter()
+        .fold(true, |all, &byte| all & is_token_byte(byte));
+    (well_formed && !token.is_empty()).then_some(token)
 }
 
 /// A byte of RFC 6750's `b64token`.
 fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let digit = byte.wrapping_sub(b'0') < 10;
+    let first = (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'~');
+    letter | digit | first | (byte == b'+') | (byte == b'/') | (byte == b'=')
 }
 
 fn lookup<'a>(vaults: &'a HashMap<String, Vault>, name: &str) -> Option<&'a Vault> {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,6 +53,8 @@ fn doing<T>(what: &'static str) -> impl FnOnce(io::Error) -> Result<T> {
 
 struct Log {
     directory: PathBuf,
+    /// Where the file ended when it was last looked at; beyond `size` in it is a torn end.
+    end: u64,
     file: Arc<File>,
     line: Vec<u8>,
     position: Position,
@@ -107,6 +109,7 @@ impl Log {
         let position = Position::default();
         let mut log = Self {
             directory,
+            end: 0,
             file,
             line: Vec::new(),
             position,
@@ -156,7 +159,8 @@ impl Log {
 
     /// Reads the end of the segment if it is not where we left it; false if the segment is closed.
     fn catch_up(&mut self) -> Result<bool> {
-        let size = self.file.metadata().or_else(doing("look at"))?.len();
+        let size = end_of(&self.file)?;
+        self.end = size;
         if size == self.size && size > 0 {
             return Ok(true);
         }
@@ -204,11 +208,10 @@ impl Log {
     /// A process or a machine that stops in the middle of a write leaves one. Its bytes are kept in
     /// a file of their own, and the chain goes on with a record that names their hash.
     fn repair(&mut self, time: f64) -> Result<()> {
-        let size = self.file.metadata().or_else(doing("look at"))?.len();
-        if size == self.size {
+        if self.end == self.size {
             return Ok(());
         }
-        let torn = read_range(&self.file, self.size, size)?;
+        let torn = read_range(&self.file, self.size, self.end)?;
         let hash = audit::sha256(&torn);
         let name = format!(
             "torn-{:020}-{}.bin",
@@ -304,6 +307,12 @@ fn open_current(directory: &Path) -> Result<Arc<File>> {
         .open(directory.join(CURRENT))
         .or_else(doing("open"))?;
     Ok(Arc::new(file))
+}
+
+/// The size of a file. Moves its offset, which appends do not use; cheaper than asking for all of
+/// its metadata.
+fn end_of(mut file: &File) -> Result<u64> {
+    file.seek(SeekFrom::End(0)).or_else(doing("look at"))
 }
 
 fn same_file(file: &File, path: &Path) -> Result<bool> {
