@@ -17,7 +17,7 @@ from starlette.routing import Route
 from vaultcore._core import Principal
 from vaultcore.access.issuer import ADFS, IssuedToken, Issuer, Shape
 from vaultcore.clock import Clock
-from vaultcore.errors import StorageError, UnavailableError
+from vaultcore.errors import AuditError, StorageError, UnavailableError
 from vaultcore.service.identity import refusals
 from vaultcore.service.identity.grants import MAXIMUM_FORM, grant, parse_form
 from vaultcore.service.identity.refusals import TokenRefusedError
@@ -101,8 +101,8 @@ class IdentityRoutes:
     Args:
         issuer: gives the tokens.
         clock: tells the time.
-        record: called with every answer of the token endpoint before it leaves; what it raises is
-            raised instead of the answer. It runs on a thread of the pool.
+        record: called with every answer of the token endpoint before it leaves, on a thread of the
+            pool. If it raises ``AuditError``, the answer is a refusal.
     """
 
     def __init__(
@@ -174,7 +174,10 @@ class IdentityRoutes:
                     correlation_id=correlation_id,
                     duration_ms=(time.monotonic() - started) * 1000,
                 )
-                await run_in_threadpool(self._record, event)
+                try:
+                    await run_in_threadpool(self._record, event)
+                except AuditError:
+                    issued, refused = None, refusals.unavailable()
             if issued is not None:
                 return _answer(_OK, _token_body(issued, shape), correlation_id, _SECRET)
             return self._refusal(refused or refusals.invalid_client(), correlation_id)
