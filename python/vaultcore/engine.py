@@ -31,7 +31,7 @@ from vaultcore.installation import DATABASE, SYSTEM, Installation, KeyRing, load
 from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.registry import ProtectorOptions, create_protectors, open_protectors
 from vaultcore.state import Firewall, VaultState
-from vaultcore.storage.store import Store
+from vaultcore.storage import Store
 from vaultcore.vault import Caller, Vault
 
 if TYPE_CHECKING:

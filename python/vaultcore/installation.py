@@ -25,7 +25,7 @@ from vaultcore.state import VaultSettings
 if TYPE_CHECKING:
     from vaultcore.keys import Token
     from vaultcore.protectors.protector import Protector
-    from vaultcore.storage.store import Store, Transaction
+    from vaultcore.storage import Store, Transaction
 
 DATABASE: Final = "vaultcore.db"
 #: The identifier of the key that seals what belongs to no vault.
@@ -257,9 +257,7 @@ class KeyRing:
                 raise TamperedError(f"the settings of vault {key} do not verify") from None
             after = revise(msgspec.json.decode(text, type=VaultSettings))
             after.check()
-            transaction.put_document(
-                "vaults", key, self._vault_document(vault_id, key, after, kek)
-            )
+            transaction.put_document("vaults", key, self._vault_document(vault_id, key, after, kek))
             transaction.changed(vault_id, "vaults", key, "", "update")
             return after
 

@@ -1,5 +1,6 @@
 """The rules of keys (contract sections 1.2 and 4)."""
 
+import functools
 import secrets as random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vaultcore.state import VaultState
+    from vaultcore.storage import Transaction
     from vaultcore.storage.rows import VersionRow
-    from vaultcore.storage.store import Transaction
 
 #: Every operation that a key may be limited to (JWK ``key_ops``, contract 4.3).
 OPERATIONS: Final = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
@@ -393,11 +394,10 @@ class KeyRules(Lifecycle):
         for version in versions:
             metadata = _decode_metadata(version.metadata)
             if self.token is not None and (metadata.key_type or "").endswith(_HSM):
-                token = self.token
                 reference = self.vault.kek.open(
                     version.payload, context=self.context(key, version.version, version.metadata)
                 ).decode()
-                _in_token(lambda r=reference: token.destroy(r))  # type: ignore[misc]
+                _in_token(functools.partial(self.token.destroy, reference))
 
     def refuse_deleted_name(self, key: str) -> None:
         """Refuses a name that a deleted key holds, before a key is made for it."""

@@ -25,7 +25,7 @@ from vaultcore.storage.rows import ObjectRow, VersionRow
 
 if TYPE_CHECKING:
     from vaultcore.state import VaultState
-    from vaultcore.storage.store import Store, Transaction
+    from vaultcore.storage import Store, Transaction
 
 Row = TypeVar("Row")
 T = TypeVar("T")

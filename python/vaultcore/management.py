@@ -472,9 +472,7 @@ class Management:
 class _Operation:
     """An operation and how the audit log names it."""
 
-    def __init__(
-        self, method: Callable[..., Any], audited: str, *, local: bool = False
-    ) -> None:
+    def __init__(self, method: Callable[..., Any], audited: str, *, local: bool = False) -> None:
         self._method = method
         self.audited = audited
         self.local = local
@@ -491,9 +489,7 @@ class _Operation:
         missing = self._required - set(arguments)
         if unknown or missing:
             named = ", ".join(sorted(str(name)[:32] for name in unknown | missing))
-            raise BadParameterError(
-                f"{'unknown' if unknown else 'missing'} arguments: {named}"
-            )
+            raise BadParameterError(f"{'unknown' if unknown else 'missing'} arguments: {named}")
         checked = {
             name: msgspec.convert(value, type=self._parameters[name])
             for name, value in arguments.items()
@@ -528,4 +524,3 @@ OPERATIONS: Final = {
     "protector.remove": _Operation(Management.protector_remove, "ProtectorDelete", local=True),
     "protector.verify": _Operation(Management.protector_verify, "ProtectorVerify"),
 }
-

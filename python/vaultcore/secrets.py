@@ -17,7 +17,7 @@ from vaultcore.lifecycle import Lifecycle, Work
 
 if TYPE_CHECKING:
     from vaultcore.state import VaultState
-    from vaultcore.storage.store import Transaction
+    from vaultcore.storage import Transaction
 
 MAXIMUM_VALUE: Final = 25 * 1024  # bytes of UTF-8
 MAXIMUM_CONTENT_TYPE: Final = 255  # characters

@@ -13,7 +13,7 @@ from vaultcore.secrets import SecretRules
 if TYPE_CHECKING:
     from vaultcore._core import KeyEncryptionKey
     from vaultcore.clock import Clock
-    from vaultcore.storage.store import Store
+    from vaultcore.storage import Store
 
 T = TypeVar("T")
 
@@ -176,7 +176,7 @@ class VaultState:
         self.name = settings.name
         self.retention_days = settings.retention_days
         self.purge_protection = settings.purge_protection
-        self.enforces_expiry = settings.secret_expiry == "enforce"
+        self.enforces_expiry = settings.secret_expiry == "enforce"  # noqa: S105
 
     def replace_key(self, kek: "KeyEncryptionKey") -> None:
         """Takes over a vault key that has gained a generation."""
@@ -189,8 +189,8 @@ class VaultState:
     @property
     def recovery_level(self) -> str:
         """The contract's name for how deleted objects are kept (section 9.2)."""
-        level = "Recoverable" if self.retention_days == MAXIMUM_RETENTION else (
-            "CustomizedRecoverable"
+        level = (
+            "Recoverable" if self.retention_days == MAXIMUM_RETENTION else ("CustomizedRecoverable")
         )
         return level if self.purge_protection else f"{level}+Purgeable"
 

@@ -1,6 +1,6 @@
 """The application: the data plane in front, and Starlette's routes for everything else."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -8,13 +8,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Host, Route, Router
 
 from vaultcore.service.identity.routes import identity_routes
-from vaultcore.service.keyvault.plane import DataPlane
+from vaultcore.service.keyvault.plane import HEALTH, DataPlane
 from vaultcore.service.management.routes import management_routes
 
 if TYPE_CHECKING:
     from vaultcore.engine import Engine
-
-HEALTH: Final = "/healthz"
 
 
 def build_application(
@@ -35,9 +33,9 @@ def build_application(
     domain = engine.installation.domain.partition(":")[0]
     others = Starlette(
         routes=[
+            Route(HEALTH.decode(), _health(engine), methods=["GET"]),
             Host(f"login.{domain}", Router(identity_routes(engine)), name="identity"),
             Host(f"management.{domain}", Router(management_routes(engine)), name="management"),
-            Route(HEALTH, _health(engine), methods=["GET"]),
             Route("/{path:path}", _no_vault, methods=["GET", "PUT", "POST", "PATCH", "DELETE"]),
         ]
     )

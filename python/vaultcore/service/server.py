@@ -1,7 +1,6 @@
 """The HTTP server: granian, with its worker processes each opening the engine for themselves."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,13 +10,15 @@ from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from vaultcore.config import Configuration
 from vaultcore.engine import open_engine
 from vaultcore.errors import ConfigurationError
 from vaultcore.service.app import build_application
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vaultcore.access.trust import TrustedIssuer
-    from vaultcore.config import Configuration
     from vaultcore.service.keyvault.plane import Receive, Scope, Send
 
 #: What the workers are told; an environment variable, because they may be started afresh.
@@ -32,14 +33,14 @@ class WorkerSettings(msgspec.Struct, frozen=True):
 
     Attributes:
         data: the data folder.
-        configuration: the configuration file, or None.
+        configuration: what the configuration file says, or None for a development service.
         default_hosts: host names under which the first vault answers too.
         first_vault: the name of that vault.
         challenge_tenant: the tenant that the challenge names, or None for the installation's.
     """
 
     data: str
-    configuration: str | None
+    configuration: Configuration | None
     default_hosts: tuple[str, ...]
     first_vault: str | None
     challenge_tenant: str | None
@@ -53,9 +54,7 @@ class Worker:
         issuers: the issuers to trust beside the built-in one.
     """
 
-    def __init__(
-        self, settings: WorkerSettings, issuers: "Sequence[TrustedIssuer]" = ()
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, issuers: "Sequence[TrustedIssuer]" = ()) -> None:
         self._engine = open_engine(settings.data)
         if issuers:
             self._engine.trust(issuers)
@@ -93,11 +92,8 @@ class Worker:
 def create_worker() -> Worker:
     """Makes a worker's application; the server calls it in each worker process."""
     settings = msgspec.json.decode(os.environ[_SETTINGS], type=WorkerSettings)
-    issuers: Sequence[TrustedIssuer] = ()
-    if settings.configuration is not None:
-        from vaultcore.config import load_configuration  # noqa: PLC0415 - only `serve` has one
-
-        issuers = load_configuration(Path(settings.configuration)).trusted_issuers()
+    configuration = settings.configuration
+    issuers = () if configuration is None else configuration.trusted_issuers()
     return Worker(settings, issuers)
 
 
@@ -109,9 +105,8 @@ def run(
     workers: int,
     tls_cert: Path,
     tls_key: Path,
-    configuration: "Configuration | None",
+    configuration: Configuration | None,
     first_vault: str | None,
-    configuration_file: Path | None = None,
     challenge_tenant: str | None = None,
 ) -> None:
     """Serves a data folder until the process is told to stop.
@@ -125,7 +120,6 @@ def run(
         tls_key: its private key, PEM.
         configuration: of a production service; None for a development one.
         first_vault: the vault that also answers at ``localhost``, for development.
-        configuration_file: where the configuration was read from.
         challenge_tenant: the tenant that the challenge names; ``adfs`` for development.
 
     Raises:
@@ -135,7 +129,7 @@ def run(
     suffix = "" if port == 443 else f":{port}"  # noqa: PLR2004 - the default port of HTTPS
     settings = WorkerSettings(
         data=str(data.absolute()),
-        configuration=None if configuration_file is None else str(configuration_file.absolute()),
+        configuration=configuration,
         default_hosts=(
             (f"localhost{suffix}", f"127.0.0.1{suffix}", f"[::1]{suffix}")
             if first_vault is not None

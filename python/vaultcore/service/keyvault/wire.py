@@ -109,7 +109,7 @@ def reader(shape: type) -> Any:
     The function raises BadParameterError; the message names the member and the kind of the
     mistake, never what was sent.
     """
-    decode = msgspec.json.Decoder(shape).decode
+    decode: Any = msgspec.json.Decoder(shape).decode
 
     def read(body: bytes) -> Any:
         try:
