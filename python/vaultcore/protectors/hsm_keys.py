@@ -1,5 +1,6 @@
 """Private keys that live in a token: what `RSA-HSM` and `EC-HSM` keys are made of."""
 
+import os
 import threading
 import urllib.parse
 from collections.abc import Mapping
@@ -74,8 +75,8 @@ class HsmKeys:
                 raise AlgorithmError("an EC key in a token is on P-256, P-256K, P-384 or P-521")
         else:
             raise AlgorithmError("a key in a token is of type RSA or EC")
-        request = Generate(kty=kty, size=size, curve=curve, label=label)
-        return self._made(self._token.call(request, repeatable=False, deadline=_GENERATE_DEADLINE))
+        request = Generate(key_id=_new_id(), kty=kty, size=size, curve=curve, label=label)
+        return self._made(self._token.call(request, deadline=_GENERATE_DEADLINE))
 
     def import_key(self, jwk: Mapping[str, str], *, label: str = "") -> HsmKey:
         """Places a private key into the token, which will not give it back.
@@ -94,7 +95,8 @@ class HsmKeys:
             for name, value in jwk.items()
             if name in _JWK_MEMBERS and isinstance(value, str)
         }
-        return self._made(self._token.call(Import(jwk=members, label=label), repeatable=False))
+        request = Import(key_id=_new_id(), jwk=members, label=label)
+        return self._made(self._token.call(request))
 
     def public_jwk(self, reference: str) -> dict[str, str]:
         """Returns the public half of a key, as the token has it.
@@ -224,12 +226,17 @@ class HsmKeys:
             raise UsageError("a reference to a key in a token was expected") from None
 
 
+def _new_id() -> bytes:
+    return os.urandom(_KEY_ID_SIZE)
+
+
 def _out_of_turn() -> ProtectorError:
     return ProtectorError("the HSM worker answered out of turn")
 
 
 _SCHEME = "pkcs11"
 _PARTS = 4
+_KEY_ID_SIZE = 16
 _GENERATE_DEADLINE = 60.0
 _MAX_CIPHERTEXT = 1024
 _JWK_MEMBERS = frozenset(("kty", "n", "e", "d", "p", "q", "crv", "x", "y"))

@@ -1,5 +1,6 @@
 """Key pairs that live in the token: make, use, destroy. Worker side."""
 
+import contextlib
 import os
 from typing import Any
 
@@ -52,10 +53,9 @@ class KeyPairs:
         Raises:
             RefusalError: the token does not offer such keys, or fails.
         """
-        key_id = os.urandom(_KEY_ID_SIZE)
         private_template = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
         arguments: dict[str, Any] = {
-            "id": key_id,
+            "id": request.key_id,
             "label": request.label,
             "store": True,
             "capabilities": _RSA_USES if request.kty == "RSA" else _EC_USES,
@@ -63,6 +63,7 @@ class KeyPairs:
         }
         handle = self._session.handle
         try:
+            self._destroy(request.key_id)  # left behind by the same request, in a lost session
             if request.kty == "RSA":
                 handle.generate_keypair(KeyType.RSA, request.size, **arguments)
             else:
@@ -73,7 +74,7 @@ class KeyPairs:
                 domain.generate_keypair(mechanism=Mechanism.EC_KEY_PAIR_GEN, **arguments)
         except ck.PKCS11Error as error:
             raise from_code(error, "generating a key") from error
-        return self._proved_or_destroyed(key_id)
+        return self._proved_or_destroyed(request.key_id)
 
     def import_(self, request: Import) -> KeyPair:
         """Places a private key into the token, which will not give it back.
@@ -81,10 +82,9 @@ class KeyPairs:
         Raises:
             RefusalError: the key is refused, or the token does not take keys.
         """
-        key_id = os.urandom(_KEY_ID_SIZE)
         public, private = attributes_of(request.jwk)
         both: Attributes = {
-            Attribute.ID: key_id,
+            Attribute.ID: request.key_id,
             Attribute.LABEL: request.label,
             Attribute.TOKEN: True,
         }
@@ -99,12 +99,13 @@ class KeyPairs:
             Attribute.EXTRACTABLE: False,
         }
         try:
+            self._destroy(request.key_id)
             self._session.handle.create_object(private)
             self._session.handle.create_object(public)
         except ck.PKCS11Error as error:
-            self._destroy(key_id)
+            self._discard(request.key_id)
             raise from_code(error, "placing a key into the token") from error
-        return self._proved_or_destroyed(key_id)
+        return self._proved_or_destroyed(request.key_id)
 
     def public_part(self, request: PublicPart) -> KeyPair:
         """Returns a key with its public JWK.
@@ -198,10 +199,10 @@ class KeyPairs:
             jwk = public_jwk(self._single(ObjectClass.PUBLIC_KEY, key_id))
             self._prove(key, jwk)
         except ck.PKCS11Error as error:
-            self._destroy(key_id)
+            self._discard(key_id)
             raise from_code(error, "proving a new key") from error
         except RefusalError:
-            self._destroy(key_id)
+            self._discard(key_id)
             raise
         return KeyPair(key_id=key_id, jwk=jwk)
 
@@ -227,6 +228,11 @@ class KeyPairs:
             text = f"{self._session.name} has {count} with the id {key_id.hex()}"
             raise RefusalError("key", text)
         return keys[0]
+
+    def _discard(self, key_id: bytes) -> None:
+        """Destroys what was made in vain, as far as the token lets us."""
+        with contextlib.suppress(ck.PKCS11Error):
+            self._destroy(key_id)
 
     def _destroy(self, key_id: bytes) -> None:
         self._proved.pop(key_id, None)
@@ -273,7 +279,6 @@ _RSA_USES = (
 )
 _EC_USES = MechanismFlag.SIGN | MechanismFlag.VERIFY
 _PKCS1_OVERHEAD = 11
-_KEY_ID_SIZE = 16
 _MAX_PROVED = 4096
 _PSS = {
     "PS256": (Mechanism.SHA256, MGF.SHA256, 32),

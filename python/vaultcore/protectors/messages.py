@@ -49,8 +49,13 @@ class InitToken(Silent, frozen=True, tag=True):
 
 
 class MakeWrapKey(Silent, frozen=True, tag=True):
-    """Generate an AES-256 key that cannot leave the token."""
+    """Generate an AES-256 key that cannot leave the token.
 
+    The caller chooses the id, at random, so that repeating a request that failed half-way does not
+    leave a second key behind.
+    """
+
+    key_id: bytes
     label: str
 
 
@@ -81,8 +86,9 @@ class Unwrap(Silent, frozen=True, tag=True):
 
 
 class Generate(Silent, frozen=True, tag=True):
-    """Generate a key pair whose private half cannot leave the token."""
+    """Generate a key pair whose private half cannot leave the token; see `MakeWrapKey`."""
 
+    key_id: bytes
     kty: str
     size: int
     curve: str
@@ -90,8 +96,9 @@ class Generate(Silent, frozen=True, tag=True):
 
 
 class Import(Silent, frozen=True, tag=True):
-    """Place a private key into the token."""
+    """Place a private key into the token; see `MakeWrapKey`."""
 
+    key_id: bytes
     jwk: dict[str, str]
     label: str
 

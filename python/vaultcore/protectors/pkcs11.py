@@ -1,5 +1,6 @@
 """The `pkcs11` protector: vault keys wrapped by a key that never leaves its token."""
 
+import os
 from typing import TypeVar
 
 import msgspec
@@ -72,7 +73,7 @@ class Pkcs11Protector:
             ProtectorError: the label is taken, or the token refuses.
             ProtectorUnavailableError: the token is away.
         """
-        made = token.call(MakeWrapKey(label=key_label), repeatable=False)
+        made = token.call(MakeWrapKey(key_id=os.urandom(_KEY_ID_SIZE), label=key_label))
         found = _expect(made, WrapKey)
         return cls(
             token,
@@ -209,6 +210,7 @@ def _expect(reply: object, kind: type[_T]) -> _T:
 
 _MAGIC = b"VCPT"
 _SECRET_SIZE = 32
+_KEY_ID_SIZE = 16
 _NONCE_SIZE = 12
 _TAG_SIZE = 16
 _HEADER = msgspec.msgpack.Decoder(_Header)

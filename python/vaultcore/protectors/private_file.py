@@ -28,24 +28,29 @@ def read_private(path: Path, what: str, limit: int) -> bytes:
         ) from None
     except OSError as error:
         raise ProtectorError(f"the {what} `{path}` cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ProtectorError(f"the {what} `{path}` is not a file")
-        if status.st_uid not in (os.geteuid(), 0):
-            raise ProtectorError(
-                f"the {what} `{path}` belongs to user {status.st_uid}: give it to the user that "
-                "runs the vault"
-            )
-        if status.st_mode & 0o077:
-            raise ProtectorError(
-                f"the {what} `{path}` has mode {stat.S_IMODE(status.st_mode):04o}, so others can "
-                f"reach it: run chmod 600 on it"
-            )
-        content = file.read(limit + 1)
+    try:
+        _check(os.fstat(descriptor), path, what)
+        content = os.read(descriptor, limit + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise ProtectorError(f"the {what} `{path}` is larger than any {what}")
     return content
+
+
+def _check(status: os.stat_result, path: Path, what: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ProtectorError(f"the {what} `{path}` is not a file")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise ProtectorError(
+            f"the {what} `{path}` belongs to user {status.st_uid}: give it to the user that runs "
+            "the vault"
+        )
+    if status.st_mode & 0o077:
+        raise ProtectorError(
+            f"the {what} `{path}` has mode {stat.S_IMODE(status.st_mode):04o}, so others can "
+            "reach it: run chmod 600 on it"
+        )
 
 
 def create_private(path: Path, content: bytes, what: str) -> None:

@@ -64,7 +64,7 @@ def make(folder: Path, label: str = "vaultcore", *, module: Path | None = None) 
 
     Raises:
         ConfigurationError: SoftHSM is not installed, or the folder cannot be used.
-        ProtectorError: the token cannot be made.
+        ProtectorError: the folder holds a token that does not open, or it cannot be made.
     """
     module = module or find_module()
     if module is None:
@@ -88,7 +88,10 @@ def make(folder: Path, label: str = "vaultcore", *, module: Path | None = None) 
     _write_configuration(folder, tokens)
     if not pin_file.exists():
         create_private(pin_file, secrets.token_urlsafe(24).encode(), "PIN file")
-    serial = _initialise(module, label, pin_file, environment)
+    if any(tokens.iterdir()):  # made before, but the last step was not reached
+        serial = _find(SoftToken(module, label, "", pin_file, environment))
+    else:
+        serial = _initialise(module, label, pin_file, environment)
     create_private(serial_file, serial.encode(), "serial number file")
     return SoftToken(module, label, serial, pin_file, environment)
 
@@ -104,6 +107,20 @@ def _write_configuration(folder: Path, tokens: Path) -> None:
         "slots.removable = false\n"
     )
     create_private(path, text.encode(), "SoftHSM configuration")
+
+
+def _find(made: SoftToken) -> str:
+    """Returns the serial number of the token that is there; it is never replaced."""
+    token = Token(
+        module=made.module,
+        label=made.label,
+        pin_file=made.pin_file,
+        environment=made.environment,
+    )
+    try:
+        return token.open().serial
+    finally:
+        token.close()
 
 
 def _initialise(module: Path, label: str, pin_file: Path, environment: Mapping[str, str]) -> str:

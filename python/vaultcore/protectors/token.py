@@ -26,7 +26,7 @@ class Token:
     """One token, reached through worker processes. Safe to use from any number of threads.
 
     Nothing is opened before the first call. When a worker crashes, hangs or loses its session, it
-    is replaced, and what can safely be repeated is repeated once. While the token is away, calls
+    is replaced, and the call is repeated once. While the token is away, calls
     fail fast, and every `pause` at most one of them tries to open it again.
 
     Args:
@@ -108,23 +108,18 @@ class Token:
         """
         lane = self._take(time.monotonic() + self._start_deadline)
         try:
-            if lane.worker is None or not lane.worker.is_alive():
-                lane.worker = None
-                lane.worker = self._start()
+            self._worker(lane)
         finally:
             self._lanes.put(lane)
         if self._opened is None:
             raise ProtectorUnavailableError(f"the token `{self.label}` is not open")
         return self._opened
 
-    def call(
-        self, request: Request, *, repeatable: bool = True, deadline: float | None = None
-    ) -> Reply:
+    def call(self, request: Request, *, deadline: float | None = None) -> Reply:
         """Asks the token and returns its reply, which is never a failure.
 
         Args:
-            request: what is asked.
-            repeatable: whether asking twice does no harm.
+            request: what is asked; no request does harm when it is repeated.
             deadline: seconds, if not those of the token.
 
         Raises:
@@ -137,7 +132,7 @@ class Token:
         seconds = self._deadline if deadline is None else deadline
         lane = self._take(time.monotonic() + seconds)
         try:
-            reply = self._ask(lane, request, seconds, repeatable=repeatable)
+            reply = self._ask(lane, request, seconds)
         finally:
             self._lanes.put(lane)
         if isinstance(reply, Failed):
@@ -171,13 +166,9 @@ class Token:
                 f"the token `{self.label}` is busy: every worker was taken until the deadline"
             ) from None
 
-    def _ask(self, lane: "_Lane", request: Request, seconds: float, *, repeatable: bool) -> Reply:
+    def _ask(self, lane: "_Lane", request: Request, seconds: float) -> Reply:
         while True:
-            worker = lane.worker
-            fresh = worker is None or not worker.is_alive()
-            if worker is None or fresh:
-                lane.worker = None
-                worker = lane.worker = self._start()
+            worker, fresh = self._worker(lane)
             try:
                 reply = worker.exchange(request, time.monotonic() + seconds)
             except WorkerSlowError:
@@ -187,7 +178,7 @@ class Token:
                 ) from None
             except WorkerLostError:
                 lane.worker = None
-                if fresh or not repeatable:
+                if fresh:
                     raise ProtectorUnavailableError(
                         f"the worker of token `{self.label}` crashed: the next call starts another"
                     ) from None
@@ -204,6 +195,16 @@ class Token:
                 lane.worker = None
             if fresh:
                 return reply
+
+    def _worker(self, lane: "_Lane") -> tuple[WorkerProcess, bool]:
+        """Returns the worker of a lane, and whether it was started for this call."""
+        if lane.worker is not None:
+            if lane.worker.is_alive():
+                return lane.worker, False
+            lane.worker.end()
+            lane.worker = None
+        lane.worker = self._start()
+        return lane.worker, True
 
     def _start(self) -> WorkerProcess:
         """Starts a worker and logs in; one at a time, so that a wrong PIN is tried once."""

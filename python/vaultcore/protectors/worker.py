@@ -73,6 +73,7 @@ def main() -> int:
     """
     _harden()
     sys.excepthook = _report
+    sys.unraisablehook = _ignore
     channel = socket.socket(fileno=int(sys.argv[1]))
     decoder = msgspec.msgpack.Decoder(messages.Call)
     worker = Worker()
@@ -98,6 +99,10 @@ def _report(kind: type[BaseException], _error: BaseException, where: TracebackTy
     frames = traceback.extract_tb(where)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
     sys.stderr.write(f"vaultcore HSM worker: {kind.__name__} at {place}\n")
+
+
+def _ignore(_: object) -> None:
+    """Says nothing when the cleaning up after a failed call fails too; the call has reported."""
 
 
 def _harden() -> None:

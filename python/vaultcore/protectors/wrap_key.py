@@ -42,20 +42,25 @@ class WrapKeys:
             RefusalError: the label is taken, or the token refuses.
         """
         try:
-            if self._session.find(ObjectClass.SECRET_KEY, {Attribute.LABEL: request.label}):
-                text = f"{self._session.name} already has a key with the label `{request.label}`"
-                raise RefusalError("key", text)
-            key_id = os.urandom(_KEY_ID_SIZE)
+            for present in self._session.find(
+                ObjectClass.SECRET_KEY, {Attribute.LABEL: request.label}
+            ):
+                if bytes(present[Attribute.ID]) != request.key_id:
+                    text = (
+                        f"{self._session.name} has a key with the label `{request.label}` already"
+                    )
+                    raise RefusalError("configuration", text)
+                present.destroy()  # left behind by the same request, in a session that was lost
             key = self._session.handle.generate_key(
                 KeyType.AES,
                 256,
-                id=key_id,
+                id=request.key_id,
                 label=request.label,
                 store=True,
                 capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
                 template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
             )
-            return WrapKey(key_id=key_id, check_value=_check_value(key))
+            return WrapKey(key_id=request.key_id, check_value=_check_value(key))
         except ck.PKCS11Error as error:
             raise from_code(error, "making a wrapping key") from error
 
@@ -174,7 +179,6 @@ def _fresh_nonce() -> bytes:
 
 
 _KEY_SIZE = 32
-_KEY_ID_SIZE = 16
 _CHECK_NONCE = b"\xff" * 12
 _TAG_ERRORS = (
     ck.DataInvalid,

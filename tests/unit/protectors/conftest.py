@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from vaultcore.protectors import Pkcs11Protector, Token, softhsm
+from vaultcore.protectors import softhsm
+from vaultcore.protectors.pkcs11 import Pkcs11Protector
 from vaultcore.protectors.softhsm import SoftToken
+from vaultcore.protectors.token import Token
 
 SHIM = Path(__file__).parents[2] / "shim" / "pkcs11_shim.c"
 SECRET = bytes(range(32))
@@ -107,6 +109,17 @@ def shimmed(
     def open_token(**changes: Any) -> Token:
         environment = {**soft_token.environment, **shim.environment}
         return opened(soft_token, module=shim.library, environment=environment, **changes)
+
+    return open_token
+
+
+@pytest.fixture
+def own_shimmed(
+    shim: Shim, own_token: SoftToken, opened: Callable[..., Token]
+) -> Callable[..., Token]:
+    def open_token(**changes: Any) -> Token:
+        environment = {**own_token.environment, **shim.environment}
+        return opened(own_token, module=shim.library, environment=environment, pause=0.0, **changes)
 
     return open_token
 

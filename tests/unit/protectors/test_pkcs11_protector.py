@@ -7,8 +7,11 @@ import msgspec
 import pytest
 
 from vaultcore.errors import ProtectorError, UsageError
-from vaultcore.protectors import Pkcs11Protector, Protector, Token, softhsm
+from vaultcore.protectors import softhsm
+from vaultcore.protectors.pkcs11 import Pkcs11Protector
+from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.softhsm import SoftToken
+from vaultcore.protectors.token import Token
 
 SECRET = bytes(range(32))
 
@@ -76,7 +79,7 @@ def test_two_keys_with_one_label_are_refused(
 
 
 def test_creating_a_key_twice_is_refused(token: Token, protector: Pkcs11Protector) -> None:
-    with pytest.raises(ProtectorError, match="already has a key with the label `shared`"):
+    with pytest.raises(ProtectorError, match="has a key with the label `shared` already"):
         Pkcs11Protector.create(token, key_label="shared")
 
 
@@ -147,7 +150,11 @@ def test_another_key_under_the_same_id_is_refused(
         "s.generate_key(KeyType.AES, 256, id=id, label='vaultcore', store=True,"
         " template={Attribute.EXTRACTABLE: False})"
     )
-    for use in (lambda: protector.wrap(SECRET), lambda: protector.unwrap(wrapped)):
+    uses: list[Callable[[], bytes]] = [
+        lambda: protector.wrap(SECRET),
+        lambda: protector.unwrap(wrapped),
+    ]
+    for use in uses:
         with pytest.raises(ProtectorError, match="holds another key") as caught:
             use()
         assert f"expected check value {expected['check_value']}, found " in str(caught.value)

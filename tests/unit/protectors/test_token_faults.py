@@ -1,0 +1,254 @@
+"""The module fails, crashes and hangs at every call that it gets."""
+
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vaultcore.errors import DecryptionError, ProtectorError, ProtectorUnavailableError
+from vaultcore.protectors.hsm_keys import HsmKeys
+from vaultcore.protectors.pkcs11 import Pkcs11Protector
+from vaultcore.protectors.token import Token
+
+SECRET = bytes(range(32))
+CODES = {
+    "CKR_GENERAL_ERROR": 0x05,
+    "CKR_DEVICE_ERROR": 0x30,
+    "CKR_DEVICE_REMOVED": 0x32,
+    "CKR_SESSION_HANDLE_INVALID": 0xB3,
+    "CKR_TOKEN_NOT_PRESENT": 0xE0,
+    "CKR_USER_NOT_LOGGED_IN": 0x101,
+    "CKR_FUNCTION_FAILED": 0x06,
+    "CKR_KEY_HANDLE_INVALID": 0x60,
+    "CKR_VENDOR_DEFINED": 0x80000001,
+}
+# All codes at all calls takes a few minutes: ask for it with this variable.
+THOROUGH = os.environ.get("VAULTCORE_THOROUGH") == "1"
+Open = Callable[..., Token]
+
+
+@pytest.fixture
+def reference(shim: Any, shimmed: Open, protector: Pkcs11Protector) -> str:
+    token = shimmed()
+    made = HsmKeys(token).generate("RSA").reference
+    token.close()
+    shim.log.unlink()
+    return made
+
+
+def use(token: Token, reference: str, wrapped: bytes) -> None:
+    """Every kind of call once, from opening the token on."""
+    own = Pkcs11Protector(token, key_label="shared")
+    assert own.unwrap(wrapped) == SECRET
+    assert own.unwrap(own.wrap(SECRET)) == SECRET
+    keys = HsmKeys(token)
+    first = keys.sign(reference, "RS256", bytes(32))
+    assert keys.sign(reference, "RS256", bytes(32)) == first
+    with pytest.raises(DecryptionError):
+        keys.decrypt(reference, "RSA-OAEP", bytes(256))
+
+
+def test_every_call_may_fail(
+    shim: Any, shimmed: Open, reference: str, protector: Pkcs11Protector
+) -> None:
+    wrapped = protector.wrap(SECRET)
+    token = shimmed()
+    use(token, reference, wrapped)
+    token.close()
+    total = len(shim.calls())
+    assert total > 40
+    codes = list(CODES.values())
+    refused = 0
+    for nth in range(1, total + 1, 1 if THOROUGH else 3):
+        chosen = codes if THOROUGH else [codes[nth % len(codes)]]
+        for code in chosen:
+            token = shimmed(pause=0.0)
+            shim.fail("*", nth, f"return {code}")
+            try:
+                use(token, reference, wrapped)
+            except ProtectorError:
+                refused += 1
+                use(token, reference, wrapped)  # healed by itself
+            finally:
+                token.close()
+            assert not shim.plan.exists(), f"call {nth} was never made"
+    assert refused < total, "most failures are repaired without the caller's notice"
+
+
+def test_every_function_may_crash(
+    shim: Any, shimmed: Open, reference: str, protector: Pkcs11Protector
+) -> None:
+    wrapped = protector.wrap(SECRET)
+    token = shimmed()
+    use(token, reference, wrapped)
+    functions = sorted(set(shim.calls()))
+    token.close()
+    for function in functions:
+        token = shimmed(pause=0.0)
+        shim.fail(function, 1, "crash")
+        try:
+            use(token, reference, wrapped)
+        except ProtectorUnavailableError:
+            use(token, reference, wrapped)
+        finally:
+            token.close()
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=CODES)
+def test_a_module_that_always_fails_is_reported(
+    shim: Any, shimmed: Open, protector: Pkcs11Protector, code: int
+) -> None:
+    wrapped = protector.wrap(SECRET)
+    token = shimmed(pause=0.0)
+    own = Pkcs11Protector(token, key_label="shared")
+    assert own.unwrap(wrapped) == SECRET
+    shim.fail("C_Encrypt", 0, f"return {code}")
+    with pytest.raises(ProtectorUnavailableError, match="the token failed"):
+        own.wrap(SECRET)
+    shim.heal()
+    assert own.unwrap(own.wrap(SECRET)) == SECRET
+
+
+def test_a_module_that_always_crashes_is_reported(
+    shim: Any, shimmed: Open, protector: Pkcs11Protector
+) -> None:
+    own = Pkcs11Protector(shimmed(pause=0.0), key_label="shared")
+    wrapped = own.wrap(SECRET)
+    shim.fail("C_Encrypt", 0, "crash")
+    with pytest.raises(ProtectorUnavailableError, match="crashed"):
+        own.wrap(SECRET)
+    shim.fail("C_OpenSession", 0, "crash")
+    with pytest.raises(ProtectorUnavailableError, match="crashed while the module"):
+        own.wrap(SECRET)
+    shim.heal()
+    assert own.unwrap(wrapped) == SECRET
+
+
+@pytest.mark.parametrize("function", ["C_Decrypt", "C_DecryptInit"])
+def test_a_call_that_hangs_ends_at_the_deadline(
+    shim: Any, shimmed: Open, protector: Pkcs11Protector, function: str
+) -> None:
+    wrapped = protector.wrap(SECRET)
+    token = shimmed(deadline=0.4)
+    own = Pkcs11Protector(token, key_label="shared")
+    own.wrap(SECRET)
+    shim.fail(function, 0, "sleep 300000")
+    started = time.monotonic()
+    with pytest.raises(ProtectorUnavailableError, match=r"did not answer within 0\.4 s"):
+        own.unwrap(wrapped)
+    assert time.monotonic() - started < 2.0
+    assert token.workers == []
+    shim.heal()
+    assert own.unwrap(wrapped) == SECRET
+
+
+def test_a_login_that_hangs_ends_at_its_deadline(
+    shim: Any, shimmed: Open, protector: Pkcs11Protector
+) -> None:
+    token = shimmed(start_deadline=1.5, pause=0.0)
+    shim.fail("C_Login", 0, "sleep 300000")
+    with pytest.raises(ProtectorUnavailableError, match=r"did not open within 1\.5 s"):
+        token.open()
+    shim.heal()
+    assert token.open().label == "vaultcore"
+
+
+def test_a_hang_that_outlives_the_service_ends_too(
+    shim: Any, shimmed: Open, protector: Pkcs11Protector
+) -> None:
+    shim.fail("C_GenerateKeyPair", 0, "sleep 300000")
+    own, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            token = shimmed(start_deadline=0.6)
+            shim.heal()
+            token.open()
+            shim.fail("C_Encrypt", 0, "sleep 300000")
+            os.write(theirs, str(token.workers[0]).encode())
+            token._deadline = 0.5
+            token._all_lanes[0].worker.end = lambda: os._exit(0)  # type: ignore[union-attr,method-assign]
+            Pkcs11Protector(token, key_label="shared").wrap(SECRET)
+        finally:
+            os._exit(1)
+    worker = int(os.read(own, 20))
+    os.waitpid(pid, 0)
+    os.close(own)
+    os.close(theirs)
+    assert Path(f"/proc/{worker}").exists(), "the hanging worker outlives its service at first"
+    expires = time.monotonic() + 8
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < expires:
+        time.sleep(0.05)
+        if "\nState:\tZ" in Path(f"/proc/{worker}/status").read_text():
+            return
+    assert not Path(f"/proc/{worker}").exists()
+
+
+def test_a_key_whose_making_is_interrupted_is_made_once(
+    shim: Any, own_shimmed: Open, in_token: Callable[[str], Any]
+) -> None:
+    for function in ("C_GenerateKeyPair", "C_Sign"):
+        for action in ("crash", f"return {CODES['CKR_DEVICE_ERROR']}"):
+            shim.log.unlink(missing_ok=True)
+            keys = HsmKeys(own_shimmed())
+            keys.destroy(keys.generate("EC").reference)
+            shim.fail(function, shim.calls().count(function) + 1, action)
+            made = keys.generate("EC")
+            assert not shim.plan.exists()
+            assert keys.sign(made.reference, "ES256", bytes(32))
+            assert in_token("print(len(list(s.get_objects())))") == 2
+            keys.destroy(made.reference)
+
+
+def test_a_wrapping_key_whose_making_is_interrupted_is_made_once(
+    shim: Any, own_shimmed: Open, in_token: Callable[[str], Any]
+) -> None:
+    token = own_shimmed()
+    shim.fail("C_Encrypt", 1, "crash")
+    token.open()
+    own = Pkcs11Protector.create(token)
+    assert not shim.plan.exists()
+    assert own.unwrap(own.wrap(SECRET)) == SECRET
+    assert in_token("print(len(list(s.get_objects())))") == 1
+
+
+def test_a_key_whose_proof_fails_is_destroyed(
+    shim: Any, own_shimmed: Open, in_token: Callable[[str], Any]
+) -> None:
+    keys = HsmKeys(own_shimmed())
+    # Signing cannot begin, so that the session stays usable for cleaning up.
+    shim.fail("C_SignInit", 0, f"return {CODES['CKR_DEVICE_ERROR']}")
+    with pytest.raises(ProtectorUnavailableError):
+        keys.generate("EC")
+    assert shim.calls().count("C_GenerateKeyPair") >= 1
+    shim.heal()
+    assert in_token("print(len(list(s.get_objects())))") == 0
+
+
+def test_faults_in_a_row_never_give_a_wrong_answer(
+    shim: Any, shimmed: Open, reference: str, protector: Pkcs11Protector
+) -> None:
+    wrapped = protector.wrap(SECRET)
+    token = shimmed(pause=0.0)
+    own, keys = Pkcs11Protector(token, key_label="shared"), HsmKeys(token)
+    right = keys.sign(reference, "RS256", bytes(32))
+    uses: list[Callable[[], bytes]] = [
+        lambda: own.unwrap(wrapped),
+        lambda: keys.sign(reference, "RS256", bytes(32)),
+    ]
+    functions = ["C_Decrypt", "C_DecryptInit", "C_Sign", "C_FindObjects", "C_GetAttributeValue"]
+    for code, function in itertools.islice(
+        itertools.product(CODES.values(), functions), None, None, 1 if THOROUGH else 5
+    ):
+        shim.fail(function, 0, f"return {code}")
+        for work in uses:
+            with contextlib.suppress(ProtectorError):
+                assert work() in (SECRET, right)
+    shim.heal()
+    assert own.unwrap(wrapped) == SECRET
+    assert keys.sign(reference, "RS256", bytes(32)) == right
