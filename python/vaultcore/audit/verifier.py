@@ -1,0 +1,351 @@
+"""The offline verifier of the audit log. It trusts nothing that wrote the log.
+
+It shares no code with the writer: SHA-256 from the standard library, signatures by
+``cryptography``, and the format as ``docs/audit.md`` describes it. What it cannot know is whether
+everything from some record on was cut or written anew together with the checkpoints; for that,
+note number and hash of a record elsewhere from time to time, and pass them as ``expect``.
+"""
+
+import hashlib
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+_RECORD_LABEL: Final = b"vaultcore audit record 1\n"
+_CHECKPOINT_LABEL: Final = b"vaultcore audit checkpoint 1\n"
+_RECORD: Final = re.compile(
+    rb'(\{[ -~]*,"sequence":([1-9][0-9]{0,18}),"previous":"([0-9a-f]{64})")'
+    rb',"hash":"([0-9a-f]{64})"\}'
+)
+_CHECKPOINT: Final = re.compile(
+    rb'(\{"sequence":([1-9][0-9]{0,18}),"hash":"([0-9a-f]{64})","time":"[ !#-\[\]-~]*",'
+    rb'"previous":"([0-9a-f]{64})","keyId":"[ !#-\[\]-~]*","algorithm":"(ES256|EdDSA)")'
+    rb',"signature":"([0-9A-Za-z_-]+)"\}'
+)
+_SEGMENT: Final = re.compile(r"audit-([0-9]{20})\.jsonl")
+_NOTHING: Final = b"0" * 64
+_MAX_LINE: Final = 64 * 1024
+_MAX_PROBLEMS: Final = 100
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that would not be there if nobody had touched the log.
+
+    Attributes:
+        sequence: the record it is about, or the one before; 0 at the beginning.
+        what: what is wrong.
+    """
+
+    sequence: int
+    what: str
+
+
+@dataclass
+class Report:
+    """What the verifier found.
+
+    Attributes:
+        ok: whether the log is untouched as far as can be known.
+        records: how many records were read.
+        last: the number of the last record.
+        head: its hash. Note ``last:head`` elsewhere and expect it the next time.
+        checkpoints: how many checkpoints were read.
+        signed: the last record that a checkpoint vouches for; later ones hang on the chain alone.
+        repairs: how many torn ends were moved aside, as after a loss of power.
+        problems: what is wrong; the first hundred.
+        notes: what is not wrong, but good to know.
+    """
+
+    ok: bool = True
+    records: int = 0
+    last: int = 0
+    head: str = _NOTHING.decode()
+    checkpoints: int = 0
+    signed: int = 0
+    repairs: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def problem(self, sequence: int, what: str) -> None:
+        """Notes something that is wrong."""
+        self.ok = False
+        if len(self.problems) < _MAX_PROBLEMS:
+            self.problems.append(Problem(sequence, what))
+
+
+def verify(
+    directory: Path,
+    public_key: Mapping[str, Any] | None = None,
+    expect: tuple[int, str] | None = None,
+) -> Report:
+    """Verifies the log in a folder from its first record to its last.
+
+    Args:
+        directory: the folder.
+        public_key: the JWK that verifies checkpoints; without it only the chain is verified.
+        expect: number and hash of a record, noted earlier, that must still be there.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: The key is no public key on P-256 or Ed25519.
+    """
+    report = Report()
+    check = None if public_key is None else _signature_check(public_key)
+    witnesses = _Witnesses(report, _checkpoints(directory, report, check))
+    chain = _Chain(directory, report, witnesses, expect)
+    chain.follow()
+    witnesses.finish()
+    chain.finish()
+    if check is not None and report.records and not report.checkpoints:
+        report.problem(0, "there are records, but no checkpoint: they were removed, or never made")
+    if check is None:
+        report.notes.append("no public key: checkpoints were compared, but not verified")
+    if check is not None and report.last > report.signed:
+        report.notes.append(
+            f"records {report.signed + 1} to {report.last} are not signed yet: whoever can write "
+            "the files could have written them anew"
+        )
+    return report
+
+
+class _Chain:
+    """Follows the records through all segments."""
+
+    def __init__(
+        self,
+        directory: Path,
+        report: Report,
+        witnesses: "_Witnesses",
+        expect: tuple[int, str] | None,
+    ) -> None:
+        self._directory = directory
+        self._expect = expect
+        self._head = _NOTHING
+        self._report = report
+        self._sequence = 0
+        self._witnesses = witnesses
+        self._kept: dict[str, str] = {}
+
+    def follow(self) -> None:
+        segments = sorted(p for p in self._directory.iterdir() if _SEGMENT.fullmatch(p.name))
+        current = self._directory / "audit.jsonl"
+        for segment in segments:
+            ended = self._segment(segment, closed=True)
+            name = _SEGMENT.fullmatch(segment.name)
+            if not ended or name is None or int(name[1]) != self._sequence:
+                self._problem(f"segment {segment.name} does not end with the record it is named by")
+        if current.exists():
+            self._segment(current, closed=False)
+        elif not segments:
+            self._problem("there is no log")
+
+    def finish(self) -> None:
+        self._report.last = self._sequence
+        self._report.head = self._head.decode()
+        if self._expect is not None:
+            self._problem(f"record {self._expect[0]}, which was expected, is not there")
+        for name, digest in self._kept.items():
+            path = self._directory / name
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                self._problem(f"the torn end kept in {name} is gone or changed")
+
+    def _segment(self, path: Path, *, closed: bool) -> bool:
+        """Follows one segment; returns whether it ended with the record that closes one."""
+        ended = False
+        with path.open("rb") as file:
+            while line := file.readline(_MAX_LINE + 1):
+                if ended:
+                    self._problem("there is something behind the record that closes a segment")
+                if not line.endswith(b"\n"):
+                    self._unfinished(line, closed=closed)
+                    if len(line) <= _MAX_LINE:
+                        break
+                ended = self._record(line[:-1]) or ended
+        return ended
+
+    def _unfinished(self, line: bytes, *, closed: bool) -> None:
+        if closed or len(line) > _MAX_LINE:
+            self._problem("a line has no end")
+            return
+        self._report.notes.append(
+            f"{len(line)} bytes behind record {self._sequence} are an unfinished record, as a "
+            "process leaves one that is killed; the next record moves them aside"
+        )
+
+    def _record(self, line: bytes) -> bool:
+        """Checks one line; returns whether it closes its segment."""
+        parts = _RECORD.fullmatch(line)
+        if parts is None:
+            self._problem(f"what stands behind record {self._sequence} is no record")
+            return False
+        self._report.records += 1
+        covered, number, previous, claimed = parts.groups()
+        sequence = int(number)
+        actual = hashlib.sha256(_RECORD_LABEL + covered).hexdigest().encode()
+        if actual != claimed:
+            self._report.problem(sequence, f"record {sequence} was changed: its hash does not fit")
+        self._place(sequence, previous)
+        # A jump is told once: from here on the chain is followed as the log claims it.
+        self._sequence, self._head = sequence, claimed
+        self._witnesses.see(sequence, actual.decode())
+        if self._expect is not None and sequence == self._expect[0]:
+            if actual.decode() != self._expect[1].lower():
+                self._problem(f"record {sequence} is not the one that was expected")
+            self._expect = None
+        return self._members(line, sequence)
+
+    def _place(self, sequence: int, previous: bytes) -> None:
+        expected = self._sequence + 1
+        if sequence > expected:
+            missing = f"{expected}" if sequence == expected + 1 else f"{expected} to {sequence - 1}"
+            self._problem(f"missing before record {sequence}: {missing}")
+        elif sequence < expected:
+            self._problem(f"record {sequence} stands behind record {self._sequence}")
+        elif previous != self._head:
+            self._report.problem(
+                sequence, f"record {sequence} does not continue the record before it"
+            )
+
+    def _members(self, line: bytes, sequence: int) -> bool:
+        try:
+            record = json.loads(line, object_pairs_hook=_no_repeats)
+            operation = record["operationName"]
+            if operation == "AuditLogRepaired":
+                self._report.repairs += 1
+                properties = record["properties"]
+                self._kept[Path(properties["keptIn"]).name] = properties["sha256"]
+        except (ValueError, KeyError, TypeError):
+            self._report.problem(sequence, f"record {sequence} is not the JSON that records are")
+            return False
+        return bool(operation == "AuditLogRotated")
+
+    def _problem(self, what: str) -> None:
+        self._report.problem(self._sequence, what)
+
+
+class _Witnesses:
+    """Compares checkpoints with the records as they come by."""
+
+    def __init__(self, report: Report, checkpoints: Iterator[tuple[int, str]]) -> None:
+        self._report = report
+        self._checkpoints = checkpoints
+        self._next = next(checkpoints, None)
+
+    def see(self, sequence: int, digest: str) -> None:
+        while self._next is not None and self._next[0] <= sequence:
+            signed, expected = self._next
+            if signed < sequence:
+                self._report.problem(signed, f"record {signed} was signed, but is not there")
+            elif expected != digest:
+                self._report.problem(signed, f"record {signed} is not the one that was signed")
+            else:
+                self._report.signed = signed
+            self._next = next(self._checkpoints, None)
+
+    def finish(self) -> None:
+        while self._next is not None:
+            self._report.problem(
+                self._next[0], f"record {self._next[0]} was signed, but the log ends before it"
+            )
+            self._next = next(self._checkpoints, None)
+
+
+def _checkpoints(
+    directory: Path, report: Report, check: "_Check | None"
+) -> Iterator[tuple[int, str]]:
+    """Yields number and hash of each checkpoint that is to be believed, in order."""
+    path = directory / "checkpoints.jsonl"
+    if not path.exists():
+        return
+    link, last = _NOTHING.decode(), 0
+    with path.open("rb") as file:
+        while line := file.readline(_MAX_LINE):
+            if not line.endswith(b"\n"):
+                report.notes.append("the last checkpoint is unfinished and was left out")
+                return
+            parts = _CHECKPOINT.fullmatch(line[:-1])
+            if parts is None:
+                report.problem(last, f"what stands behind the checkpoint of record {last} is none")
+                continue
+            report.checkpoints += 1
+            signed, number, digest, previous, algorithm, signature = parts.groups()
+            sequence = int(number)
+            if check is not None and not check(_CHECKPOINT_LABEL + signed, algorithm, signature):
+                report.problem(sequence, f"the checkpoint of record {sequence} is not signed by us")
+                continue
+            if previous.decode() != link:
+                report.problem(sequence, f"before the checkpoint of record {sequence} one is gone")
+            link = hashlib.sha256(line[:-1]).hexdigest()
+            if sequence <= last:
+                report.problem(sequence, f"the checkpoint of record {sequence} is out of order")
+                continue
+            last = sequence
+            yield sequence, digest.decode()
+
+
+_Check = Callable[[bytes, bytes, bytes], bool]
+
+
+def _signature_check(jwk: Mapping[str, Any]) -> _Check:
+    """Makes the check of a signature. The key decides the algorithm, not the checkpoint."""
+    match jwk.get("kty"), jwk.get("crv"):
+        case "EC", "P-256":
+            numbers = ec.EllipticCurvePublicNumbers(
+                int.from_bytes(_decode(jwk["x"])), int.from_bytes(_decode(jwk["y"])), ec.SECP256R1()
+            )
+            point = numbers.public_key()
+
+            def es256(message: bytes, algorithm: bytes, signature: bytes) -> bool:
+                raw = _decode_signature(signature)
+                if algorithm != b"ES256" or len(raw) != 64:  # noqa: PLR2004 - r and s
+                    return False
+                der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
+                return _verifies(lambda: point.verify(der, message, ec.ECDSA(SHA256())))
+
+            return es256
+        case "OKP", "Ed25519":
+            key = ed25519.Ed25519PublicKey.from_public_bytes(_decode(jwk["x"]))
+
+            def eddsa(message: bytes, algorithm: bytes, signature: bytes) -> bool:
+                raw = _decode_signature(signature)
+                return algorithm == b"EdDSA" and _verifies(lambda: key.verify(raw, message))
+
+            return eddsa
+        case _:
+            raise ValueError("checkpoints are verified by a public key on P-256 or Ed25519")
+
+
+def _verifies(attempt: Callable[[], None]) -> bool:
+    try:
+        attempt()
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _decode_signature(signature: bytes) -> bytes:
+    try:
+        return _decode(signature.decode())
+    except ValueError:
+        return b""
+
+
+def _decode(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a repeated member")
+    return members
