@@ -97,8 +97,10 @@ class Demo:
 
     # the command line
 
-    def vaultcore(self, *words: str) -> Any:
+    def vaultcore(self, *words: str, quietly: bool = False) -> Any:
         """Runs a command on the folder of the running vault and returns its JSON."""
+        if not quietly:
+            self.story.say(f"$ vaultcore {' '.join(words)}")
         done = subprocess.run(  # noqa: S603 - our own command
             [COMMAND, *words, "--data", str(self.data), "--json"],
             capture_output=True,
@@ -118,7 +120,7 @@ class Demo:
         with (self.data.parent / "service.log").open("wb") as log:
             service = subprocess.Popen([COMMAND, *words], stdout=log, stderr=log)  # noqa: S603
             try:
-                os.environ.update(self.vaultcore("env"))
+                os.environ.update(self.vaultcore("env", quietly=True))
                 yield
             finally:
                 service.terminate()
@@ -130,6 +132,7 @@ class Demo:
         """What was made on the empty folder."""
         self.url = os.environ["VAULT_URL"]
         story = self.story
+        story.say(f"$ vaultcore dev{' --hsm' if self.has_token else ''}")
         story.step(f"a vault answers at {self.url}, over TLS with an authority of its own")
         story.step(f"an issuer answers at {os.environ['AZURE_AUTHORITY_HOST']}")
         protectors = {row["kind"] for row in self.vaultcore("protector", "list")}
@@ -150,7 +153,7 @@ class Demo:
         """Store and read, two versions, one of them disabled."""
         story = self.story
         first = client.set_secret("db-password", VALUE, content_type="text/plain")
-        # A client's first request goes without a token, and is told where to get one.
+        # The first request of each SDK goes without a token, and is told where to get one.
         self.expected += [("Authentication", 401), ("SecretSet", 200)]
         story.step(f"set_secret('db-password', ...)      version {first.properties.version}")
         read = client.get_secret("db-password")
@@ -190,11 +193,11 @@ class Demo:
         )
         self.expected += [("Authentication", 401), ("KeyCreate", 200)]
         place = "in the token" if self.has_token else "in the vault"
-        story.step(f"create_ec_key('orders')             {signer.key_type}, made {place}")
+        story.step(f"create_ec_key('orders')             {signer.key_type.value}, made {place}")
         crypto = CryptographyClient(signer, credential)
         digest = hashlib.sha256(b"one espresso").digest()
         signature = crypto.sign(SignatureAlgorithm.es256, digest).signature
-        self.expected += [("Authentication", 401), ("KeySign", 200)]
+        self.expected.append(("KeySign", 200))
         story.step(f"sign ES256                          {signature.hex()[:32]}...")
         story.step(
             "verify                              the signature is good",
@@ -208,12 +211,12 @@ class Demo:
 
         box = client.create_rsa_key("letters", size=2048)
         self.expected.append(("KeyCreate", 200))
-        story.step(f"create_rsa_key('letters')           {box.key_type}, 2048 bits")
+        story.step(f"create_rsa_key('letters')           {box.key_type.value}, 2048 bits")
         crypto = CryptographyClient(box, credential)
         sealed = crypto.encrypt(EncryptionAlgorithm.rsa_oaep_256, b"meet me at noon")
         story.step("encrypt RSA-OAEP-256                by the client, with the public key")
         opened = crypto.decrypt(EncryptionAlgorithm.rsa_oaep_256, sealed.ciphertext)
-        self.expected += [("Authentication", 401), ("KeyDecrypt", 200)]
+        self.expected.append(("KeyDecrypt", 200))
         story.step(
             "decrypt RSA-OAEP-256                by the vault, the same text",
             true=opened.plaintext == b"meet me at noon",
@@ -264,7 +267,7 @@ class Demo:
             ClientSecretCredential("adfs", made["client_id"], made["client_secret"]),
         )
         names = [secret.name for secret in reporter.list_properties_of_secrets()]
-        self.expected += [("Authentication", 401), ("SecretList", 200)]
+        self.expected.append(("SecretList", 200))
         story.step("`reporter`, who may list secrets, lists them", true=names == ["db-password"])
         story.refused(
             "`reporter` reads one",
@@ -287,16 +290,14 @@ class Demo:
         story = self.story
         records = [
             record
-            for record in self.vaultcore("audit", "query", "--vault", "dev", "--limit", "1000")
+            for record in self.vaultcore("audit", "query", "--vault", "dev")
             if record["operationName"].startswith(("Secret", "Key", "Authentication"))
         ]
+        names = {row["client_id"]: row["name"] for row in self.vaultcore("app", "list")}
         for record in records:
-            who = _caller(record)
-            console.print(
-                f"  {record['sequence']:>4}  {record['time'][11:23]}  "
-                f"{record['operationName']:<19} {record['httpStatusCode']}  {who}",
-                style="dim",
-                markup=False,
+            story.say(
+                f"{record['sequence']:>4}  {record['time'][11:23]}  {record['operationName']:<19} "
+                f"{record['httpStatusCode']}  {_caller(record, names)}"
             )
         found = [(record["operationName"], int(record["httpStatusCode"])) for record in records]
         if found != self.expected:
@@ -350,10 +351,9 @@ class Demo:
         )
 
 
-def _caller(record: dict[str, Any]) -> str:
-    identity = record.get("identity") or {}
-    claims = identity.get("claim") or {}
-    return str(claims.get("appid") or "-")
+def _caller(record: dict[str, Any], names: dict[str, str]) -> str:
+    client = record["identity"].get("claim", {}).get("appid", "")
+    return names.get(client, "nobody")
 
 
 def _resolve_names() -> bool:
