@@ -24,6 +24,7 @@ from vaultcore.errors import (
     ConfigurationError,
     ForkError,
     NotFoundError,
+    TamperedError,
     UnavailableError,
     VaultcoreError,
 )
@@ -37,6 +38,7 @@ from vaultcore.vault import Caller, Vault
 if TYPE_CHECKING:
     from vaultcore.keys import Token
     from vaultcore.management import Management
+    from vaultcore.storage.rows import ObjectRow
 
 CHECKPOINT_SECONDS: Final = 1.0
 PURGE_SECONDS: Final = 60.0
@@ -362,30 +364,43 @@ class Engine:
             state = self._by_id.get(row.vault_id)
             if state is None or row.kind not in {"secrets", "keys"}:
                 continue
-            rules = state.secret_rules if row.kind == "secrets" else state.key_rules
-            with contextlib.suppress(NotFoundError):
-                versions = self.store.write(rules.purge(row.key, due=True))
-                if row.kind == "keys":
-                    with contextlib.suppress(UnavailableError):
-                        state.key_rules.discard(versions, row.key)
-                noun = "Secret" if row.kind == "secrets" else "Key"
-                self.audit.record(
-                    vault=state.name,
-                    operation=f"{noun}Purge",
-                    api_version="",
-                    status=204,
-                    result_description="the retention has passed",
-                    duration_ms=0.0,
-                    address="",
-                    correlation_id="",
-                    principal=None,
-                    request_uri="",
-                    client_info="vaultcore housekeeping",
-                    object_id=f"{state.url}/{row.kind}/{row.name}",
-                    extra=None,
-                )
+            try:
+                self._purge(state, row)
+            except NotFoundError:
+                continue  # another process was quicker
+            except TamperedError as failure:
+                # Who moves a purge date in the database shall not make us destroy anything.
+                self._record_purge(state, row, 500, str(failure))
+            else:
+                self._record_purge(state, row, 204, "the retention has passed")
                 purged += 1
         return purged
+
+    def _purge(self, state: VaultState, row: "ObjectRow") -> None:
+        if row.kind == "secrets":
+            self.store.write(state.secret_rules.purge(row.key, due=True))
+            return
+        versions = self.store.write(state.key_rules.purge(row.key, due=True))
+        # The pairs in a token that is away stay there, unreachable.
+        with contextlib.suppress(UnavailableError):
+            state.key_rules.discard(versions, row.key)
+
+    def _record_purge(self, state: VaultState, row: "ObjectRow", status: int, reason: str) -> None:
+        self.audit.record(
+            vault=state.name,
+            operation="SecretPurge" if row.kind == "secrets" else "KeyPurge",
+            api_version="",
+            status=status,
+            result_description=reason,
+            duration_ms=0.0,
+            address="",
+            correlation_id="",
+            principal=None,
+            request_uri="",
+            client_info="vaultcore housekeeping",
+            object_id=f"{state.url}/{row.kind}/{row.name}",
+            extra=None,
+        )
 
     def close(self) -> None:
         """Closes the folder: the last checkpoint is signed, waiting writes are finished."""

@@ -7,7 +7,7 @@ the database can neither read nor change it unnoticed.
 import secrets as random
 import uuid
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vaultcore.protectors.protector import Protector
     from vaultcore.storage import Store, Transaction
 
+Document = TypeVar("Document")
 DATABASE: Final = "vaultcore.db"
 #: The identifier of the key that seals what belongs to no vault.
 SYSTEM: Final = "system"
@@ -192,7 +193,7 @@ class KeyRing:
         blob = self._store.document("vaults", key)
         if blob is None:
             return None
-        document = msgspec.json.decode(blob, type=_VaultDocument)
+        document = _decode(blob, _VaultDocument, f"settings of vault {key}")
         kek = self.kek(document.id)
         try:
             text = kek.open(document.settings, context=_vault_context(document.id, key))
@@ -250,7 +251,7 @@ class KeyRing:
             blob = transaction.document("vaults", key)
             if blob is None:
                 raise StorageError(f"vault {key} was removed meanwhile")
-            stored = msgspec.json.decode(blob, type=_VaultDocument)
+            stored = _decode(blob, _VaultDocument, f"settings of vault {key}")
             try:
                 text = kek.open(stored.settings, context=_vault_context(vault_id, key))
             except DecryptionError:
@@ -370,7 +371,7 @@ class KeyRing:
 
     def _vault_ids(self) -> list[str]:
         return [
-            msgspec.json.decode(blob, type=_VaultDocument).id
+            _decode(blob, _VaultDocument, "settings of a vault").id
             for _, blob in self._store.documents("vaults")
         ]
 
@@ -385,7 +386,7 @@ class KeyRing:
 
     @staticmethod
     def _unwrap(protector: "Protector", document: bytes) -> KeyEncryptionKey:
-        wrapped = msgspec.json.decode(document, type=_WrappedKey)
+        wrapped = _decode(document, _WrappedKey, "wrap of a vault key")
         outer = KeyEncryptionKey.danger_from_bytes(protector.unwrap(wrapped.outer))
         try:
             return KeyEncryptionKey.unwrap_under(outer, wrapped.kek)
@@ -434,6 +435,16 @@ def _wrap(kek: KeyEncryptionKey, protector: "Protector") -> bytes:
     raw = random.token_bytes(32)
     outer = KeyEncryptionKey.danger_from_bytes(raw)
     return msgspec.json.encode(_WrappedKey(protector.wrap(raw), kek.wrap_under(outer)))
+
+
+def _decode(blob: bytes, kind: type[Document], what: str) -> Document:
+    try:
+        return msgspec.json.decode(blob, type=kind)
+    except msgspec.DecodeError:
+        raise TamperedError(
+            f"the stored {what} cannot be read: it was changed outside the vault; restore the "
+            "database from a backup"
+        ) from None
 
 
 def _vault_context(vault_id: str, key: str) -> Context:
