@@ -178,32 +178,28 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    pub(crate) fn stable_bytes(&self) -> [u8; STABLE_SIZE] {
-        let mut bytes = [0; STABLE_SIZE];
-        let [m0, m1, m2] = MAGIC;
-        let fixed = [
-            m0,
-            m1,
-            m2,
-            VERSION,
-            self.suite.number(),
-            self.content.number(),
-        ];
-        let source = fixed.iter().chain(&self.kek_id.0);
-        for (target, value) in bytes.iter_mut().zip(source) {
-            *target = *value;
-        }
-        bytes
-    }
-
-    /// The whole header, which is the associated data of the wrap.
+    /// The header in bytes. The whole of it is the associated data of the wrap.
     pub(crate) fn bytes(&self) -> [u8; HEADER_SIZE] {
         let mut bytes = [0; HEADER_SIZE];
-        let stable = self.stable_bytes();
-        let generation = self.generation.to_be_bytes();
-        for (target, value) in bytes.iter_mut().zip(stable.iter().chain(&generation)) {
-            *target = *value;
-        }
+        let [m0, m1, m2] = MAGIC;
+        let mut write = || {
+            let (fixed, rest) = bytes.split_first_chunk_mut::<6>()?;
+            let (id, generation) = rest.split_first_chunk_mut::<KEK_ID_SIZE>()?;
+            *fixed = [
+                m0,
+                m1,
+                m2,
+                VERSION,
+                self.suite.number(),
+                self.content.number(),
+            ];
+            *id = self.kek_id.0;
+            *generation.first_chunk_mut()? = self.generation.to_be_bytes();
+            Some(())
+        };
+        // INVARIANT: 6 + 16 + 4 is the size of the header, so that this cannot stop half-way.
+        let written = write();
+        debug_assert!(written.is_some());
         bytes
     }
 
@@ -228,6 +224,8 @@ impl Header {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) header: Header,
+    /// The same header as it stands there: one header has one form.
+    pub(crate) header_bytes: &'a [u8; HEADER_SIZE],
     pub(crate) wrapped: &'a [u8],
     pub(crate) nonce: &'a [u8; NONCE_SIZE],
     pub(crate) commitment: &'a [u8; COMMITMENT_SIZE],
@@ -238,8 +236,8 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Takes an envelope apart, or at least the head of a stream.
     pub(crate) fn parse(blob: &'a [u8]) -> Option<Self> {
-        let (header, rest) = blob.split_first_chunk::<HEADER_SIZE>()?;
-        let header = Header::parse(header)?;
+        let (header_bytes, rest) = blob.split_first_chunk::<HEADER_SIZE>()?;
+        let header = Header::parse(header_bytes)?;
         let (wrapped, rest) = rest.split_at_checked(header.suite.wrap_size())?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_SIZE>()?;
         let (commitment, body) = rest.split_first_chunk::<COMMITMENT_SIZE>()?;
@@ -248,12 +246,18 @@ impl<'a> Parts<'a> {
         }
         Some(Self {
             header,
+            header_bytes,
             wrapped,
             nonce,
             commitment,
             body,
         })
     }
+}
+
+/// The part of the header that never changes.
+pub(crate) fn stable(header: &[u8; HEADER_SIZE]) -> Result<&[u8; STABLE_SIZE]> {
+    header.first_chunk().ok_or(Error::Backend)
 }
 
 /// The size of the head of the envelope that begins with `start`, once enough of it is there.

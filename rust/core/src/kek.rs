@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::envelope::{
-    self, Content, Header, KekId, Parts, Randomness, Suite, GENERATION_SIZE, KEK_ID_SIZE,
-    RANDOM_SIZE, STABLE_SIZE, TAG_SIZE,
+    self, Content, Header, KekId, Parts, Randomness, Suite, GENERATION_SIZE, HEADER_SIZE,
+    KEK_ID_SIZE, RANDOM_SIZE, STABLE_SIZE, TAG_SIZE,
 };
 use crate::secret::{SecretBytes, SecretKey, KEY_SIZE};
 use crate::{Error, Result};
@@ -269,17 +269,16 @@ impl KeyEncryptionKey {
         &self,
         kind: Content,
         random: &Randomness<'_>,
-    ) -> Result<(Header, Vec<u8>)> {
+    ) -> Result<([u8; HEADER_SIZE], Vec<u8>)> {
         let generation = self.newest()?;
-        let header = self.header(kind, generation.number());
-        let bytes = header.bytes();
+        let bytes = self.header(kind, generation.number()).bytes();
         let mut head = vec![0; bytes.len() + self.suite.wrap_size()];
         let (place, wrapped) = head
             .split_at_mut_checked(bytes.len())
             .ok_or(Error::Backend)?;
         place.copy_from_slice(&bytes);
         generation.wrap(&bytes, random.wrap_nonce, random.data_key, wrapped)?;
-        Ok((header, head))
+        Ok((bytes, head))
     }
 
     /// Unwraps the data key of an envelope with this content.
@@ -310,10 +309,9 @@ impl KeyEncryptionKey {
             return Err(Error::Backend);
         }
         let random = Randomness::of(random)?;
-        let header = self.header(kind, generation.number());
-        let bytes = header.bytes();
+        let bytes = self.header(kind, generation.number()).bytes();
         let (place, rest) = out
-            .split_first_chunk_mut::<{ envelope::HEADER_SIZE }>()
+            .split_first_chunk_mut::<HEADER_SIZE>()
             .ok_or(Error::Backend)?;
         let (wrapped, rest) = rest
             .split_at_mut_checked(self.suite.wrap_size())
@@ -322,7 +320,7 @@ impl KeyEncryptionKey {
         generation.wrap(&bytes, random.wrap_nonce, random.data_key, wrapped)?;
         envelope::seal_into(
             &random,
-            &header.stable_bytes(),
+            envelope::stable(&bytes)?,
             context.as_bytes(),
             plaintext,
             rest,
@@ -361,7 +359,7 @@ impl KeyEncryptionKey {
                 .and_then(|index| generations.get(index))
                 .ok_or(Error::Decrypt)?,
         };
-        generation.unwrap(&header.bytes(), parts.wrapped)
+        generation.unwrap(parts.header_bytes, parts.wrapped)
     }
 
     fn header(&self, kind: Content, generation: u32) -> Header {

@@ -4,7 +4,7 @@ use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_256_GCM};
 use aws_lc_rs::{constant_time, digest};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Parts, COMMITMENT_SIZE, MAX_PAYLOAD, NONCE_SIZE, STABLE_SIZE, TAG_SIZE};
+use super::{stable, Parts, COMMITMENT_SIZE, MAX_PAYLOAD, NONCE_SIZE, STABLE_SIZE, TAG_SIZE};
 use crate::secret::KEY_SIZE;
 use crate::{Error, Result};
 
@@ -123,13 +123,9 @@ impl Drop for Transcript {
 }
 
 /// `SHA-256(transcript)`: the commitment to key, header and context (and tag, for a message).
-pub(crate) fn commitment(transcript: &Transcript) -> [u8; COMMITMENT_SIZE] {
+pub(crate) fn commitment(transcript: &Transcript) -> Result<[u8; COMMITMENT_SIZE]> {
     let digest = digest::digest(&digest::SHA256, transcript.bytes());
-    let mut commitment = [0; COMMITMENT_SIZE];
-    for (target, value) in commitment.iter_mut().zip(digest.as_ref()) {
-        *target = *value;
-    }
-    commitment
+    digest.as_ref().try_into().map_err(|_| Error::Backend)
 }
 
 /// Compares the commitment of an envelope with the one computed, in constant time.
@@ -138,7 +134,7 @@ pub(crate) fn check_commitment(
     stored: &[u8; COMMITMENT_SIZE],
 ) -> Result<()> {
     // CT: the commitment is public, but how much of a forged one is right is nobody's business.
-    constant_time::verify_slices_are_equal(&commitment(transcript), stored)
+    constant_time::verify_slices_are_equal(&commitment(transcript)?, stored)
         .map_err(|_| Error::Decrypt)
 }
 
@@ -184,7 +180,7 @@ pub(crate) fn seal_into(
         )
         .map_err(|_| Error::Backend)?;
     transcript.set_tag(tag)?;
-    *place = commitment(&transcript);
+    *place = commitment(&transcript)?;
     Ok(())
 }
 
@@ -201,8 +197,8 @@ pub(crate) fn open_into(
         .body
         .split_last_chunk::<TAG_SIZE>()
         .ok_or(Error::Decrypt)?;
-    let stable = parts.header.stable_bytes();
-    let mut transcript = Transcript::new(data_key, parts.nonce, &stable, context)?;
+    let stable = stable(parts.header_bytes)?;
+    let mut transcript = Transcript::new(data_key, parts.nonce, stable, context)?;
     transcript.set_tag(tag)?;
     check_commitment(&transcript, parts.commitment)?;
     begin(data_key)?
@@ -225,4 +221,4 @@ const TAG: usize = LABEL.len() + KEY_SIZE + NONCE_SIZE;
 const ASSOCIATED_DATA: usize = TAG + TAG_SIZE;
 const FIXED: usize = ASSOCIATED_DATA + STABLE_SIZE;
 /// Transcripts of up to this many bytes live on the stack; contexts are rarely longer.
-const SHORT: usize = 384;
+const SHORT: usize = 256;

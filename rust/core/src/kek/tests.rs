@@ -69,7 +69,7 @@ fn rewrapping_changes_the_wrap_alone() -> Result<()> {
         let mut rewrapped = vec![0; blob.len()];
         kek.rewrap_into(&blob, &mut rewrapped)?;
         assert_eq!(inspect(&rewrapped)?.generation, 2);
-        let payload = envelope::HEADER_SIZE + suite.wrap_size();
+        let payload = HEADER_SIZE + suite.wrap_size();
         assert_eq!(blob.get(..STABLE_SIZE), rewrapped.get(..STABLE_SIZE));
         assert_eq!(blob.get(payload..), rewrapped.get(payload..));
         assert_ne!(

@@ -155,8 +155,8 @@ fn complete<'a>(head: &mut Vec<u8>, sealed: &'a [u8]) -> Result<Option<&'a [u8]>
 fn begin(kek: &KeyEncryptionKey, context: &Context, head: &[u8]) -> Result<Segments> {
     let parts = Parts::parse(head).ok_or(Error::Decrypt)?;
     let data_key = kek.data_key(Content::Stream, &parts)?;
-    let stable = parts.header.stable_bytes();
-    let transcript = Transcript::new(&data_key, parts.nonce, &stable, context.as_bytes())?;
+    let stable = envelope::stable(parts.header_bytes)?;
+    let transcript = Transcript::new(&data_key, parts.nonce, stable, context.as_bytes())?;
     envelope::check_commitment(&transcript, parts.commitment)?;
     Segments::new(&data_key, parts.nonce, &transcript)
 }

@@ -29,11 +29,11 @@ impl Sealer {
         let transcript = Transcript::new(
             random.data_key,
             random.payload_nonce,
-            &header.stable_bytes(),
+            envelope::stable(&header)?,
             context.as_bytes(),
         )?;
         head.extend_from_slice(random.payload_nonce);
-        head.extend_from_slice(&envelope::commitment(&transcript));
+        head.extend_from_slice(&envelope::commitment(&transcript)?);
         Ok(Self {
             segments: Segments::new(random.data_key, random.payload_nonce, &transcript)?,
             held: Held::new(SEGMENT_SIZE),

@@ -193,7 +193,7 @@ impl PyKeyEncryptionKey {
             let mut jobs: Vec<_> = blobs
                 .iter()
                 .skip(start)
-                .map(|blob| blob.as_bytes())
+                .map(PyBytesMethods::as_bytes)
                 .zip(buffers)
                 .collect();
             leave(py, 1_000 * jobs.len() as u64, || {
@@ -243,6 +243,7 @@ impl PyKeyEncryptionKey {
     }
 
     /// Refuses pickling and copying, which both come here.
+    #[expect(clippy::unused_self, reason = "Python calls this on an instance")]
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "a key-encryption key is not pickled or copied; pass it on as it is, or use wrap_under",
