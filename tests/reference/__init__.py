@@ -1,0 +1,1 @@
+"""Second implementations, by which the first are checked."""
