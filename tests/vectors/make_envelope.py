@@ -1,6 +1,6 @@
 """Writes envelope.json with the reference implementation. Run it only when the format changes.
 
-    python tests/vectors/make_envelope.py > tests/vectors/envelope.json
+python tests/vectors/make_envelope.py > tests/vectors/envelope.json
 """
 
 import hashlib
@@ -10,9 +10,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.reference import envelope as reference
+from reference import envelope as reference
 
 _numbers = count()
 
