@@ -41,6 +41,14 @@ def ec_jwk(number: int = 0, **extra: object) -> dict[str, Any]:
     return {**members, "kid": f"key-{number}", "use": "sig", **extra}
 
 
+def private_jwk() -> dict[str, Any]:
+    """A sound key whose owner has published its private half: anyone may sign with it."""
+    members: dict[str, Any] = (
+        jwt.PyJWS().get_algorithm_by_name("ES256").to_jwk(EC_KEYS[0], as_dict=True)
+    )
+    return {**members, "kid": "key-0"}
+
+
 def rsa_jwk(bits: int = 2048, **extra: object) -> dict[str, Any]:
     handler = jwt.PyJWS().get_algorithm_by_name("RS256")
     key = rsa.generate_private_key(65537, bits)
@@ -85,7 +93,8 @@ PASSED_OVER: dict[str, Callable[[], object]] = {
     "kid number": lambda: ec_jwk(kid=1),
     "kid path": lambda: ec_jwk(kid="../key"),
     "kid long": lambda: ec_jwk(kid="a" * 129),
-    "private": lambda: ec_jwk(d="AAAA"),
+    "private": private_jwk,
+    "private of a kind": lambda: ec_jwk(d="AAAA"),
     "point off the curve": lambda: ec_jwk(x="A" * 43),
     "short coordinate": lambda: ec_jwk(x="AAAA"),
     "coordinate number": lambda: ec_jwk(x=1),
