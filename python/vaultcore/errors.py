@@ -108,6 +108,26 @@ class NotFoundError(VaultError):
     default_code = "NotFound"
 
 
+class ObjectNotFoundError(NotFoundError):
+    """There is no such object or version.
+
+    Rules know an object by its canonical name; a caller should read the name that he wrote.
+
+    Args:
+        sentence: the message, with ``{}`` for the name.
+        code: the contract's error code.
+        name: the canonical name.
+    """
+
+    def __init__(self, sentence: str, *, code: str, name: str) -> None:
+        super().__init__(sentence.format(name), code=code)
+        self._sentence = sentence
+
+    def spelled(self, name: str) -> "ObjectNotFoundError":
+        """Returns the same error for the name as the caller wrote it."""
+        return ObjectNotFoundError(self._sentence, code=self.code, name=name)
+
+
 class MethodNotAllowedError(VaultError):
     """The route exists, but not with this method."""
 

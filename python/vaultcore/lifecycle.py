@@ -18,7 +18,7 @@ from vaultcore.errors import (
     ConflictError,
     DecryptionError,
     ForbiddenError,
-    NotFoundError,
+    ObjectNotFoundError,
     TamperedError,
 )
 from vaultcore.storage.rows import ObjectRow, VersionRow
@@ -86,7 +86,7 @@ class Lifecycle:
             version: 32 hexadecimal characters, or empty for the current one.
 
         Raises:
-            NotFoundError: there is no such object or version.
+            ObjectNotFoundError: there is no such object or version.
             TamperedError: a row does not verify.
         """
         return self.find_in(self.store, key, version)
@@ -100,7 +100,7 @@ class Lifecycle:
         else:
             found = reader.current(self.vault.id, self.kind, key)
         if found is None or found[0].deleted_at is not None:
-            self.missing(key if found is None else found[0].name, version)
+            self.missing(key, version)
         self._verify_object(reader, found[0], None if version else found[1])
         return found
 
@@ -108,13 +108,15 @@ class Lifecycle:
         """Reads a deleted object and its current version.
 
         Raises:
-            NotFoundError: there is no deleted object of that name.
+            ObjectNotFoundError: there is no deleted object of that name.
             TamperedError: a row does not verify.
         """
         found = reader.current(self.vault.id, self.kind, key)
         if found is None or found[0].deleted_at is None:
             noun = _SINGULAR[self.kind]
-            raise NotFoundError(f"Deleted {noun} not found: {key}", code=f"{noun}NotFound")
+            raise ObjectNotFoundError(
+                f"Deleted {noun} not found: {{}}", code=f"{noun}NotFound", name=key
+            )
         self._verify_object(reader, found[0], found[1])
         return found
 
@@ -147,7 +149,7 @@ class Lifecycle:
             limit: how many at most.
 
         Raises:
-            NotFoundError: there is no such object.
+            ObjectNotFoundError: there is no such object.
             TamperedError: a row does not verify.
         """
         row, _ = self.find(key)
@@ -233,7 +235,7 @@ class Lifecycle:
             revise: returns the new attributes.
 
         Raises:
-            NotFoundError: there is no such object or version (when the work runs).
+            ObjectNotFoundError: there is no such object or version (when the work runs).
         """
 
         def work(transaction: "Transaction") -> Version:
@@ -257,7 +259,7 @@ class Lifecycle:
         """Deletes an object softly: it can be recovered until its purge date.
 
         Raises:
-            NotFoundError: there is no such object (when the work runs).
+            ObjectNotFoundError: there is no such object (when the work runs).
         """
 
         def work(transaction: "Transaction") -> Version:
@@ -281,7 +283,7 @@ class Lifecycle:
         """Brings a deleted object back.
 
         Raises:
-            NotFoundError: there is no deleted object of that name (when the work runs).
+            ObjectNotFoundError: there is no deleted object of that name (when the work runs).
         """
 
         def work(transaction: "Transaction") -> Version:
@@ -310,7 +312,7 @@ class Lifecycle:
 
         Raises:
             ForbiddenError: the vault is protected against purging.
-            NotFoundError: there is no deleted object of that name (when the work runs).
+            ObjectNotFoundError: there is no deleted object of that name (when the work runs).
         """
         if self.vault.purge_protection and not due:
             raise ForbiddenError(
@@ -322,7 +324,7 @@ class Lifecycle:
         def work(transaction: "Transaction") -> list[VersionRow]:
             row, current = self.find_deleted(transaction, key)
             if due and (row.purge_at is None or row.purge_at > self.vault.now()):
-                self.missing(row.name, "")
+                self.missing(key, "")
             versions = transaction.versions(row.id)
             transaction.delete_object(row.id)
             transaction.changed(self.vault.id, self.kind, key, current.version, "purge")
@@ -336,7 +338,7 @@ class Lifecycle:
         """Returns an object with all its versions, sealed for this vault only.
 
         Raises:
-            NotFoundError: there is no such object.
+            ObjectNotFoundError: there is no such object.
             BadParameterError: there are more versions than a backup may hold.
         """
         row, _ = self.find(key)
@@ -435,15 +437,16 @@ class Lifecycle:
         """Reports an object or version that is not there.
 
         Raises:
-            NotFoundError: always.
+            ObjectNotFoundError: always.
         """
         noun = _SINGULAR[self.kind]
-        named = f"{name}/{version}" if version else name
-        raise NotFoundError(
+        named = "{}/" + version if version else "{}"
+        raise ObjectNotFoundError(
             f"A {noun.lower()} with (name/id) {named} was not found in this key vault. If you "
             f"recently deleted this {noun.lower()} you may be able to recover it using the "
             f"correct recovery command. For help resolving this issue, please see {_HELP}",
             code=f"{noun}NotFound",
+            name=name,
         )
 
     def tampered(self, name: str, version: str) -> NoReturn:

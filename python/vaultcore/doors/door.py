@@ -13,6 +13,7 @@ from vaultcore.attributes import (
 from vaultcore.errors import (
     BadParameterError,
     InternalError,
+    ObjectNotFoundError,
     UsageError,
     VaultcoreError,
     VaultError,
@@ -102,6 +103,10 @@ class Door:
                 except UsageError as refused:
                     raise BadParameterError(str(refused)) from None
             answer = act(name, key)
+        except ObjectNotFoundError as missing:
+            refusal = missing.spelled(name)
+            self._record(operation, refusal.status, refusal, started, name, version, extra)
+            raise refusal from None
         except VaultError as refusal:
             self._record(operation, refusal.status, refusal, started, name, version, extra)
             raise

@@ -141,7 +141,7 @@ def get_secret(request: Request) -> bytes:
     found = vault.secret_rules.load(operation.object_key, operation.version)
     if operation.extra.get("outContentType"):
         _refuse_conversion(operation.extra["outContentType"])
-    place = (request.base, operation.api_version != "7.0")
+    place = (request.base, at_least(operation.api_version, "7.1"))
     parts = found.bundles.get(place)
     if parts is None:
         version = Version(found.name, found.version, found.metadata)

@@ -20,6 +20,7 @@ from vaultcore.errors import (
     BadParameterError,
     InternalError,
     NotFoundError,
+    ObjectNotFoundError,
     PayloadTooLargeError,
     ProtectorError,
     StorageError,
@@ -47,6 +48,7 @@ BODY_SECONDS: Final = 30.0
 HEALTH: Final = b"/healthz"  # no route of the contract, and answered without a look at the caller
 SLOW_THREADS: Final = max(2, (os.cpu_count() or 2))
 SLOW_WAITING: Final = 512
+_OVERRIDING: Final = frozenset({b"x-http-method", b"x-http-method-override", b"x-http-request"})
 _OVERRIDES: Final = frozenset({b"GET", b"PUT", b"PATCH", b"DELETE", b"POST"})
 _SERVICE_VERSION: Final = _core.__version__.encode()
 
@@ -106,7 +108,7 @@ class _Headers:
                 self.correlation = value
             elif name == b"content-length":
                 self.length = value
-            elif name in {b"x-http-method", b"x-http-method-override"}:
+            elif name in _OVERRIDING:
                 self.override = value
 
 
@@ -181,6 +183,9 @@ class DataPlane:
         failure: VaultError | None = None
         try:
             status, content = await self._handle(passage, door, scope, receive, headers)
+        except ObjectNotFoundError as missing:
+            asked = passage.operation
+            failure = missing if asked is None else missing.spelled(asked.object_name)
         except VaultError as refused:
             failure = refused
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
