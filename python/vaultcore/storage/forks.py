@@ -1,16 +1,27 @@
 """What becomes of open stores in a child process.
 
-SQLite forbids a child to use a connection of its parent, or even to close it. So the child keeps
-every inherited connection, untouched, and its stores refuse to work.
+SQLite forbids a child to use a connection of its parent, or even to close it. Nor may the child
+open the same database anew: SQLite remembers which locks it took, but a child does not inherit
+them, so it would write to a log that its parent may remove. So the child keeps every inherited
+connection, untouched, and refuses to work.
 """
 
 import os
 import weakref
+from pathlib import Path
 from typing import Protocol
+
+from vaultcore.errors import ForkError
+
+ADVICE = "close it before the fork, or start the process afresh"
 
 
 class Forkable(Protocol):
     """Something that must not be used by a child process."""
+
+    @property
+    def path(self) -> Path:
+        """The database."""
 
     def inheritance(self) -> list[object]:
         """Returns what a child must neither use nor destroy."""
@@ -23,11 +34,27 @@ _watched: "weakref.WeakSet[Forkable]" = weakref.WeakSet()
 # The threads of the parent are gone in the child, and Python destroys what they alone held before
 # it calls anybody. So it is held from before the fork on.
 _held: list[object] = []
+_inherited: set[Path] = set()
 
 
 def watch(forkable: Forkable) -> None:
     """Disinherits the children of this process from now on."""
     _watched.add(forkable)
+
+
+def unwatch(forkable: Forkable) -> None:
+    """Forgets something that was closed: a child may open it anew."""
+    _watched.discard(forkable)
+
+
+def check(path: Path) -> None:
+    """Refuses to open a database that was open when this process was forked.
+
+    Raises:
+        ForkError: it was.
+    """
+    if path in _inherited:
+        raise ForkError(f"the store was open when this process was forked: {ADVICE}")
 
 
 def _before() -> None:
@@ -41,6 +68,7 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     for forkable in list(_watched):
+        _inherited.add(forkable.path)
         forkable.disinherit()
     _watched.clear()
 

@@ -81,10 +81,16 @@ def _findings(connection: sqlite3.Connection) -> list[str]:
     if findings:
         # Questions to a damaged file get answers that mean nothing.
         return findings
-    findings += [
-        f"reference: row {row} of {table} refers to a missing row of {parent}"
-        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check")
-    ]
-    for question in (_FEED, _CURRENT, _ORPHANS, _NAMES, _COUNTERS):
-        findings += [text for (text,) in connection.execute(question).fetchmany(_MOST)]
+    try:
+        findings += [
+            f"reference: row {row} of {table} refers to a missing row of {parent}"
+            for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check")
+        ]
+        for question in (_FEED, _CURRENT, _ORPHANS, _NAMES, _COUNTERS):
+            findings += [text for (text,) in connection.execute(question).fetchmany(_MOST)]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        # The question does not fit the tables, so these are not ours.
+        findings.append(f"schema: {error}")
     return findings[:_MOST]

@@ -41,6 +41,7 @@ class Store(Reads):
     """
 
     def __init__(self, path: Path, *, clock: Clock) -> None:
+        forks.check(path)
         self._path = path
         self._pid = os.getpid()
         self._lock = WriteLock(_beside(path, ".lock"), patience=PATIENCE)
@@ -70,6 +71,7 @@ class Store(Reads):
 
         Raises:
             ConfigurationError: the URL cannot be used.
+            ForkError: the store was open when this process was forked.
             StorageError: the file is not a store, or one of a newer version of vaultcore.
             UnavailableError: the file cannot be opened now.
         """
@@ -141,6 +143,7 @@ class Store(Reads):
         Raises:
             StorageError: the file cannot be read; UnavailableError if that may pass.
         """
+        forks.check(self._path)
         return fsck.check(self._path)
 
     def close(self) -> None:
@@ -150,6 +153,7 @@ class Store(Reads):
         self._finalizer()
         self._refuse(Refusal(UsageError, "the store is closed: open it again"))
         self._every.close()
+        forks.unwatch(self)
 
     def __enter__(self) -> Self:
         return self
@@ -175,7 +179,7 @@ class Store(Reads):
     def disinherit(self) -> None:
         """Refuses every further use; called in a child process."""
         self._finalizer.detach()
-        message = "the store was opened before the fork: open it again in the child"
+        message = f"the store was opened before the fork: {forks.ADVICE}"
         self._refuse(Refusal(ForkError, message))
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -194,7 +198,7 @@ def _path(url: str | URL) -> Path:
         raise ConfigurationError("this version keeps its store in SQLite: give sqlite:///PATH")
     if parsed.database in (None, "", ":memory:") or parsed.query:
         raise ConfigurationError("the URL of the store names no file: give sqlite:///PATH")
-    return Path(str(parsed.database)).absolute()
+    return Path(str(parsed.database)).resolve()
 
 
 def _beside(path: Path, suffix: str) -> Path:

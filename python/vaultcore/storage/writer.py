@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vaultcore.clock import Clock
 from vaultcore.errors import ForkError, UnavailableError, UsageError, VaultcoreError
-from vaultcore.storage import statements
+from vaultcore.storage import forks, statements
 from vaultcore.storage.connection import connect, translated
 from vaultcore.storage.jobs import Job, resolve
 from vaultcore.storage.lock import WriteLock
@@ -69,7 +69,7 @@ class Writer:
             UsageError: the store is closed, or the caller is itself a work.
         """
         if os.getpid() != self._pid:
-            raise ForkError("the store was opened before the fork: open it again in the child")
+            raise ForkError(f"the store was opened before the fork: {forks.ADVICE}")
         if threading.get_ident() == self._thread.ident:
             raise UsageError("a work may not write to the store but through its transaction")
         with self._gate:

@@ -42,9 +42,7 @@ def test_an_object_comes_back_as_it_was_put(store, clock):
     assert store.current(VAULT, KIND, "DB-KEY") == (expected, version)
     assert store.version(VAULT, KIND, "DB-KEY", "aa" * 16) == (expected, version)
     at = int(clock.now())
-    assert store.changes(0, 9) == [
-        ChangeRow(revision, VAULT, KIND, "DB-KEY", "aa" * 16, "set", at)
-    ]
+    assert store.changes(0, 9) == [ChangeRow(revision, VAULT, KIND, "DB-KEY", "aa" * 16, "set", at)]
     assert store.revision() == store.position() == revision
 
 
@@ -104,7 +102,7 @@ def test_versions_come_in_the_order_of_their_writing(store):
         pages.append([row.version for row in page])
         before = page[-1].sequence
     assert [len(page) for page in pages] == [3, 3, 3, 1]
-    assert sum(pages, []) == names[::-1]
+    assert [name for page in pages for name in page] == names[::-1]
 
 
 def test_pages_hold_each_object_once_in_the_order_of_keys(store):
@@ -356,9 +354,7 @@ def test_a_folder_may_be_called_anything(tmp_path, clock):
 
     folder = tmp_path / "50% of #1 & {x}"
     folder.mkdir()
-    with Store.open(
-        URL.create("sqlite", database=str(folder / "v.db")), clock=clock
-    ) as store:
+    with Store.open(URL.create("sqlite", database=str(folder / "v.db")), clock=clock) as store:
         store.write(add("A"))
     assert {path.name for path in folder.iterdir()} == {
         "v.db",
