@@ -199,6 +199,17 @@ class KeyEncryptionKey:
             DecryptionError: If it cannot be opened.
             UsageError: If a context cannot be encoded, or the envelope is a stream.
         """
+    def verify(self, blob: bytes, *, context: _Context) -> None:
+        """Check that an envelope opens, and show nothing of what is in it.
+
+        Args:
+            blob: the envelope, of a message or of a key.
+            context: the context it was sealed with.
+
+        Raises:
+            DecryptionError: If it cannot be opened.
+            UsageError: If the context cannot be encoded.
+        """
     def wrap_under(self, outer: KeyEncryptionKey) -> bytes:
         """Seal this key, with all its generations, under another."""
     @staticmethod

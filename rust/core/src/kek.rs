@@ -204,6 +204,15 @@ impl KeyEncryptionKey {
         Ok(plaintext)
     }
 
+    /// Checks that a blob of any content but a stream opens under a context.
+    pub fn verify(&self, blob: &[u8], context: &Context) -> Result<()> {
+        let kind = Parts::parse(blob).ok_or(Error::Decrypt)?.header.content;
+        if kind == Content::Stream {
+            return Err(Error::Decrypt);
+        }
+        self.open(kind, blob, context).map(drop)
+    }
+
     /// Writes `blob`, wrapped under the newest generation, into `out` of the same size.
     ///
     /// Only generation and wrapped data key change. The context is not needed and the payload not

@@ -223,6 +223,12 @@ impl PyKeyEncryptionKey {
             .map_err(to_python)
     }
 
+    #[pyo3(signature = (blob, *, context))]
+    fn verify(&self, py: Python<'_>, blob: &[u8], context: ContextArgument<'_>) -> PyResult<()> {
+        let context = context.get();
+        leave(py, cost(blob.len()), || self.0.verify(blob, context)).map_err(to_python)
+    }
+
     fn wrap_under<'py>(&self, py: Python<'py>, outer: &Self) -> PyResult<Bound<'py, PyBytes>> {
         let blob = self.0.wrap_under(&outer.0).map_err(to_python)?;
         Ok(PyBytes::new(py, &blob))
