@@ -164,7 +164,7 @@ class Lifecycle:
             TamperedError: the version was changed outside the vault.
         """
         try:
-            self.vault.kek.open(
+            self.vault.kek.verify(
                 version.payload, context=self.context(row.key, version.version, version.metadata)
             )
         except DecryptionError:
@@ -504,7 +504,7 @@ class Lifecycle:
             row.key, row.name, current.version, row.deleted_at, row.purge_at
         )
         try:
-            self.vault.kek.open(row.seal, context=context)
+            self.vault.kek.verify(row.seal, context=context)
         except DecryptionError:
             self.tampered(row.name, current.version)
 
