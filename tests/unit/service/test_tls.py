@@ -248,3 +248,11 @@ def test_java_can_read_the_truststore(tmp_path: Path) -> None:
             timeout=60,
         )
         assert "trustedCertEntry" in listing.stdout
+
+
+def test_a_certificate_of_a_lost_authority_is_replaced(tmp_path: Path) -> None:
+    files = ensure_certificates(tmp_path, NAMES, clock=SystemClock())
+    files.authority.unlink()
+    again = ensure_certificates(tmp_path, NAMES, clock=SystemClock())
+    assert again.renewed
+    assert handshake(again, "localhost", again.authority) is None
