@@ -511,8 +511,11 @@ class Lifecycle:
     def _verify_current(self, reader: "Store | Transaction", row: ObjectRow) -> None:
         found = reader.current(self.vault.id, self.kind, row.key)
         if found is None:
+            if reader.object(self.vault.id, self.kind, row.key) is None:
+                self.missing(row.name, "")  # purged since the row was read
             self.tampered(row.name, "")
-        self._verify_object(reader, row, found[1])
+        # What was read just now belongs together; the row may be from before another's write.
+        self._verify_object(reader, *found)
 
     def _seal_object(
         self,
