@@ -4,8 +4,9 @@
  * VAULTCORE_SHIM_MODULE  the module to forward to
  * VAULTCORE_SHIM_PLAN    a file with one line: FUNCTION NTH ACTION [VALUE]
  *                          FUNCTION  the name of a function, or * for any
- *                          NTH       the how-manieth call of this process, or 0 for every call;
- *                                    a plan for one call is removed when it was carried out
+ *                          NTH       the how-manieth call of this process, -1 for the next call,
+ *                                    or 0 for every call; a plan for one call is removed when it
+ *                                    was carried out
  *                          ACTION    return CODE | sleep MILLISECONDS | crash | flags BITS
  * VAULTCORE_SHIM_LOG     a file that gets the name of every function called
  *
@@ -58,7 +59,7 @@ static enum verdict consult(const char *name, word count, word *value) {
     int any = !strcmp(function, "*");
     if (!any && strcmp(function, name))
         return FORWARD;
-    if (nth && (word)nth != (any ? total : count))
+    if (nth > 0 && (word)nth != (any ? total : count))
         return FORWARD;
     if (nth)
         unlink(plan);

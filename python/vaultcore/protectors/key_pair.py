@@ -147,20 +147,18 @@ class KeyPairs:
             if len(request.data) != len(decode(jwk["n"])):
                 raise wrong
             try:
-                plaintext = key.decrypt(
-                    request.data,
-                    mechanism=Mechanism.RSA_PKCS_OAEP,
-                    mechanism_param=_OAEP[request.algorithm],
-                )
-                return Done(bytes(plaintext))
+                with contextlib.suppress(*_PADDING_ERRORS):
+                    return Done(_decrypt(key, request))
+                # SoftHSM says CKR_GENERAL_ERROR for wrong padding, as others do for a bad moment of
+                # the device. If the key can sign and it fails again, it is the ciphertext.
+                self._prove(key, jwk)
+                try:
+                    return Done(_decrypt(key, request))
+                except _PADDING_ERRORS:
+                    raise wrong from None
             except _OAEP_REFUSED as error:
                 text = f"{self._session.name} does not offer {request.algorithm} decryption"
                 raise RefusalError("algorithm", text) from error
-            except _PADDING_ERRORS:
-                # SoftHSM says CKR_GENERAL_ERROR for wrong padding, as others do for a dead device:
-                # if the key can still sign, the fault is in the ciphertext.
-                self._prove(key, jwk)
-                raise wrong from None
         except ck.PKCS11Error as error:
             raise from_code(error, f"decrypting with {request.algorithm}") from error
 
@@ -257,6 +255,16 @@ def _sign(key: Any, jwk: dict[str, str], algorithm: str, data: bytes) -> bytes:
     if known.padding == "none" and len(data) > len(decode(jwk["n"])) - _PKCS1_OVERHEAD:
         raise RefusalError("algorithm", f"{algorithm} signs less than that with this key")
     return bytes(key.sign(known.digest_info + data, mechanism=Mechanism.RSA_PKCS))
+
+
+def _decrypt(key: Any, request: Decrypt) -> bytes:
+    return bytes(
+        key.decrypt(
+            request.data,
+            mechanism=Mechanism.RSA_PKCS_OAEP,
+            mechanism_param=_OAEP[request.algorithm],
+        )
+    )
 
 
 def _verifies(jwk: dict[str, str], digest: bytes, signature: bytes) -> bool:

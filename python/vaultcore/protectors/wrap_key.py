@@ -1,5 +1,6 @@
 """AES-256 keys of the token that wrap the keys of vaults. Worker side."""
 
+import contextlib
 import hashlib
 import os
 from typing import Any
@@ -101,18 +102,15 @@ class WrapKeys:
         """
         try:
             key = self._proven(request.key_id, request.check_value)
+            with contextlib.suppress(*_TAG_ERRORS):
+                return Done(_decrypt(key, request))
+            # SoftHSM says CKR_GENERAL_ERROR for a wrong tag, as others do for a bad moment of the
+            # device. If the key still gives its check value and it fails again, it is the blob.
+            if _check_value(key) != request.check_value:
+                raise RefusalError("away", "unwrapping: the key stopped giving its check value")
             try:
-                secret = key.decrypt(
-                    request.data,
-                    mechanism=Mechanism.AES_GCM,
-                    mechanism_param=GCMParams(request.nonce, request.associated_data, 128),
-                )
-                return Done(bytes(secret))
+                return Done(_decrypt(key, request))
             except _TAG_ERRORS as error:
-                # SoftHSM says CKR_GENERAL_ERROR for a wrong tag, as others do for a dead device:
-                # if the key still gives its check value, the fault is in the blob.
-                if _check_value(key) != request.check_value:
-                    raise
                 text = "the wrapped key does not verify: it was changed"
                 raise RefusalError("decryption", text) from error
         except ck.PKCS11Error as error:
@@ -168,6 +166,16 @@ def _encrypt(key: Any, nonce: bytes, data: bytes, associated_data: bytes) -> byt
             data,
             mechanism=Mechanism.AES_GCM,
             mechanism_param=GCMParams(nonce, associated_data, 128),
+        )
+    )
+
+
+def _decrypt(key: Any, request: Unwrap) -> bytes:
+    return bytes(
+        key.decrypt(
+            request.data,
+            mechanism=Mechanism.AES_GCM,
+            mechanism_param=GCMParams(request.nonce, request.associated_data, 128),
         )
     )
 
