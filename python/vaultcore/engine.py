@@ -63,6 +63,7 @@ class Engine:
         issuer: the built-in issuer.
         keys: the vault keys and their protectors.
         installation: what the installation is called.
+        management_validator: validates tokens for the management plane.
     """
 
     def __init__(
@@ -86,12 +87,20 @@ class Engine:
             clock,
             base_url=installation.issuer_url,
             tenants=(installation.tenant_id,),
-            resources=(installation.resource, *installation.audiences),
+            resources=(
+                installation.resource,
+                installation.management_resource,
+                *installation.audiences,
+            ),
         )
         self._trusted: list[TrustedIssuer] = self.issuer.trust(
             (installation.resource, *installation.audiences)
         )
         self._validator = TokenValidator(self._trusted, clock=clock)
+        #: Validates tokens of administrators, which only the built-in issuer gives.
+        self.management_validator = TokenValidator(
+            self.issuer.trust((installation.management_resource,)), clock=clock
+        )
         self.identity_epoch = 0
         self._vaults: dict[str, VaultState] = {}
         self._by_id: dict[str, VaultState] = {}

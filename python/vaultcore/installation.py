@@ -64,6 +64,11 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """For whom tokens are meant (contract 3.2)."""
         return f"https://{self.domain}"
 
+    @property
+    def management_resource(self) -> str:
+        """For whom tokens of administrators are meant; a vault's token is not one."""
+        return f"https://management.{self.domain}"
+
     def vault_url(self, name: str) -> str:
         """Returns the base URL of a vault, without a slash at the end."""
         return f"https://{name.lower()}.{self.domain}"

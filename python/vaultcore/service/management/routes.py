@@ -35,7 +35,7 @@ def management_routes(engine: "Engine") -> list[Route]:
     installation = engine.installation
     challenge = (
         f'Bearer authorization="{installation.issuer_url}/{installation.tenant_id}", '
-        f'resource="{installation.resource}"'
+        f'resource="{installation.management_resource}"'
     )
 
     async def operate(request: Request) -> Response:
@@ -66,9 +66,8 @@ async def _perform(engine: "Engine", request: Request, operation: str, address: 
         raise refusals.no_token()
     token = token.strip()
     try:
-        if engine.validator.needs_fetch(token):
-            await loop.run_in_executor(None, engine.validator.fetch_for, token)
-        principal = engine.validate(token)
+        engine.synchronise()
+        principal = engine.management_validator.validate(token).principal
     except VaultError as refused:
         _record_refusal(engine, request, operation, address, refused)
         raise
