@@ -17,8 +17,6 @@ status  meaning
 from http import HTTPStatus
 from typing import Final
 
-import httpx
-
 from vaultcore.errors import (
     ProtectorUnavailableError,
     TamperedError,
@@ -58,6 +56,10 @@ class CommandError(VaultcoreError):
         self.status = status
 
 
+class UnreachableError(VaultcoreError):
+    """The service cannot be reached, or its certificate is not to be trusted."""
+
+
 def exit_status(error: Exception) -> int:
     """Returns the exit status that tells of an error."""
     if isinstance(error, CommandError):
@@ -66,7 +68,7 @@ def exit_status(error: Exception) -> int:
         return _BY_STATUS.get(error.status, FAILED)
     if isinstance(error, TamperedError):
         return CHANGED
-    if isinstance(error, ProtectorUnavailableError | httpx.TransportError):
+    if isinstance(error, ProtectorUnavailableError | UnreachableError):
         return AWAY
     return FAILED
 
@@ -76,6 +78,4 @@ def explain(error: Exception) -> str:
     if isinstance(error, VaultError):
         code = error.code if error.inner_code is None else f"{error.code}, {error.inner_code}"
         return f"{error.message} ({code})"
-    if isinstance(error, httpx.TransportError):
-        return f"the service cannot be reached: {error}"
     return str(error)

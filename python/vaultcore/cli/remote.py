@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from vaultcore.cli.outcome import CommandError
+from vaultcore.cli.outcome import CommandError, UnreachableError
 from vaultcore.errors import UnauthorizedError, VaultError
 
 API_VERSION: Final = "2025-07-01"
@@ -112,7 +112,7 @@ class RemoteConnection:
             if response.status_code != HTTPStatus.UNAUTHORIZED:
                 return _answer(response)
         # The challenge comes before the service reads anything, so nothing goes with it.
-        challenge = self._client.request(method, url, params=query)
+        challenge = self._exchange(method, url, params=query)
         if challenge.status_code != HTTPStatus.UNAUTHORIZED:
             return _answer(challenge)
         self._tokens[origin] = self._token(origin, challenge)
@@ -127,7 +127,14 @@ class RemoteConnection:
         body: Mapping[str, Any] | None,
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._tokens[origin]}"}
-        return self._client.request(method, url, params=query, json=body, headers=headers)
+        return self._exchange(method, url, params=query, json=body, headers=headers)
+
+    def _exchange(self, method: str, url: str, **parts: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, url, **parts)
+        except httpx.TransportError as error:
+            host = urlsplit(url).netloc
+            raise UnreachableError(f"{host} cannot be reached: {error}") from None
 
     def _token(self, origin: str, challenge: httpx.Response) -> str:
         parameters = dict(
@@ -144,7 +151,8 @@ class RemoteConnection:
             authority = f"https://{authority}"
         tenant = self._credentials["AZURE_TENANT_ID"]
         endpoint = "oauth2/token" if tenant == "adfs" else "oauth2/v2.0/token"
-        response = self._client.post(
+        response = self._exchange(
+            "POST",
             f"{authority}/{tenant}/{endpoint}",
             data={
                 "grant_type": "client_credentials",

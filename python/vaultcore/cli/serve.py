@@ -103,7 +103,6 @@ def serve(*, config: Config = None) -> None:
         tls_cert=Path(settings.server.certificate),
         tls_key=Path(settings.server.key),
         configuration=settings,
-        configuration_file=config,
         first_vault=None,
     )
 

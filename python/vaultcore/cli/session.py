@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import httpx
 import typer
 from typer.core import TyperCommand, TyperOption
 
@@ -160,7 +159,7 @@ def reported() -> Any:
     """
     try:
         yield
-    except (VaultcoreError, httpx.TransportError) as error:
+    except VaultcoreError as error:
         print_error(explain(error))
         raise typer.Exit(exit_status(error)) from None
     except OSError as error:

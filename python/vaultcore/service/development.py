@@ -186,7 +186,8 @@ class Development:
     def _protectors(self) -> list[ProtectorOptions]:
         protectors = [ProtectorOptions(name="file", kind="file")]
         if self._hsm:
-            protectors.insert(0, _TOKEN)
+            # Second, so that a command that needs no token starts no worker for it.
+            protectors.append(_TOKEN)
         return protectors
 
     def _administrator(self, engine: Engine) -> Credentials:

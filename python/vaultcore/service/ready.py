@@ -54,9 +54,9 @@ class Ready(msgspec.Struct, frozen=True):
 
 def answers(ready: Ready) -> bool:
     """Returns whether the service of a folder answers, over TLS that its authority vouches for."""
-    context = ssl.create_default_context(cafile=ready.authority)
     request = f"GET /secrets HTTP/1.1\r\nHost: {ADDRESS}\r\nConnection: close\r\n\r\n"
     try:
+        context = ssl.create_default_context(cafile=ready.authority)
         with (
             socket.create_connection((ADDRESS, ready.port), timeout=5.0) as plain,
             context.wrap_socket(plain, server_hostname=ADDRESS) as secured,

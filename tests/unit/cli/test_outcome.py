@@ -1,10 +1,9 @@
 """Every kind of error has its exit status and its one line."""
 
-import httpx
 import pytest
 
 from vaultcore import errors
-from vaultcore.cli.outcome import CommandError, exit_status, explain
+from vaultcore.cli.outcome import CommandError, UnreachableError, exit_status, explain
 
 
 @pytest.mark.parametrize(
@@ -25,7 +24,7 @@ from vaultcore.cli.outcome import CommandError, exit_status, explain
         (errors.TamperedError("x"), 7),
         (errors.StorageError("x"), 1),
         (errors.ConfigurationError("x"), 1),
-        (httpx.ConnectError("refused"), 6),
+        (UnreachableError("x"), 6),
     ],
 )
 def test_exit_statuses(error: Exception, status: int) -> None:
