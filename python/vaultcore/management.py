@@ -209,31 +209,33 @@ class Management:
         vault: str,
         principal: str,
         application_id: str | None = None,
-        secret_permissions: Sequence[str] = (),
-        key_permissions: Sequence[str] = (),
-        certificate_permissions: Sequence[str] = (),
+        secret_permissions: Sequence[str] | None = None,
+        key_permissions: Sequence[str] | None = None,
+        certificate_permissions: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Grants a principal exactly these permissions on a vault."""
+        """Grants a principal exactly these permissions; a kind that is None keeps its own."""
         object_id = self._object_id(principal)
-        policy = AccessPolicy(
-            object_id=object_id,
-            application_id=application_id,
-            keys=tuple(key_permissions),
-            secrets=tuple(secret_permissions),
-            certificates=tuple(certificate_permissions),
-        )
-        policy.check()
+        wanted = {
+            "secrets": secret_permissions,
+            "keys": key_permissions,
+            "certificates": certificate_permissions,
+        }
+        changes = {kind: tuple(names) for kind, names in wanted.items() if names is not None}
+        nothing = AccessPolicy(object_id=object_id, application_id=application_id)
 
         def revise(settings: VaultSettings) -> VaultSettings:
-            rest = [
-                p
-                for p in settings.policies
-                if (p.object_id, p.application_id) != (object_id, application_id)
-            ]
-            return msgspec.structs.replace(settings, policies=(*rest, policy))
+            place = (object_id, application_id)
+            held = {(p.object_id, p.application_id): p for p in settings.policies}
+            held[place] = msgspec.structs.replace(held.get(place, nothing), **changes)
+            held[place].check()
+            return msgspec.structs.replace(settings, policies=tuple(held.values()))
 
         self._revise(vault, revise)
-        return msgspec.to_builtins(policy)  # type: ignore[no-any-return]
+        policies = self._engine.state(vault).settings.policies
+        found = next(
+            p for p in policies if (p.object_id, p.application_id) == (object_id, application_id)
+        )
+        return msgspec.to_builtins(found)  # type: ignore[no-any-return]
 
     def access_remove(self, *, vault: str, principal: str) -> dict[str, Any]:
         """Takes every permission on a vault from a principal."""
