@@ -48,6 +48,19 @@ _BOUND_TO_DATES: Final = frozenset({"encrypt", "sign", "wrapKey"})
 _SIZES: Final = {"RSA": (2048, 3072, 4096), "oct": (128, 192, 256, 384, 512)}
 _DEFAULT_SIZE: Final = {"RSA": 2048, "oct": 256}
 _CURVES: Final = ("P-256", "P-384", "P-521", "P-256K")
+#: Every algorithm that some key of a vault has (contract 4.2).
+ALGORITHMS: Final = frozenset(
+    (
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "RSNULL"),
+        *("RSA1_5", "RSA-OAEP", "RSA-OAEP-256"),
+        *("ES256", "ES256K", "ES384", "ES512", "HS256", "HS384", "HS512"),
+        *(f"A{size}{mode}" for size in (128, 192, 256) for mode in ("GCM", "CBC", "CBCPAD")),
+        *(f"A{size}{mode}" for size in (128, 192, 256) for mode in ("KW", "KWPAD")),
+        *("CKM_AES_KEY_WRAP", "CKM_AES_KEY_WRAP_PAD"),
+    )
+)
+#: Types of other versions of the contract; refused by name, as Azure does.
+_OTHER_TYPES: Final = frozenset({"oct-HSM", "OKP", "OKP-HSM", "AKP", "AKP-HSM"})
 _PUBLIC_MEMBERS: Final = ("n", "e", "crv", "x", "y")
 _HSM: Final = "-HSM"
 
@@ -262,7 +275,7 @@ class KeyRules(Lifecycle):
             raise BadParameterError("Property key.kty is missing")
         family = kty.removesuffix(_HSM)
         if family not in _DEFAULT_OPERATIONS:
-            raise BadParameterError(f"Invalid kty value: {kty[:32]}", inner="KeyTypeNotSupported")
+            raise _unknown_type(kty)
         listed = jwk.get("key_ops")
         if listed is not None and not (
             isinstance(listed, list) and all(isinstance(item, str) for item in listed)
@@ -331,6 +344,7 @@ class KeyRules(Lifecycle):
             NotFoundError: there is no such key or version (when the work runs).
         """
         attributes = attributes or Attributes()
+        _refuse_release(attributes)
         checked = self.validate_tags(tags)
         now = self.vault.now()
 
@@ -418,9 +432,7 @@ class KeyRules(Lifecycle):
         family = wanted.kty.removesuffix(_HSM)
         in_token = wanted.kty.endswith(_HSM)
         if family not in _DEFAULT_OPERATIONS:
-            raise BadParameterError(
-                f"Invalid kty value: {wanted.kty[:32]}", inner="KeyTypeNotSupported"
-            )
+            raise _unknown_type(wanted.kty)
         if in_token and family == "oct":
             raise BadParameterError(
                 "Invalid kty value: oct-HSM; this vault makes RSA-HSM and EC-HSM keys in its "
@@ -579,6 +591,12 @@ def _check_operations(family: str, operations: Sequence[str] | None) -> tuple[st
     if len(set(operations)) != len(operations):
         raise BadParameterError("Property key_ops names an operation twice")
     return tuple(operations)
+
+
+def _unknown_type(kty: str) -> BadParameterError:
+    # What is no word of the contract could be anything, and is not repeated.
+    shown = f": {kty}" if kty in _OTHER_TYPES else ""
+    return BadParameterError(f"Invalid kty value{shown}", inner="KeyTypeNotSupported")
 
 
 def _refuse_size(size: int, sizes: Sequence[int]) -> None:

@@ -84,7 +84,7 @@ class Service:
     port: int = 0
     context: ssl.SSLContext = field(init=False)
     http: httpx.Client = field(init=False)
-    _admin: str = ""
+    _tokens: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.port = int(self.environment["VAULT_URL"].rpartition(":")[2])
@@ -93,34 +93,42 @@ class Service:
 
     # identity and management
 
-    def token(self, client_id: str, client_secret: str) -> str:
+    def token(self, client_id: str, client_secret: str, host: str = DOMAIN) -> str:
         answer = self.http.post(
             f"https://login.{DOMAIN}:{self.port}/adfs/oauth2/token",
             data={
                 "grant_type": "client_credentials",
                 "client_id": client_id,
                 "client_secret": client_secret,
-                "scope": f"https://{DOMAIN}:{self.port}/.default",
+                "scope": f"https://{host}:{self.port}/.default",
             },
         )
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
 
+    def administrator(self, host: str) -> str:
+        """The administrator's token for one of the planes."""
+        if host not in self._tokens:
+            self._tokens[host] = self.token(
+                self.environment["AZURE_CLIENT_ID"], self.environment["AZURE_CLIENT_SECRET"], host
+            )
+        return self._tokens[host]
+
     @property
     def admin(self) -> str:
-        """The administrator's token."""
-        if not self._admin:
-            self._admin = self.token(
-                self.environment["AZURE_CLIENT_ID"], self.environment["AZURE_CLIENT_SECRET"]
-            )
-        return self._admin
+        """The administrator's token for the vaults."""
+        return self.administrator(DOMAIN)
+
+    def ask_management(self, operation: str, **arguments: Any) -> httpx.Response:
+        host = f"management.{DOMAIN}"
+        return self.http.post(
+            f"https://{host}:{self.port}/v1/{operation}",
+            json=arguments,
+            headers={"authorization": f"Bearer {self.administrator(host)}"},
+        )
 
     def manage(self, operation: str, **arguments: Any) -> Any:
-        answer = self.http.post(
-            f"https://management.{DOMAIN}:{self.port}/v1/{operation}",
-            json=arguments,
-            headers={"authorization": f"Bearer {self.admin}"},
-        )
+        answer = self.ask_management(operation, **arguments)
         assert answer.status_code == 200, answer.text
         return answer.json()["result"]
 

@@ -548,11 +548,7 @@ def test_recovery_levels(api: Service, days: int, protected: bool, level: str) -
 
 def test_retention_is_7_to_90_days(api: Service) -> None:
     for days in (0, 6, 91, -7):
-        answer = api.http.post(
-            f"https://management.vault.localhost:{api.port}/v1/vault.create",
-            json={"name": "never-made", "retention_days": days},
-            headers={"authorization": f"Bearer {api.admin}"},
-        )
+        answer = api.ask_management("vault.create", name="never-made", retention_days=days)
         assert answer.status_code == 400, answer.text
         assert answer.json()["error"]["code"] == "BadParameter"
 

@@ -18,7 +18,7 @@ from vaultcore.attributes import (
     encode_base64url,
 )
 from vaultcore.errors import BadParameterError, DecryptionError
-from vaultcore.keys import KeyParameters, UsableKey, random_bytes, refusals
+from vaultcore.keys import ALGORITHMS, KeyParameters, UsableKey, random_bytes, refusals
 from vaultcore.lifecycle import Lifecycle, Work
 from vaultcore.service.keyvault.wire import (
     BlobBody,
@@ -73,11 +73,9 @@ class Request:
     @property
     def bundles(self) -> Bundles:
         """What renders for this request."""
-        shown = at_least(self.operation.api_version, "7.1")
+        vault = self.vault
         return Bundles(
-            self.base,
-            self.vault.recovery_level,
-            self.vault.retention_days if shown else None,
+            self.base, vault.recovery_level, vault.retention_days, self.operation.api_version
         )
 
     @property
@@ -329,7 +327,7 @@ def verify(request: Request) -> bytes:
     body: KeyVerifyBody = _read_key_verify(request.body)
     found = request.key()
     request.vault.key_rules.authorize_use(found, "verify")
-    request.extra = {"Algorithm": body.alg[:32]}
+    request.extra = {"Algorithm": _algorithm(body.alg)}
     with refusals():
         valid = found.verify(
             body.alg,
@@ -465,8 +463,14 @@ def _operand(request: Request, use: str) -> tuple[KeyOperationBody, UsableKey]:
     body: KeyOperationBody = _read_key_operation(request.body)
     found = request.key()
     request.vault.key_rules.authorize_use(found, use)
-    request.extra = {"Algorithm": body.alg[:32]}
+    request.extra = {"Algorithm": _algorithm(body.alg)}
     return body, found
+
+
+def _algorithm(name: str) -> str:
+    if name not in ALGORITHMS:
+        raise BadParameterError("Property alg is not an algorithm of keys")
+    return name
 
 
 def _result(request: Request, found: UsableKey, value: bytes) -> bytes:

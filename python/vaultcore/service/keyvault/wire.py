@@ -21,6 +21,7 @@ _VERSIONS: Final = (
     "7.6-preview.2", "7.6", "2025-06-01-preview", "2025-07-01", "2026-01-01-preview",
     "2026-03-01-preview", "2026-04-01", "2026-05-01-preview", "2026-07-01-preview",
 )  # fmt: skip
+_WITH_KEY_SIZE: Final = "2026-01-01-preview"
 _ORDER: Final = {version: place for place, version in enumerate(_VERSIONS)}
 
 
@@ -144,13 +145,17 @@ class Bundles:
     Args:
         base: what identifiers begin with.
         recovery_level: of the vault.
-        recoverable_days: of the vault, or None for versions of the contract without it.
+        recoverable_days: of the vault.
+        api_version: of the request; older ones do not show what came later.
     """
 
-    def __init__(self, base: str, recovery_level: str, recoverable_days: int | None) -> None:
+    def __init__(
+        self, base: str, recovery_level: str, recoverable_days: int, api_version: str
+    ) -> None:
         self._base = base
         self._recovery_level = recovery_level
         self._recoverable_days = recoverable_days
+        self._api_version = api_version
 
     def secret(self, found: Version) -> dict[str, Any]:
         """Returns a SecretBundle without its value."""
@@ -212,11 +217,11 @@ class Bundles:
         shown["created"] = metadata.created
         shown["updated"] = metadata.updated
         shown["recoveryLevel"] = self._recovery_level
-        if self._recoverable_days is not None:
+        if at_least(self._api_version, "7.1"):
             shown["recoverableDays"] = self._recoverable_days
-        if kind == "keys":
+        if kind == "keys" and at_least(self._api_version, "7.3"):
             shown["exportable"] = metadata.exportable
-            if metadata.key_size is not None:
+            if metadata.key_size is not None and at_least(self._api_version, _WITH_KEY_SIZE):
                 shown["key_size"] = metadata.key_size
         return shown
 
