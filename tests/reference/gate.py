@@ -6,6 +6,7 @@ library's. A decision is one function that reads from top to bottom.
 
 import ipaddress
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 
 ROUTES = """
@@ -112,7 +113,7 @@ class Route:
     permissions: tuple[str, ...]
 
 
-def _routes():
+def _routes() -> Any:
     for line in ROUTES.strip().splitlines():
         name, method, path, *permissions = line.split()
         for variant in (
@@ -139,7 +140,7 @@ class Refused:
     status: int
 
 
-def parse(method, path, query):
+def parse(method: Any, path: Any, query: Any) -> Any:
     """Returns what a request asks for, or with which status it is refused."""
     target = _route(method, path)
     if isinstance(target, Refused):
@@ -153,7 +154,7 @@ def parse(method, path, query):
     return target
 
 
-def _route(method, path):
+def _route(method: Any, path: Any) -> Any:
     if not path.startswith("/"):
         return Refused(404)
     path = path[2:] if path.startswith("//") else path[1:]
@@ -189,7 +190,7 @@ def _route(method, path):
     return Understood(chosen[0].name, (name or "").upper(), version.lower())
 
 
-def _fits(route, segments):
+def _fits(route: Any, segments: Any) -> Any:
     return (
         len(route.segments) == len(segments)
         and all(
@@ -206,15 +207,15 @@ def _fits(route, segments):
     )
 
 
-def _literals(route):
+def _literals(route: Any) -> Any:
     return sum(not segment.startswith("{") for segment in route.segments)
 
 
-def _is_version(text):
+def _is_version(text: Any) -> Any:
     return len(text) == 32 and set(text.lower()) <= set("0123456789abcdef")
 
 
-def _api_version(query):
+def _api_version(query: Any) -> Any:
     given = [v for n, v in parse_qsl(query, keep_blank_values=True) if n.lower() == "api-version"]
     if len(given) != 1:
         return None
@@ -249,7 +250,9 @@ class Gate:
     vaults: dict[str, Vault] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
 
-    def admit(self, vault, method, path, query, address, token, now):
+    def admit(
+        self, vault: Any, method: Any, path: Any, query: Any, address: Any, token: Any, now: Any
+    ) -> Any:
         """Returns the outcome."""
         rules = self.vaults.get(vault.lower())
         if rules is None:
@@ -272,7 +275,7 @@ class Gate:
         return DENIED
 
 
-def address_allowed(rules, address):
+def address_allowed(rules: Any, address: Any) -> Any:
     if rules.default_action.lower() == "allow":
         return True
     address = _unmapped(ipaddress.ip_address(address))
@@ -286,11 +289,11 @@ def address_allowed(rules, address):
     return False
 
 
-def _unmapped(address):
+def _unmapped(address: Any) -> Any:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def permitted(rules, person, permission):
+def permitted(rules: Any, person: Any, permission: Any) -> Any:
     for object_id, app_id, granted in rules.policies:
         is_him = object_id.lower() in [person.object_id.lower(), *map(str.lower, person.groups)]
         through = app_id == "" or app_id.lower() == person.app_id.lower()
@@ -299,7 +302,7 @@ def permitted(rules, person, permission):
     return False
 
 
-def _grants(entry, permission):
+def _grants(entry: Any, permission: Any) -> Any:
     kind, _, right = permission.lower().partition("/")
     given_kind, _, given = entry.lower().partition("/")
     if given_kind != kind:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -29,21 +30,28 @@ ALICE = Principal(
 )
 
 
-def gate_with(expires=1000.0, not_before=0.0, **rules):
+def gate_with(expires: Any = 1000.0, not_before: Any = 0.0, **rules: Any) -> Any:
     gate = Gate()
     gate.set_vault("dev", **{"policies": [("oid-alice", "", ["secrets/get"])], **rules})
     gate.remember("alice", ALICE, expires, not_before)
     return gate
 
 
-def ask(gate, path=b"/secrets/a", method="GET", query=QUERY, vault="dev", **other):
+def ask(
+    gate: Any,
+    path: Any = b"/secrets/a",
+    method: Any = "GET",
+    query: Any = QUERY,
+    vault: Any = "dev",
+    **other: Any,
+) -> Any:
     call = {"address": "10.0.0.1", "authorization": "Bearer alice", "now": 500.0, **other}
     return gate.admit(
         vault, method, path, query, call["address"], call["authorization"], call["now"]
     )
 
 
-def test_a_caller_with_a_grant_is_admitted():
+def test_a_caller_with_a_grant_is_admitted() -> None:
     found = ask(gate_with(), b"/secrets/My-Secret/")
     assert found.outcome == ADMITTED == 0
     assert found.refusal is None
@@ -51,7 +59,7 @@ def test_a_caller_with_a_grant_is_admitted():
     assert (found.operation.name, found.operation.object_name) == ("SecretGet", "My-Secret")
 
 
-def test_everything_wrong_is_told_in_the_order_of_the_steps():
+def test_everything_wrong_is_told_in_the_order_of_the_steps() -> None:
     """Everything is wrong with the request; each repair shows the next step, and no other."""
     gate = gate_with(default_action="Deny", ranges=["192.0.2.0/24"], policies=[])
     wrong = {"path": b"/secrets/a.b", "address": "10.0.0.1", "authorization": None}
@@ -68,9 +76,9 @@ def test_everything_wrong_is_told_in_the_order_of_the_steps():
     assert ask(gate, **wrong).outcome == ADMITTED
 
 
-def test_a_stranger_learns_nothing_of_his_request():
+def test_a_stranger_learns_nothing_of_his_request() -> None:
     gate = gate_with()
-    requests = [
+    requests: list[dict[str, Any]] = [
         {"path": b"/secrets/a"},
         {"path": b"/secrets/a.b"},
         {"path": b"/nothing"},
@@ -88,7 +96,7 @@ def test_a_stranger_learns_nothing_of_his_request():
     assert answers == {(UNKNOWN_TOKEN, None)}
 
 
-def test_refusals_are_those_of_the_contract():
+def test_refusals_are_those_of_the_contract() -> None:
     gate = gate_with(location="west", policies=[], default_action="Deny", ranges=["192.0.2.1"])
     assert ask(gate).refusal == (
         403,
@@ -116,7 +124,7 @@ def test_refusals_are_those_of_the_contract():
     assert ask(gate, b"/secrets/.", address="192.0.2.1").refusal[:2] == (400, "BadParameter")
 
 
-def test_the_operation_is_there_for_the_audit_whatever_the_outcome():
+def test_the_operation_is_there_for_the_audit_whatever_the_outcome() -> None:
     gate = gate_with(policies=[], default_action="Deny", ranges=["192.0.2.1"])
     for request in (
         {"authorization": None},
@@ -152,7 +160,7 @@ def test_the_operation_is_there_for_the_audit_whatever_the_outcome():
         (" Bearer abc", None),
     ],
 )
-def test_the_header_holds_a_token_or_none(header, token):
+def test_the_header_holds_a_token_or_none(header: Any, token: Any) -> None:
     assert bearer_token(header) == token
     outcome = ask(gate_with(), authorization=header).outcome
     assert outcome == (CHALLENGE if token is None else UNKNOWN_TOKEN)
@@ -174,12 +182,12 @@ def test_the_header_holds_a_token_or_none(header, token):
         (-1e18, UNKNOWN_TOKEN),
     ],
 )
-def test_a_token_is_known_within_its_times(now, outcome):
+def test_a_token_is_known_within_its_times(now: Any, outcome: Any) -> None:
     """A clock that is behind gets 60 seconds at the beginning; the end is the end."""
     assert ask(gate_with(expires=1000.0, not_before=200.0), now=now).outcome == outcome
 
 
-def test_tokens_are_forgotten_and_replaced():
+def test_tokens_are_forgotten_and_replaced() -> None:
     gate = gate_with()
     gate.remember("alice", Principal(object_id="mallory"), 2000.0, 0.0)
     assert ask(gate).outcome == DENIED
@@ -188,7 +196,7 @@ def test_tokens_are_forgotten_and_replaced():
     assert ask(gate).outcome == UNKNOWN_TOKEN
 
 
-def test_of_too_many_tokens_those_that_expire_first_go():
+def test_of_too_many_tokens_those_that_expire_first_go() -> None:
     gate = gate_with(expires=1000.0)
     for number in range(10_000):
         gate.remember(f"t{number}", ALICE, 2000.0 + number % 7, 0.0)
@@ -202,7 +210,7 @@ def test_of_too_many_tokens_those_that_expire_first_go():
 
 
 @pytest.mark.parametrize("token", ["", "a" * 16_385])
-def test_a_token_of_no_sensible_length_is_not_remembered(token):
+def test_a_token_of_no_sensible_length_is_not_remembered(token: Any) -> None:
     with pytest.raises(UsageError):
         Gate().remember(token, ALICE, 1.0, 0.0)
 
@@ -211,21 +219,21 @@ def test_a_token_of_no_sensible_length_is_not_remembered(token):
     ("expires", "not_before"),
     [(-1.0, 0.0), (float("inf"), 0.0), (float("nan"), 0.0), (1.0, float("nan"))],
 )
-def test_a_token_without_sensible_times_is_not_remembered(expires, not_before):
+def test_a_token_without_sensible_times_is_not_remembered(expires: Any, not_before: Any) -> None:
     with pytest.raises(UsageError):
         Gate().remember("a", ALICE, expires, not_before)
 
 
-def test_an_overlong_token_is_unknown_and_costs_no_hash():
+def test_an_overlong_token_is_unknown_and_costs_no_hash() -> None:
     assert ask(gate_with(), authorization="Bearer " + "a" * 100_000).outcome == UNKNOWN_TOKEN
 
 
-def test_a_token_of_another_tenant_is_unknown():
+def test_a_token_of_another_tenant_is_unknown() -> None:
     assert ask(gate_with(tenant="T1")).outcome == ADMITTED
     assert ask(gate_with(tenant="t2")).outcome == UNKNOWN_TOKEN
 
 
-def test_rules_hold_from_the_next_request_on():
+def test_rules_hold_from_the_next_request_on() -> None:
     gate = gate_with()
     assert ask(gate).outcome == ADMITTED
     gate.set_vault("DEV", policies=[])
@@ -238,7 +246,7 @@ def test_rules_hold_from_the_next_request_on():
     assert ask(gate).outcome == INVALID
 
 
-def test_what_is_granted_in_one_vault_is_not_granted_in_another():
+def test_what_is_granted_in_one_vault_is_not_granted_in_another() -> None:
     gate = gate_with()
     gate.set_vault("other", policies=[])
     assert ask(gate).outcome == ADMITTED
@@ -251,7 +259,7 @@ def test_what_is_granted_in_one_vault_is_not_granted_in_another():
         assert ask(gate, vault=f"v{number}").outcome == expected
 
 
-def test_rules_that_cannot_be_understood_change_nothing():
+def test_rules_that_cannot_be_understood_change_nothing() -> None:
     gate = gate_with()
     for wrong in (
         {"ranges": ["10.0.0.0/33"]},
@@ -265,7 +273,7 @@ def test_rules_that_cannot_be_understood_change_nothing():
         assert ask(gate).outcome == ADMITTED
 
 
-def test_all_is_everything_but_purge():
+def test_all_is_everything_but_purge() -> None:
     gate = Gate()
     kinds = ("keys", "secrets", "certificates", "storage")
     gate.set_vault("dev", policies=[("oid-alice", "", [f"{kind}/All" for kind in kinds])])
@@ -281,14 +289,14 @@ def test_all_is_everything_but_purge():
         gate.permitted("dev", ALICE, "secrets/everything")
 
 
-def test_nothing_is_granted_to_nobody():
+def test_nothing_is_granted_to_nobody() -> None:
     """An empty object id in a policy or a token names nobody, not everybody."""
     gate = Gate()
     gate.set_vault("dev", policies=[("", "", ["secrets/all"])])
     assert not gate.permitted("dev", Principal(object_id="", groups=[""]), "secrets/get")
 
 
-def test_one_of_several_permissions_is_enough_where_the_contract_says_so():
+def test_one_of_several_permissions_is_enough_where_the_contract_says_so() -> None:
     for granted in ("listissuers", "manageissuers", "getissuers"):
         gate = gate_with(policies=[("oid-alice", "", [f"certificates/{granted}"])])
         assert ask(gate, b"/certificates/issuers").outcome == ADMITTED
@@ -314,7 +322,7 @@ def test_one_of_several_permissions_is_enough_where_the_contract_says_so():
         ),
     ],
 )
-def test_firewall(rules, inside, outside):
+def test_firewall(rules: Any, inside: Any, outside: Any) -> None:
     gate = gate_with(default_action="deny", ranges=rules)
     for address in inside:
         assert gate.address_allowed("DEV", address), address
@@ -327,7 +335,7 @@ def test_firewall(rules, inside, outside):
     assert not gate.address_allowed("nowhere", "10.0.0.1")
 
 
-def test_in_process_the_same_rules_decide():
+def test_in_process_the_same_rules_decide() -> None:
     gate = gate_with(default_action="Deny", ranges=["192.0.2.1"])
     get = Operation("SecretGet", object_name="a")
     assert gate.authorize("dev", get, ALICE).outcome == ADMITTED
@@ -338,7 +346,7 @@ def test_in_process_the_same_rules_decide():
     assert gate.authorize("dev", Operation("SecretSet"), ALICE).outcome == DENIED
 
 
-def test_principals_are_values():
+def test_principals_are_values() -> None:
     again = Principal(
         object_id="oid-alice",
         app_id="app-1",
@@ -351,16 +359,16 @@ def test_principals_are_values():
     assert again != Principal(object_id="oid-alice")
     assert (ALICE.groups, ALICE.name) == (("g1",), "")
     with pytest.raises(AttributeError):
-        ALICE.object_id = "x"
+        ALICE.object_id = "x"  # type: ignore[misc]
     with pytest.raises(TypeError):
-        Principal("positional")
+        Principal("positional")  # type: ignore[call-arg]
 
 
-def test_requests_and_changes_from_many_threads():
+def test_requests_and_changes_from_many_threads() -> None:
     gate = gate_with()
-    seen = set()
+    seen: set[int] = set()
 
-    def asking():
+    def asking() -> None:
         seen.update(ask(gate).outcome for _ in range(2000))
 
     threads = [threading.Thread(target=asking) for _ in range(4)]
@@ -394,7 +402,7 @@ PATHS = [
 ]
 
 
-def _world(chance):
+def _world(chance: Any) -> Any:
     known = {name.lower() for name in permission_names()}
     rules, gate, tokens = {}, Gate(), {}
     for name in ("v1", "v2"):
@@ -442,7 +450,7 @@ def _world(chance):
     return gate, reference.Gate(rules, tokens)
 
 
-def _compare(chance, gate, slow, rounds):
+def _compare(chance: Any, gate: Any, slow: Any, rounds: Any) -> Any:
     outcomes = set()
     for _ in range(rounds):
         vault = chance.choice(["v1", "V2", "v2", "v1", "v3"])
@@ -459,7 +467,7 @@ def _compare(chance, gate, slow, rounds):
     return outcomes
 
 
-def test_agrees_with_the_reference_evaluator():
+def test_agrees_with_the_reference_evaluator() -> None:
     chance = random.Random(9)
     outcomes = set()
     for _ in range(400):
@@ -470,12 +478,12 @@ def test_agrees_with_the_reference_evaluator():
 
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=30, deadline=None)
-def test_agrees_with_the_reference_evaluator_where_hypothesis_looks(chance):
+def test_agrees_with_the_reference_evaluator_where_hypothesis_looks(chance: Any) -> None:
     gate, slow = _world(chance)
     _compare(chance, gate, slow, 5)
 
 
-def test_permissions_agree_with_the_reference_one_by_one():
+def test_permissions_agree_with_the_reference_one_by_one() -> None:
     """Every permission against every right of the contract, alone."""
     everything = permission_names()
     rights = [*everything, *(f"{k}/all" for k in ("keys", "secrets", "certificates", "storage"))]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from typing import Any
 
 import msgspec
 import pytest
@@ -32,7 +33,7 @@ from vaultcore.errors import UsageError
         '{"a":1e-99}',
     ],
 )
-def test_good_bodies_pass(body):
+def test_good_bodies_pass(body: Any) -> None:
     check_json(body.encode())
     json.loads(body)
 
@@ -106,18 +107,18 @@ def test_good_bodies_pass(body):
         (b'{"a":1/**/}', "a missing comma or bracket", 6),
     ],
 )
-def test_bad_bodies_are_told_by_kind_and_place(body, kind, position):
+def test_bad_bodies_are_told_by_kind_and_place(body: Any, kind: Any, position: Any) -> None:
     with pytest.raises(UsageError) as refused:
         check_json(body)
     assert str(refused.value) == f"the body is not acceptable JSON: {kind} at byte {position}"
 
 
-def nested(depth, opening, closing):
+def nested(depth: Any, opening: Any, closing: Any) -> Any:
     return (b'{"a":' + opening * (depth - 1) + closing * (depth - 1) + b"}").replace(b":}", b":0}")
 
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
-def test_depth_ends_where_it_should(opening, closing):
+def test_depth_ends_where_it_should(opening: Any, closing: Any) -> None:
     check_json(nested(16, opening, closing).replace(b":}", b":0}"))
     with pytest.raises(UsageError, match="too deep a nesting"):
         check_json(nested(17, opening, closing).replace(b":}", b":0}"))
@@ -126,7 +127,7 @@ def test_depth_ends_where_it_should(opening, closing):
         check_json(b'{"a":[]}', max_depth=1)
 
 
-def test_members_and_elements_are_counted_together():
+def test_members_and_elements_are_counted_together() -> None:
     fits = json.dumps({"a": list(range(997)), "b": 1, "c": {}}).encode()
     check_json(fits)
     check_json(json.dumps({str(n): n for n in range(1000)}).encode())
@@ -158,14 +159,14 @@ def test_members_and_elements_are_counted_together():
         b'{"a":"' + "\u00e9".encode() * 500_000 + b'"}',
     ],
 )
-def test_time_is_bounded_by_the_size(body):
+def test_time_is_bounded_by_the_size(body: Any) -> None:
     started = time.perf_counter()
     with contextlib.suppress(UsageError):
         check_json(body)
     assert time.perf_counter() - started < 1.0
 
 
-def test_errors_hold_nothing_of_the_body():
+def test_errors_hold_nothing_of_the_body() -> None:
     for body in (b'{"canary":1,"canary":2}', b'{"a":"canary', b'{"a":canary}', b"canary"):
         with pytest.raises(UsageError) as refused:
             check_json(body)
@@ -191,7 +192,7 @@ values = st.recursive(
     st.sampled_from([None, 2]),
 )
 @settings(max_examples=200, deadline=None)
-def test_what_encoders_write_passes(body, ascii_only, indent):
+def test_what_encoders_write_passes(body: Any, ascii_only: Any, indent: Any) -> None:
     check_json(json.dumps(body, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "replace"))
 
 
@@ -203,14 +204,14 @@ pieces = st.sampled_from(
 
 @given(st.lists(pieces, max_size=12).map("".join) | st.text(max_size=20))
 @settings(max_examples=400, deadline=None)
-def test_what_passes_is_what_strict_decoders_take(text):
+def test_what_passes_is_what_strict_decoders_take(text: Any) -> Any:
     body = ('{"x":' + text + "}").encode("utf-8", "surrogatepass")
     try:
         check_json(body)
     except UsageError:
         return
 
-    def no_repeats(pairs):
+    def no_repeats(pairs: Any) -> Any:
         assert len(dict(pairs)) == len(pairs)
         return dict(pairs)
 
