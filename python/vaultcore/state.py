@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 MINIMUM_RETENTION: Final = 7
 MAXIMUM_RETENTION: Final = 90
+MAXIMUM_POLICIES: Final = 1024
 CACHE_SIZE: Final = 50_000  # entries for each kind; a sealed secret is about 1 KiB
 
 
@@ -73,6 +74,8 @@ class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadParameterError("secret expiry is `enforce` or `inform`")
         if self.sku not in {"standard", "premium"}:
             raise BadParameterError("sku is `standard` or `premium`")
+        if len(self.policies) > MAXIMUM_POLICIES:
+            raise BadParameterError(f"a vault has at most {MAXIMUM_POLICIES} access policies")
         if self.firewall.default_action not in {"Allow", "Deny"}:
             raise BadParameterError("the firewall's default action is `Allow` or `Deny`")
 

@@ -365,27 +365,29 @@ def _refusal(door: Door, admission: _core.Admission, address: str) -> VaultError
 
 
 async def _read_body(receive: Receive, headers: _Headers, limit: int) -> bytes:
+    announced = -1
     if headers.length:
         announced = int(headers.length) if headers.length.isdigit() else limit + 1
         if announced > limit:
             raise _too_large(limit)
         if announced == 0:
             return b""
-    message = await asyncio.wait_for(receive(), BODY_SECONDS)
-    body: bytes = message.get("body", b"")
-    if headers.length and len(body) == announced:
-        return body
-    parts, size = [body], len(body)
-    deadline = time.monotonic() + BODY_SECONDS
-    while message.get("more_body"):
-        message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
-        if message["type"] != "http.request":
-            raise BadParameterError("the body ended before its announced length")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            raise _too_large(limit)
-    return b"".join(parts)
+    parts: list[bytes] = []
+    size = 0
+    async with asyncio.timeout(BODY_SECONDS):
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise BadParameterError("the body ended before its announced length")
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size == announced and not parts:
+                return part  # the usual case: all of it at once
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+            if size == announced or not message.get("more_body"):
+                return b"".join(parts)
 
 
 def _bearer(authorization: bytes | None) -> str:
