@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
 use vaultcore_core::envelope::Content;
-use vaultcore_core::key::{Algorithm, Encrypted, Export, Jwk, Key, Operation};
+use vaultcore_core::key::{Algorithm, Encrypted, Export, Jwk, Key, Operation, Shape};
+use vaultcore_core::Error;
 
 use crate::envelope::{ContextArgument, PyKeyEncryptionKey};
 use crate::error::to_python;
@@ -36,17 +37,28 @@ pub(crate) struct PyEncrypted {
 #[pymethods]
 impl PyKey {
     #[staticmethod]
-    #[pyo3(signature = (kty, *, size=None, curve=None, exportable=false))]
+    #[pyo3(signature = (kty, *, size=None, curve=None, alg=None, exportable=false))]
     fn generate(
         py: Python<'_>,
         kty: &str,
         size: Option<usize>,
         curve: Option<&str>,
+        alg: Option<&str>,
         exportable: bool,
     ) -> PyResult<Self> {
+        let shape = match (size, curve, alg) {
+            (None, None, None) => Shape::Default,
+            (Some(size), None, None) => Shape::Size(size),
+            (None, Some(curve), None) => Shape::Curve(curve),
+            (None, None, Some(alg)) => Shape::Algorithm(alg),
+            _ => {
+                let reason = "a key is made by its size, its curve or its algorithm, not by two";
+                return Err(to_python(Error::Usage(reason.to_owned())));
+            }
+        };
         // Making an RSA key takes up to seconds; the others are too rare to matter.
         gil::leave(py, u64::MAX, || {
-            Key::generate(kty, size, curve, export(exportable))
+            Key::generate(kty, shape, export(exportable))
         })
         .map(Self)
         .map_err(to_python)

@@ -232,7 +232,8 @@ impl MlDsa {
             "ML-DSA-65" => Ok(Self::MlDsa65),
             "ML-DSA-87" => Ok(Self::MlDsa87),
             _ => Err(Error::KeyFormat(format!(
-                "there is no AKP algorithm {}; use ML-DSA-44, ML-DSA-65 or ML-DSA-87",
+                "there is no algorithm {} for AKP keys; \
+                 use ML-DSA-44, ML-DSA-65, ML-DSA-87 or MLKEM768-X25519+A256KWPAD",
                 quoted(name)
             ))),
         }
@@ -300,5 +301,5 @@ const NAMES: &[(&str, Algorithm)] = &[
     ("RSA-OAEP", Algorithm::Oaep(OaepHash::Sha1)),
     ("RSA-OAEP-256", Algorithm::Oaep(OaepHash::Sha256)),
     ("RSA1_5", Algorithm::Pkcs1Encrypt),
-    ("X25519-MLKEM768+A256KWPAD", Algorithm::HybridWrap),
+    ("MLKEM768-X25519+A256KWPAD", Algorithm::HybridWrap),
 ];

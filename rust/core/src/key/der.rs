@@ -8,9 +8,10 @@ use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use sec1::{EcParameters, EcPrivateKey};
 use zeroize::Zeroizing;
 
-use super::algorithm::Curve;
+use super::algorithm::{Curve, MlDsa};
 use super::ec::EcKey;
 use super::okp::{OkpCurve, OkpKey};
+use super::pqc::MlDsaKey;
 use super::rsa::{PrivateComponents, RsaKey};
 use super::Material;
 use crate::{Error, Result};
@@ -53,15 +54,16 @@ fn read_pkcs8(key: &PrivateKeyInfoRef<'_>, der: &[u8]) -> Result<Material> {
         }
         ED25519 => read_okp(OkpCurve::Ed25519, key),
         X25519 => read_okp(OkpCurve::X25519, key),
+        ML_DSA_44 => read_ml_dsa(MlDsa::MlDsa44, key, der),
+        ML_DSA_65 => read_ml_dsa(MlDsa::MlDsa65, key, der),
+        ML_DSA_87 => read_ml_dsa(MlDsa::MlDsa87, key, der),
         other => Err(unknown_algorithm(other)),
     }
 }
 
 fn read_okp(curve: OkpCurve, key: &PrivateKeyInfoRef<'_>) -> Result<Material> {
     // RFC 8410 section 7: an OCTET STRING within the OCTET STRING, and no parameters.
-    if key.algorithm.parameters.is_some() {
-        return Err(malformed("key parameters"));
-    }
+    refuse_parameters(&key.algorithm)?;
     let seed = <&OctetStringRef>::from_der(key.private_key.as_bytes())
         .map_err(|_| malformed("OKP private key"))?;
     let public = key
@@ -71,11 +73,48 @@ fn read_okp(curve: OkpCurve, key: &PrivateKeyInfoRef<'_>) -> Result<Material> {
     OkpKey::from_seed(curve, seed.as_bytes(), public).map(Material::from)
 }
 
+fn read_ml_dsa(set: MlDsa, key: &PrivateKeyInfoRef<'_>, der: &[u8]) -> Result<Material> {
+    refuse_parameters(&key.algorithm)?;
+    // RFC 9881 section 6: a choice of the seed, the expanded key, or both.
+    match key.private_key.as_bytes() {
+        [SEED_TAG, 32, seed @ ..] => MlDsaKey::from_seed(set, seed, None).map(Material::from),
+        both => {
+            let seed = seed_of_both(both).ok_or_else(|| {
+                Error::KeyFormat(format!(
+                    "the {} private key comes without its seed; write it with the seed",
+                    set.name()
+                ))
+            })?;
+            MlDsaKey::check_both(set, der)?;
+            MlDsaKey::from_seed(set, seed, None).map(Material::from)
+        }
+    }
+}
+
+fn seed_of_both(both: &[u8]) -> Option<&[u8]> {
+    SliceReader::new(both)
+        .ok()?
+        .sequence(|reader| {
+            let seed = <&OctetStringRef>::decode(reader)?;
+            <&OctetStringRef>::decode(reader)?;
+            pkcs8::der::Result::Ok(seed.as_bytes())
+        })
+        .ok()
+}
+
 fn read_spki(key: &SubjectPublicKeyInfoRef<'_>) -> Result<Material> {
     let bytes = key
         .subject_public_key
         .as_bytes()
         .ok_or_else(|| malformed("SubjectPublicKeyInfo"))?;
+    let okp = |curve| {
+        refuse_parameters(&key.algorithm)?;
+        OkpKey::from_public(curve, bytes).map(Material::from)
+    };
+    let ml_dsa = |set| {
+        refuse_parameters(&key.algorithm)?;
+        MlDsaKey::from_public(set, bytes).map(Material::from)
+    };
     match key.algorithm.oid {
         RSA => {
             check_rsa_parameters(&key.algorithm)?;
@@ -83,8 +122,11 @@ fn read_spki(key: &SubjectPublicKeyInfoRef<'_>) -> Result<Material> {
             read_rsa_public(&key)
         }
         EC => EcKey::from_point(named_curve(&key.algorithm)?, bytes).map(Material::from),
-        ED25519 => OkpKey::from_public(OkpCurve::Ed25519, bytes).map(Material::from),
-        X25519 => OkpKey::from_public(OkpCurve::X25519, bytes).map(Material::from),
+        ED25519 => okp(OkpCurve::Ed25519),
+        X25519 => okp(OkpCurve::X25519),
+        ML_DSA_44 => ml_dsa(MlDsa::MlDsa44),
+        ML_DSA_65 => ml_dsa(MlDsa::MlDsa65),
+        ML_DSA_87 => ml_dsa(MlDsa::MlDsa87),
         other => Err(unknown_algorithm(other)),
     }
 }
@@ -141,6 +183,14 @@ fn is_encrypted(der: &[u8]) -> bool {
 pub(super) fn write_private(material: &Material) -> Result<Zeroizing<Vec<u8>>> {
     match material {
         Material::Ec(key) => key.private_pkcs8(),
+        Material::Hybrid(_) => Err(super::sealed_only()),
+        Material::MlDsa(key) => {
+            let seed = key.seed()?;
+            let mut inner = Zeroizing::new(Vec::with_capacity(2 + seed.len()));
+            inner.extend_from_slice(&[SEED_TAG, 32]);
+            inner.extend_from_slice(seed);
+            write_pkcs8(ml_dsa_oid(key.set()), &inner)
+        }
         Material::Oct(_) => Err(Error::Usage(
             "a symmetric key has no PEM or DER form; export it as a JWK".to_owned(),
         )),
@@ -161,6 +211,10 @@ pub(super) fn write_private(material: &Material) -> Result<Zeroizing<Vec<u8>>> {
 pub(super) fn write_public(material: &Material) -> Result<Vec<u8>> {
     match material {
         Material::Ec(key) => key.public_der(),
+        Material::Hybrid(_) => Err(Error::Usage(
+            "a hybrid key has no PEM or DER form; use its JWK".to_owned(),
+        )),
+        Material::MlDsa(key) => write_spki(ml_dsa_oid(key.set()), key.public()),
         Material::Oct(_) => Err(Error::Usage(
             "a symmetric key has no public form".to_owned(),
         )),
@@ -210,6 +264,14 @@ fn check_rsa_parameters(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<()> {
     }
 }
 
+/// RFC 8410 section 3 and RFC 9881 section 2: parameters must be absent.
+fn refuse_parameters(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<()> {
+    match algorithm.parameters {
+        None => Ok(()),
+        Some(_) => Err(malformed("key parameters")),
+    }
+}
+
 fn named_curve(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Curve> {
     algorithm
         .parameters
@@ -235,6 +297,14 @@ fn okp_oid(curve: OkpCurve) -> ObjectIdentifier {
     }
 }
 
+fn ml_dsa_oid(set: MlDsa) -> ObjectIdentifier {
+    match set {
+        MlDsa::MlDsa44 => ML_DSA_44,
+        MlDsa::MlDsa65 => ML_DSA_65,
+        MlDsa::MlDsa87 => ML_DSA_87,
+    }
+}
+
 fn malformed(what: &str) -> Error {
     Error::KeyFormat(format!("the {what} is malformed"))
 }
@@ -247,6 +317,11 @@ const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const ML_DSA_44: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17");
+const ML_DSA_65: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
+const ML_DSA_87: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19");
+/// `[0] IMPLICIT OCTET STRING` (RFC 9881 section 6).
+const SEED_TAG: u8 = 0x80;
 const CURVES: &[(ObjectIdentifier, Curve)] = &[
     (
         ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"),

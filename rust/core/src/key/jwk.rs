@@ -9,10 +9,11 @@ use pkcs8::der::Decode as _;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
-use super::algorithm::Curve;
+use super::algorithm::{Algorithm, Curve, MlDsa};
 use super::ec::EcKey;
 use super::oct::OctKey;
 use super::okp::{OkpCurve, OkpKey};
+use super::pqc::{HybridKey, MlDsaKey};
 use super::rsa::{PrivateComponents, RsaKey};
 use super::{unknown_type, Material};
 use crate::{Error, Result};
@@ -174,6 +175,7 @@ pub(super) fn read(jwk: &Jwk) -> Result<Material> {
     }
     let kty = jwk.text("kty")?;
     let own: &[&str] = match kty {
+        "AKP" => &["pub", "priv"],
         "EC" => &["crv", "x", "y", "d"],
         "oct" => &["k"],
         "OKP" => &["crv", "x", "d"],
@@ -189,11 +191,31 @@ pub(super) fn read(jwk: &Jwk) -> Result<Material> {
         )));
     }
     match kty {
+        "AKP" => read_akp(jwk),
         "EC" => read_ec(jwk).map(Material::from),
         "oct" => OctKey::from_bytes(&jwk.bytes("k")?).map(Material::from),
         "OKP" => read_okp(jwk).map(Material::from),
         _ => read_rsa(jwk).map(Material::from),
     }
+}
+
+fn read_akp(jwk: &Jwk) -> Result<Material> {
+    let name = jwk.text("alg")?;
+    let (public, private) = (jwk.bytes("pub")?, jwk.optional_bytes("priv")?);
+    if name == Algorithm::HybridWrap.name() {
+        return match private {
+            None => HybridKey::from_public(&public).map(Material::from),
+            Some(_) => Err(Error::KeyFormat(format!(
+                "a private key for {name} has no JWK form; open it from an envelope"
+            ))),
+        };
+    }
+    let set = MlDsa::parse(name)?;
+    match private {
+        None => MlDsaKey::from_public(set, &public),
+        Some(seed) => MlDsaKey::from_seed(set, &seed, Some(&public)),
+    }
+    .map(Material::from)
 }
 
 fn read_ec(jwk: &Jwk) -> Result<EcKey> {
@@ -248,6 +270,8 @@ pub(super) fn public(material: &Material) -> Result<Vec<(&'static str, String)>>
                 ("y", encode(y)),
             ]
         }
+        Material::Hybrid(key) => akp(Algorithm::HybridWrap, encode(key.public())),
+        Material::MlDsa(key) => akp(Algorithm::MlDsa(key.set()), encode(key.public())),
         Material::Oct(_) => vec![("kty", "oct".to_owned())],
         Material::Okp(key) => vec![
             ("kty", "OKP".to_owned()),
@@ -262,6 +286,14 @@ pub(super) fn public(material: &Material) -> Result<Vec<(&'static str, String)>>
     })
 }
 
+fn akp(algorithm: Algorithm, public: String) -> Vec<(&'static str, String)> {
+    vec![
+        ("kty", "AKP".to_owned()),
+        ("alg", algorithm.name().to_owned()),
+        ("pub", public),
+    ]
+}
+
 /// The members of the private JWK.
 pub(super) fn private(material: &Material) -> Result<Vec<(&'static str, Zeroizing<String>)>> {
     let encode = |bytes: &[u8]| Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes));
@@ -271,6 +303,8 @@ pub(super) fn private(material: &Material) -> Result<Vec<(&'static str, Zeroizin
         .collect();
     match material {
         Material::Ec(key) => members.push(("d", encode(&key.scalar()?))),
+        Material::Hybrid(_) => return Err(super::sealed_only()),
+        Material::MlDsa(key) => members.push(("priv", encode(key.seed()?))),
         Material::Oct(key) => members.push(("k", encode(key.value()))),
         Material::Okp(key) => members.push(("d", encode(&key.seed()?))),
         Material::Rsa(key) => {

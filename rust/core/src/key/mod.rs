@@ -9,6 +9,7 @@ mod jwk;
 mod oct;
 mod okp;
 mod pem;
+mod pqc;
 mod private;
 mod rsa;
 
@@ -23,6 +24,7 @@ use self::ec::EcKey;
 pub use self::jwk::Jwk;
 use self::oct::OctKey;
 use self::okp::{OkpCurve, OkpKey};
+use self::pqc::{HybridKey, MlDsaKey};
 use self::rsa::RsaKey;
 use crate::{Error, Result};
 
@@ -34,6 +36,8 @@ pub struct Key {
 
 enum Material {
     Ec(Box<EcKey>),
+    Hybrid(Box<HybridKey>),
+    MlDsa(Box<MlDsaKey>),
     Oct(Box<OctKey>),
     Okp(Box<OkpKey>),
     Rsa(Box<RsaKey>),
@@ -59,6 +63,19 @@ pub enum Export {
     Refused,
 }
 
+/// What a new key is to be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape<'a> {
+    /// Made for this algorithm.
+    Algorithm(&'a str),
+    /// On this curve.
+    Curve(&'a str),
+    /// As its type is by default.
+    Default,
+    /// Of so many bits.
+    Size(usize),
+}
+
 /// One of the operations of a key, for [`Key::estimate_ns`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -69,31 +86,36 @@ pub enum Operation {
 }
 
 impl Key {
-    /// Makes a key of type `kty`, of a size or on a curve.
-    pub fn generate(
-        kty: &str,
-        size: Option<usize>,
-        curve: Option<&str>,
-        export: Export,
-    ) -> Result<Self> {
-        let material = match (kty, size, curve) {
-            ("RSA", size, None) => Material::from(RsaKey::generate(size.unwrap_or(2048))?),
-            ("EC", None, curve) => {
-                Material::from(EcKey::generate(Curve::parse(curve.unwrap_or("P-256"))?)?)
+    /// Makes a key of type `kty`, of that type's default shape where none is given.
+    pub fn generate(kty: &str, shape: Shape<'_>, export: Export) -> Result<Self> {
+        let material = match (kty, shape) {
+            ("RSA", Shape::Default) => RsaKey::generate(2048)?.into(),
+            ("RSA", Shape::Size(bits)) => RsaKey::generate(bits)?.into(),
+            ("EC", Shape::Default) => EcKey::generate(Curve::P256)?.into(),
+            ("EC", Shape::Curve(curve)) => EcKey::generate(Curve::parse(curve)?)?.into(),
+            ("oct", Shape::Default) => OctKey::generate(256)?.into(),
+            ("oct", Shape::Size(bits)) => OctKey::generate(bits)?.into(),
+            ("OKP", Shape::Default) => OkpKey::generate(OkpCurve::Ed25519)?.into(),
+            ("OKP", Shape::Curve(curve)) => OkpKey::generate(OkpCurve::parse(curve)?)?.into(),
+            ("AKP", Shape::Default) => MlDsaKey::generate(MlDsa::MlDsa65)?.into(),
+            ("AKP", Shape::Algorithm(name)) if name == Algorithm::HybridWrap.name() => {
+                HybridKey::generate()?.into()
             }
-            ("oct", size, None) => Material::from(OctKey::generate(size.unwrap_or(256))?),
-            ("OKP", None, curve) => Material::from(OkpKey::generate(OkpCurve::parse(
-                curve.unwrap_or("Ed25519"),
-            )?)?),
-            ("RSA" | "oct", _, Some(_)) => {
+            ("AKP", Shape::Algorithm(name)) => MlDsaKey::generate(MlDsa::parse(name)?)?.into(),
+            ("RSA" | "oct", _) => {
                 return Err(Error::Usage(format!(
-                    "a key of type {kty} has a size, not a curve"
+                    "a key of type {kty} is made by its size"
                 )))
             }
-            ("EC" | "OKP", Some(_), _) => {
+            ("EC" | "OKP", _) => {
                 return Err(Error::Usage(format!(
-                    "a key of type {kty} has a curve, not a size"
+                    "a key of type {kty} is made by its curve"
                 )))
+            }
+            ("AKP", _) => {
+                return Err(Error::Usage(
+                    "a key of type AKP is made by its algorithm".to_owned(),
+                ))
             }
             _ => return Err(unknown_type(kty)),
         };
@@ -127,17 +149,20 @@ impl Key {
     pub fn kty(&self) -> &'static str {
         match self.material {
             Material::Ec(_) => "EC",
+            Material::Hybrid(_) | Material::MlDsa(_) => "AKP",
             Material::Oct(_) => "oct",
             Material::Okp(_) => "OKP",
             Material::Rsa(_) => "RSA",
         }
     }
 
-    /// The size in bits: of the modulus, of the field, or of the secret.
+    /// The size in bits: of the modulus, of the field, of the secret, or of an AKP public key.
     #[must_use]
     pub fn size(&self) -> usize {
         match &self.material {
             Material::Ec(key) => key.curve().bits(),
+            Material::Hybrid(key) => key.public().len() * 8,
+            Material::MlDsa(key) => key.public().len() * 8,
             Material::Oct(key) => key.bits(),
             Material::Okp(_) => 256,
             Material::Rsa(key) => key.bits(),
@@ -150,7 +175,7 @@ impl Key {
         match &self.material {
             Material::Ec(key) => Some(key.curve().name()),
             Material::Okp(key) => Some(key.curve().name()),
-            Material::Oct(_) | Material::Rsa(_) => None,
+            Material::Hybrid(_) | Material::MlDsa(_) | Material::Oct(_) | Material::Rsa(_) => None,
         }
     }
 
@@ -159,6 +184,8 @@ impl Key {
     pub fn is_private(&self) -> bool {
         match &self.material {
             Material::Ec(key) => key.is_private(),
+            Material::Hybrid(key) => key.is_private(),
+            Material::MlDsa(key) => key.is_private(),
             Material::Oct(_) => true,
             Material::Okp(key) => key.is_private(),
             Material::Rsa(key) => key.is_private(),
@@ -176,6 +203,8 @@ impl Key {
     pub fn algorithms(&self) -> Vec<&'static str> {
         match &self.material {
             Material::Ec(key) => vec![Algorithm::Ecdsa(key.curve()).name()],
+            Material::Hybrid(_) => vec![Algorithm::HybridWrap.name()],
+            Material::MlDsa(key) => vec![Algorithm::MlDsa(key.set()).name()],
             Material::Oct(key) => oct_algorithms(key),
             Material::Okp(key) => match key.curve() {
                 OkpCurve::Ed25519 => vec![Algorithm::EdDsa.name()],
@@ -189,6 +218,8 @@ impl Key {
     pub fn sign(&self, algorithm: Algorithm, value: &[u8]) -> Result<Vec<u8>> {
         match &self.material {
             Material::Ec(key) => key.sign(algorithm, value),
+            Material::Hybrid(_) => Err(unfit(algorithm, self.kty())),
+            Material::MlDsa(key) => key.sign(algorithm, value),
             Material::Oct(key) => key.sign(algorithm, value),
             Material::Okp(key) => key.sign(algorithm, value),
             Material::Rsa(key) => key.sign(algorithm, value),
@@ -199,6 +230,8 @@ impl Key {
     pub fn verify(&self, algorithm: Algorithm, value: &[u8], signature: &[u8]) -> Result<bool> {
         match &self.material {
             Material::Ec(key) => key.verify(algorithm, value, signature),
+            Material::Hybrid(_) => Err(unfit(algorithm, self.kty())),
+            Material::MlDsa(key) => key.verify(algorithm, value, signature),
             Material::Oct(key) => key.verify(algorithm, value, signature),
             Material::Okp(key) => key.verify(algorithm, value, signature),
             Material::Rsa(key) => key.verify(algorithm, value, signature),
@@ -224,7 +257,9 @@ impl Key {
                     tag: None,
                 })
             }
-            Material::Ec(_) | Material::Okp(_) => Err(unfit(algorithm, self.kty())),
+            Material::Ec(_) | Material::Hybrid(_) | Material::MlDsa(_) | Material::Okp(_) => {
+                Err(unfit(algorithm, self.kty()))
+            }
         }
     }
 
@@ -243,25 +278,33 @@ impl Key {
                 refuse_symmetric_inputs(algorithm, nonce, tag, associated_data)?;
                 key.decrypt(algorithm, ciphertext)
             }
-            Material::Ec(_) | Material::Okp(_) => Err(unfit(algorithm, self.kty())),
+            Material::Ec(_) | Material::Hybrid(_) | Material::MlDsa(_) | Material::Okp(_) => {
+                Err(unfit(algorithm, self.kty()))
+            }
         }
     }
 
     /// Wraps another key's bytes.
     pub fn wrap(&self, algorithm: Algorithm, key: &[u8]) -> Result<Vec<u8>> {
         match &self.material {
+            Material::Hybrid(kek) => kek.wrap(algorithm, key),
             Material::Oct(kek) => kek.wrap(algorithm, key),
             Material::Rsa(kek) => kek.encrypt(algorithm, key),
-            Material::Ec(_) | Material::Okp(_) => Err(unfit(algorithm, self.kty())),
+            Material::Ec(_) | Material::MlDsa(_) | Material::Okp(_) => {
+                Err(unfit(algorithm, self.kty()))
+            }
         }
     }
 
     /// Unwraps what [`Key::wrap`] wrapped; every failure of that is the same error.
     pub fn unwrap(&self, algorithm: Algorithm, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         match &self.material {
+            Material::Hybrid(kek) => kek.unwrap(algorithm, wrapped),
             Material::Oct(kek) => kek.unwrap(algorithm, wrapped),
             Material::Rsa(kek) => kek.decrypt(algorithm, wrapped),
-            Material::Ec(_) | Material::Okp(_) => Err(unfit(algorithm, self.kty())),
+            Material::Ec(_) | Material::MlDsa(_) | Material::Okp(_) => {
+                Err(unfit(algorithm, self.kty()))
+            }
         }
     }
 
@@ -281,7 +324,9 @@ impl Key {
                 (Curve::P256K | Curve::P384, _) => 150_000,
                 (Curve::P521, _) => 250_000,
             },
-            (Material::Okp(_), _) => 40_000,
+            (Material::Hybrid(_) | Material::Okp(_), _) => 60_000,
+            (Material::MlDsa(_), Operation::Private) => 250_000,
+            (Material::MlDsa(_), Operation::Public) => 80_000,
             (Material::Oct(_), _) => 500,
         };
         // The slowest of the hashes and modes takes about a nanosecond a byte.
@@ -371,6 +416,18 @@ impl From<EcKey> for Material {
     }
 }
 
+impl From<HybridKey> for Material {
+    fn from(key: HybridKey) -> Self {
+        Self::Hybrid(Box::new(key))
+    }
+}
+
+impl From<MlDsaKey> for Material {
+    fn from(key: MlDsaKey) -> Self {
+        Self::MlDsa(Box::new(key))
+    }
+}
+
 impl From<OctKey> for Material {
     fn from(key: OctKey) -> Self {
         Self::Oct(Box::new(key))
@@ -436,6 +493,10 @@ fn unfit(algorithm: Algorithm, kty: &str) -> Error {
 
 fn unknown_type(kty: &str) -> Error {
     Error::KeyFormat(format!("there is no key type {}", quoted(kty)))
+}
+
+fn sealed_only() -> Error {
+    Error::Usage("a hybrid private key has no standard form; seal it instead".to_owned())
 }
 
 fn no_private_part() -> Error {

@@ -30,7 +30,7 @@ pub(super) struct OctKey {
 
 impl OctKey {
     pub(super) fn generate(bits: usize) -> Result<Self> {
-        if !(128..=512).contains(&bits) || bits % 8 != 0 {
+        if !(128..=512).contains(&bits) || !bits.is_multiple_of(8) {
             return Err(Error::Usage(format!(
                 "an oct key of {bits} bits cannot be made; use 128, 192 or 256 for AES, \
                  up to 512 in whole bytes for HMAC"
@@ -249,7 +249,7 @@ impl OctKey {
                 .and_then(|key| key.less_safe_encrypt(&mut in_out, context))
                 .map_err(|_| Error::Backend)?;
         } else {
-            if plaintext.len() % BLOCK != 0 {
+            if !plaintext.len().is_multiple_of(BLOCK) {
                 return Err(Error::Algorithm(format!(
                     "{} takes whole blocks of {BLOCK} bytes, not {} bytes; \
                      use the algorithm that pads",
@@ -303,7 +303,7 @@ impl OctKey {
                 algorithm.name()
             )));
         }
-        if !padded && (key.len() < 2 * SEMIBLOCK || key.len() % SEMIBLOCK != 0) {
+        if !padded && (key.len() < 2 * SEMIBLOCK || !key.len().is_multiple_of(SEMIBLOCK)) {
             return Err(Error::Algorithm(format!(
                 "{} wraps 16 bytes or more, in whole {SEMIBLOCK} bytes, not {} bytes; \
                  use the algorithm that pads",
@@ -389,7 +389,7 @@ pub(super) fn unwrap(
     wrapped: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>> {
     let shortest = if padded { 2 * SEMIBLOCK } else { 3 * SEMIBLOCK };
-    if wrapped.len() < shortest || wrapped.len() % SEMIBLOCK != 0 {
+    if wrapped.len() < shortest || !wrapped.len().is_multiple_of(SEMIBLOCK) {
         return Err(Error::Decrypt);
     }
     let mut key = Zeroizing::new(vec![0; wrapped.len()]);

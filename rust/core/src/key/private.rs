@@ -10,10 +10,11 @@
 
 use zeroize::Zeroizing;
 
-use super::algorithm::Curve;
+use super::algorithm::{Curve, MlDsa};
 use super::ec::EcKey;
 use super::oct::OctKey;
 use super::okp::{OkpCurve, OkpKey};
+use super::pqc::{HybridKey, MlDsaKey};
 use super::rsa::RsaKey;
 use super::{no_private_part, Export, Key, Material};
 use crate::{Error, Result};
@@ -33,6 +34,15 @@ pub(super) fn encode(key: &Key) -> Result<Zeroizing<Vec<u8>>> {
                 Curve::P521 => 4,
             };
             join(&[&[VERSION, EC, flags, curve], &key.scalar()?, key.point()])
+        }
+        Material::Hybrid(key) => join(&[&[VERSION, HYBRID, flags], &key.private()?]),
+        Material::MlDsa(key) => {
+            let set = match key.set() {
+                MlDsa::MlDsa44 => 1,
+                MlDsa::MlDsa65 => 2,
+                MlDsa::MlDsa87 => 3,
+            };
+            join(&[&[VERSION, ML_DSA, flags, set], key.seed()?])
         }
         Material::Oct(key) => join(&[&[VERSION, OCT, flags], key.value()]),
         Material::Okp(key) => {
@@ -70,6 +80,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Key> {
                 .and_then(|(scalar, point)| EcKey::from_scalar_and_point(curve, scalar, point))
                 .map(Material::from)
         }
+        (HYBRID, private) => HybridKey::from_private(private).map(Material::from),
+        (ML_DSA, [set, seed @ ..]) => {
+            let set = match *set {
+                1 => MlDsa::MlDsa44,
+                2 => MlDsa::MlDsa65,
+                3 => MlDsa::MlDsa87,
+                _ => return Err(Error::Decrypt),
+            };
+            MlDsaKey::from_seed(set, seed, None).map(Material::from)
+        }
         (OCT, value) => OctKey::from_bytes(value).map(Material::from),
         (OKP, [1, seed @ ..]) => {
             OkpKey::from_seed(OkpCurve::Ed25519, seed, None).map(Material::from)
@@ -100,3 +120,5 @@ const RSA: u8 = 1;
 const EC: u8 = 2;
 const OKP: u8 = 3;
 const OCT: u8 = 4;
+const ML_DSA: u8 = 5;
+const HYBRID: u8 = 6;

@@ -10,6 +10,7 @@
 )]
 
 mod encryption;
+mod post_quantum;
 mod signatures;
 
 use std::fmt::Debug;

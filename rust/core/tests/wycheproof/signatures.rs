@@ -1,4 +1,4 @@
-//! RSASSA-PKCS1-v1_5, RSASSA-PSS, ECDSA, EdDSA, HMAC.
+//! RSASSA-PKCS1-v1_5, RSASSA-PSS, ECDSA, `EdDSA`, HMAC.
 
 use aws_lc_rs::digest;
 use vaultcore_core::key::{Algorithm, Export, Key};
