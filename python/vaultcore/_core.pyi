@@ -658,7 +658,7 @@ class Encrypted:
 
 @final
 class Key:
-    """A key of any type: RSA, EC, OKP or oct. Threads share it freely.
+    """A key of any type: RSA, EC, OKP, oct or AKP. Threads share it freely.
 
     Whatever the type, a method raises ``AlgorithmError`` for an algorithm or an input that does not
     fit the key, and ``UsageError`` if it needs the private part and the key is public.
@@ -670,22 +670,25 @@ class Key:
         *,
         size: int | None = None,
         curve: str | None = None,
+        alg: str | None = None,
         exportable: bool = False,
     ) -> Key:
         """Make a new key.
 
         Args:
-            kty: ``RSA``, ``EC``, ``OKP`` or ``oct``.
+            kty: ``RSA``, ``EC``, ``OKP``, ``oct`` or ``AKP``.
             size: bits. RSA: 2048 (the default), 3072 or 4096. oct: 128, 192 or 256 (the default)
                 for AES, up to 512 for HMAC.
             curve: EC: ``P-256`` (the default), ``P-384``, ``P-521`` or ``P-256K``. OKP: ``Ed25519``
                 (the default) or ``X25519``.
+            alg: AKP: ``ML-DSA-44``, ``ML-DSA-65`` (the default), ``ML-DSA-87`` or
+                ``MLKEM768-X25519+A256KWPAD``.
             exportable: whether the private part may leave by ``export_private_jwk`` and
                 ``export_private_pem``.
 
         Raises:
-            KeyFormatError: If there is no such type or curve.
-            UsageError: If there is no such size.
+            KeyFormatError: If there is no such type, curve or algorithm.
+            UsageError: If there is no such size, or the type is not made by what was given.
         """
     @staticmethod
     def from_jwk(jwk: Mapping[str, object] | str | bytes, *, exportable: bool = False) -> Key:
@@ -739,10 +742,10 @@ class Key:
         """
     @property
     def kty(self) -> str:
-        """The type: ``RSA``, ``EC``, ``OKP`` or ``oct``."""
+        """The type: ``RSA``, ``EC``, ``OKP``, ``oct`` or ``AKP``."""
     @property
     def size(self) -> int:
-        """The size in bits: of the modulus, of the field, or of the secret."""
+        """The size in bits: of the modulus, field or secret; of the public key, for AKP."""
     @property
     def curve(self) -> str | None:
         """The curve of an EC or OKP key."""
@@ -758,7 +761,7 @@ class Key:
     def public_jwk(self) -> dict[str, str]:
         """Return the public JWK: ``kty`` with ``n`` and ``e``, or ``crv`` and ``x`` and ``y``.
 
-        Numbers of EC and OKP keys have the full width of the curve. An oct key shows its type only.
+        A key of type AKP has ``alg`` and ``pub``. Numbers of EC and OKP keys have the full width of the curve. An oct key shows its type only.
         """
     def public_pem(self) -> bytes:
         """Return the public key as PEM ``PUBLIC KEY``.
@@ -782,7 +785,8 @@ class Key:
         """Return the JWK with its private members.
 
         Raises:
-            UsageError: If the key is neither exportable nor symmetric, or is public.
+            UsageError: If the key is neither exportable nor symmetric, is public, or is a hybrid
+                key, whose private part has no standard form.
         """
     def export_private_pem(self) -> bytes:
         """Return the private key as PEM ``PRIVATE KEY`` (PKCS#8).
@@ -793,11 +797,11 @@ class Key:
     def sign(self, alg: str, digest: bytes) -> bytes:
         """Sign a digest that the caller computed.
 
-        HMAC and EdDSA sign the value as it is. Signatures of ECDSA are ``r || s``.
+        HMAC, EdDSA and ML-DSA sign the value as it is. Signatures of ECDSA are ``r || s``.
 
         Args:
             alg: RS256, RS384, RS512, PS256, PS384, PS512, RSNULL, ES256, ES256K, ES384, ES512,
-                EdDSA, HS256, HS384 or HS512.
+                EdDSA, HS256, HS384, HS512, ML-DSA-44, ML-DSA-65 or ML-DSA-87.
             digest: the digest, of exactly the length of the algorithm. For RSNULL a DigestInfo.
 
         Raises:
@@ -887,7 +891,7 @@ class Key:
 
         Args:
             alg: RSA-OAEP-256, RSA-OAEP, RSA1_5, A128KW, A192KW, A256KW, A128KWPAD, A192KWPAD,
-                A256KWPAD, CKM_AES_KEY_WRAP or CKM_AES_KEY_WRAP_PAD.
+                A256KWPAD, CKM_AES_KEY_WRAP, CKM_AES_KEY_WRAP_PAD or MLKEM768-X25519+A256KWPAD.
             key: the bytes. Without padding they come in eights, 16 or more.
 
         Raises:

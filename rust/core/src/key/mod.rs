@@ -214,7 +214,7 @@ impl Key {
         }
     }
 
-    /// Signs a digest; HMAC and `EdDSA` sign the value as given.
+    /// Signs a digest; HMAC, `EdDSA` and ML-DSA sign the value as given.
     pub fn sign(&self, algorithm: Algorithm, value: &[u8]) -> Result<Vec<u8>> {
         match &self.material {
             Material::Ec(key) => key.sign(algorithm, value),
@@ -226,7 +226,7 @@ impl Key {
         }
     }
 
-    /// Verifies a signature of a digest; HMAC and `EdDSA` verify the value as given.
+    /// Verifies a signature of a digest; HMAC, `EdDSA` and ML-DSA verify the value as given.
     pub fn verify(&self, algorithm: Algorithm, value: &[u8], signature: &[u8]) -> Result<bool> {
         match &self.material {
             Material::Ec(key) => key.verify(algorithm, value, signature),

@@ -171,13 +171,18 @@ impl HybridKey {
                     KEM_PUBLIC_LEN + X25519_LEN
                 ))
             })?;
-        let encapsulating = EncapsulationKey::new(&ML_KEM_768, kem)
-            .map_err(|_| Error::KeyFormat("the ML-KEM public key is not valid".to_owned()))?;
-        Ok(Self {
+        let invalid = || Error::KeyFormat("the hybrid public key is not valid".to_owned());
+        let encapsulating = EncapsulationKey::new(&ML_KEM_768, kem).map_err(|_| invalid())?;
+        let key = Self {
             public: public.to_vec(),
             encapsulating,
             private: None,
-        })
+        };
+        // The backend checks the coefficients (FIPS 203 section 7.2) and the order of the point
+        // when the key is used, so it is used once.
+        key.wrap(Algorithm::HybridWrap, &[0])
+            .map_err(|_| invalid())?;
+        Ok(key)
     }
 
     pub(super) fn public(&self) -> &[u8] {
@@ -235,11 +240,10 @@ impl HybridKey {
             agreement::PrivateKey::generate(&agreement::X25519).map_err(|_| Error::Backend)?;
         let ephemeral_public = ephemeral.compute_public_key().map_err(|_| Error::Backend)?;
         let peer = self.agreeing_public()?;
-        // An X25519 key of small order, which only a forger makes, fails here.
         let kek = agree(&ephemeral, peer, |agreed| {
             combine(kem_secret.as_ref(), agreed, ephemeral_public.as_ref(), peer)
         })
-        .map_err(|_| Error::KeyFormat("the X25519 public key is not valid".to_owned()))?;
+        .map_err(|_| Error::Backend)?;
         let wrapped = oct::wrap(kek.as_ref(), AesSize::Bits256, true, key)?;
         Ok([kem_ciphertext.as_ref(), ephemeral_public.as_ref(), &wrapped].concat())
     }

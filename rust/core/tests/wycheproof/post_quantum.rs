@@ -46,7 +46,10 @@ fn ml_dsa_verification() {
             }
         }
     }
-    assert_eq!((tally.counts(), contexts, bad_keys), ((221, 377, 0), 21, 12));
+    assert_eq!(
+        (tally.counts(), contexts, bad_keys),
+        ((221, 377, 0), 21, 12)
+    );
 }
 
 #[test]
