@@ -7,14 +7,11 @@ export async function secretSteps(client, prefix) {
   let first, second;
 
   await step("set a secret", async () => {
-    const set = await client.setSecret(name, "first", {
-      contentType: "text/plain",
-      tags: { round: "js" },
-    });
+    // No content type: the last SDK for Node 20 takes one and does not send it.
+    const set = await client.setSecret(name, "first", { tags: { round: "js" } });
     first = set.properties.version;
     assert.match(first, /^[0-9a-f]{32}$/);
     assert.equal(set.value, "first");
-    assert.equal(set.properties.contentType, "text/plain");
     assert.deepEqual({ ...set.properties.tags }, { round: "js" });
     assert.equal(set.properties.enabled, true);
   });

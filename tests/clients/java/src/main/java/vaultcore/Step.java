@@ -1,9 +1,6 @@
 package vaultcore;
 
 import com.azure.core.exception.HttpResponseException;
-import com.azure.json.JsonProviders;
-import com.azure.json.JsonReader;
-import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -51,7 +48,8 @@ final class Step {
         try {
             call.run();
         } catch (HttpResponseException answer) {
-            String body = answer.getResponse().getBodyAsString().block();
+            // The SDK has read the body; what it made of it is all that is left.
+            Object body = answer.getValue();
             List<Object> seen = Arrays.asList(
                     answer.getResponse().getStatusCode(), member(body, "error", "code"),
                     member(body, "error", "innererror", "code"));
@@ -61,13 +59,11 @@ final class Step {
         throw new IllegalStateException("expected a refusal with status " + status);
     }
 
-    private static Object member(String body, String... path) throws IOException {
-        try (JsonReader reader = JsonProviders.createReader(body)) {
-            Object value = reader.readUntyped();
-            for (String name : path) {
-                value = value instanceof Map<?, ?> map ? map.get(name) : null;
-            }
-            return value;
+    private static Object member(Object body, String... path) {
+        Object value = body;
+        for (String name : path) {
+            value = value instanceof Map<?, ?> map ? map.get(name) : null;
         }
+        return value;
     }
 }
