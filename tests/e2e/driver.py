@@ -65,7 +65,7 @@ class _Loopback(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         host = request.headers["host"].partition(":")[0]
-        request.extensions = {**request.extensions, "sni_hostname": host}
+        request.extensions = {"sni_hostname": host, **request.extensions}
         request.url = request.url.copy_with(scheme="https", host="127.0.0.1", port=self._port)
         return self._inner.handle_request(request)
 
