@@ -41,7 +41,6 @@ $(VENV)/.built: $(VENV)/.installed $(CARGO_SOURCES)
 
 demo: install
 	@tools/debian-packages.sh softhsm2 || echo "going on without a PKCS#11 token"
-	tools/resolve-localhost.sh || true
 	exec $(BIN)/python examples/demo.py
 
 # Real components that the tests drive. A test whose component is missing says so and is skipped;
