@@ -16,7 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-CLIENTS = Path(__file__).resolve().parents[1] / "clients"
+ROOT = Path(__file__).resolve().parents[2]
+CLIENTS = ROOT / "tests" / "clients"
 SECRET_PERMISSIONS = ("get", "list", "set", "delete", "recover", "purge")
 KEY_PERMISSIONS = (
     *("get", "list", "create", "sign", "verify"),
@@ -47,7 +48,15 @@ def run(command: Sequence[str], *, seconds: int, **options: object) -> str:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    run(["sh", str(CLIENTS / "names.sh")], seconds=20)
+    names = subprocess.run(
+        [str(ROOT / "tools" / "resolve-localhost.sh")],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    if names.returncode:
+        pytest.skip(f"the SDKs cannot find the service: {names.stderr.strip()}")
     folder = tmp_path_factory.mktemp("clients")
     data = folder / "data"
     log = folder / "dev.log"
@@ -109,7 +118,8 @@ def test_javascript(service: Service, tmp_path: Path) -> None:
     npm, node = tool("npm", "JavaScript"), tool("node", "JavaScript")
     folder = tmp_path / "js"
     shutil.copytree(CLIENTS / "js", folder, ignore=shutil.ignore_patterns("node_modules"))
-    run([npm, "ci"], seconds=200, cwd=folder)
+    options = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"]
+    run([npm, "ci", *options], seconds=200, cwd=folder)
     check_round(service, [node, str(folder / "main.js")])
 
 

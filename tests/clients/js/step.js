@@ -18,8 +18,8 @@ export async function refused(call, status, code, inner) {
     if (error.statusCode === undefined) {
       throw error;
     }
-    const body = JSON.parse(error.response.bodyAsText);
-    const seen = [error.statusCode, body.error.code, body.error.innererror?.code];
+    const told = error.details?.error;
+    const seen = [error.statusCode, told?.code, told?.innerError?.code];
     if (seen[0] !== status || seen[1] !== code || seen[2] !== inner) {
       throw new Error(`expected ${[status, code, inner]}, got ${seen}`);
     }
