@@ -27,7 +27,7 @@ SECRET = bytes(range(32))
 Open = Callable[..., Token]
 
 
-def eventually(work: Callable[[], Any], seconds: float = 5.0) -> Any:
+def eventually(work: Callable[[], Any], seconds: float = 20.0) -> Any:
     """Returns what `work` returns once the token is not away anymore."""
     expires = time.monotonic() + seconds
     while True:
@@ -46,7 +46,7 @@ def running(pid: int) -> bool:
         return False
 
 
-def gone(pid: int, seconds: float = 3.0) -> bool:
+def gone(pid: int, seconds: float = 10.0) -> bool:
     expires = time.monotonic() + seconds
     while running(pid) and time.monotonic() < expires:
         time.sleep(0.01)
@@ -148,15 +148,15 @@ def test_workers_killed_all_the_time_never_give_a_wrong_answer(
 def test_a_worker_that_hangs_is_ended_at_the_deadline(
     soft_token: SoftToken, protector: Pkcs11Protector, opened: Open
 ) -> None:
-    token = opened(soft_token, deadline=0.3)
+    token = opened(soft_token, deadline=1.0)
     own = Pkcs11Protector(token, key_label="shared")
     wrapped = own.wrap(SECRET)
     (pid,) = token.workers
     os.kill(pid, signal.SIGSTOP)
     started = time.monotonic()
-    with pytest.raises(ProtectorUnavailableError, match=r"did not answer within 0\.3 s"):
+    with pytest.raises(ProtectorUnavailableError, match="did not answer within 1 s"):
         own.unwrap(wrapped)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 5
     assert gone(pid)
     assert own.unwrap(wrapped) == SECRET
 
@@ -175,8 +175,9 @@ def test_waiting_for_a_hanging_worker_counts_towards_the_deadline(
             own.unwrap(wrapped)
         return time.monotonic() - started
 
-    with ThreadPoolExecutor(8) as pool:
-        assert max(pool.map(timed, range(8))) < 4
+    # One after the other they would need twice as long as the bound.
+    with ThreadPoolExecutor(32) as pool:
+        assert max(pool.map(timed, range(32))) < 8
 
 
 def test_an_interrupted_call_does_not_leave_its_reply_to_the_next(
@@ -240,7 +241,7 @@ def test_while_the_token_is_away_calls_fail_fast(own_token: SoftToken, opened: O
     for _ in range(200):
         with pytest.raises(ProtectorUnavailableError):
             own.wrap(SECRET)
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 5
     assert token.workers == []
 
 

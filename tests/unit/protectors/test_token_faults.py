@@ -153,14 +153,14 @@ def test_a_call_that_hangs_ends_at_the_deadline(
     shim: Any, shimmed: Open, protector: Pkcs11Protector, function: str
 ) -> None:
     wrapped = protector.wrap(SECRET)
-    token = shimmed(deadline=0.4)
+    token = shimmed(deadline=1.0)
     own = Pkcs11Protector(token, key_label="shared")
     own.wrap(SECRET)
     shim.fail(function, 0, "sleep 300000")
     started = time.monotonic()
-    with pytest.raises(ProtectorUnavailableError, match=r"did not answer within 0\.4 s"):
+    with pytest.raises(ProtectorUnavailableError, match="did not answer within 1 s"):
         own.unwrap(wrapped)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 5.0
     assert token.workers == []
     shim.heal()
     assert own.unwrap(wrapped) == SECRET
@@ -169,9 +169,9 @@ def test_a_call_that_hangs_ends_at_the_deadline(
 def test_a_login_that_hangs_ends_at_its_deadline(
     shim: Any, shimmed: Open, protector: Pkcs11Protector
 ) -> None:
-    token = shimmed(start_deadline=1.5, pause=0.0)
+    token = shimmed(start_deadline=2.5, pause=0.0)
     shim.fail("C_Login", 0, "sleep 300000")
-    with pytest.raises(ProtectorUnavailableError, match=r"did not open within 1\.5 s"):
+    with pytest.raises(ProtectorUnavailableError, match=r"did not open within 2\.5 s"):
         token.open()
     shim.heal()
     assert token.open().label == "vaultcore"
@@ -180,27 +180,25 @@ def test_a_login_that_hangs_ends_at_its_deadline(
 def test_a_hang_that_outlives_the_service_ends_too(
     shim: Any, shimmed: Open, protector: Pkcs11Protector
 ) -> None:
-    shim.fail("C_GenerateKeyPair", 0, "sleep 300000")
     own, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            token = shimmed(start_deadline=0.6)
-            shim.heal()
+            token = shimmed()
             token.open()
             shim.fail("C_Encrypt", 0, "sleep 300000")
             os.write(theirs, str(token.workers[0]).encode())
-            token._deadline = 0.5
+            token._deadline = 1.0
             token._all_lanes[0].worker.end = lambda: os._exit(0)  # type: ignore[union-attr,method-assign]
             Pkcs11Protector(token, key_label="shared").wrap(SECRET)
         finally:
             os._exit(1)
+    os.close(theirs)
     worker = int(os.read(own, 20))
     os.waitpid(pid, 0)
     os.close(own)
-    os.close(theirs)
     assert Path(f"/proc/{worker}").exists(), "the hanging worker outlives its service at first"
-    expires = time.monotonic() + 8
+    expires = time.monotonic() + 15
     while Path(f"/proc/{worker}").exists() and time.monotonic() < expires:
         time.sleep(0.05)
         if "\nState:\tZ" in Path(f"/proc/{worker}/status").read_text():
