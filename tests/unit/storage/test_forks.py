@@ -2,6 +2,7 @@
 
 import os
 import threading
+import weakref
 
 import pytest
 from works import KIND, VAULT, add, count
@@ -62,6 +63,10 @@ def test_a_child_is_refused_and_the_parent_goes_on(url, clock):
         ready.wait()
         assert store.current(VAULT, KIND, "A")
         assert in_child(lambda: refusals(store)) == " ".join(["refused"] * 6)
+        # The child keeps also the connections of threads that it does not have.
+        holders = [weakref.ref(holder) for holder in store._every.holders()]
+        assert len(holders) == 2
+        assert in_child(lambda: str([holder() is None for holder in holders])) == "[False, False]"
         done.set()
         other.join()
         assert store.current(VAULT, KIND, "A")
