@@ -24,7 +24,7 @@ import httpx
 import jwt
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential, DefaultAzureCredential
-from azure.keyvault.keys import KeyClient, KeyCurveName
+from azure.keyvault.keys import KeyClient, KeyCurveName, KeyVaultKey
 from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm, SignatureAlgorithm
 from azure.keyvault.secrets import SecretClient
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -193,7 +193,7 @@ class Demo:
         )
         self.expected += [("Authentication", 401), ("KeyCreate", 200)]
         place = "in the token" if self.has_token else "in the vault"
-        story.step(f"create_ec_key('orders')             {signer.key_type.value}, made {place}")
+        story.step(f"create_ec_key('orders')             {_kind(signer)}, made {place}")
         crypto = CryptographyClient(signer, credential)
         digest = hashlib.sha256(b"one espresso").digest()
         signature = crypto.sign(SignatureAlgorithm.es256, digest).signature
@@ -211,7 +211,7 @@ class Demo:
 
         box = client.create_rsa_key("letters", size=2048)
         self.expected.append(("KeyCreate", 200))
-        story.step(f"create_rsa_key('letters')           {box.key_type.value}, 2048 bits")
+        story.step(f"create_rsa_key('letters')           {_kind(box)}, 2048 bits")
         crypto = CryptographyClient(box, credential)
         sealed = crypto.encrypt(EncryptionAlgorithm.rsa_oaep_256, b"meet me at noon")
         story.step("encrypt RSA-OAEP-256                by the client, with the public key")
@@ -349,6 +349,10 @@ class Demo:
             "a copy of it, in which one refusal was made to look granted, does not verify",
             true=text != log.read_bytes() and not report.ok,
         )
+
+
+def _kind(key: KeyVaultKey) -> str:
+    return str(getattr(key.key_type, "value", key.key_type))
 
 
 def _caller(record: dict[str, Any], names: dict[str, str]) -> str:
