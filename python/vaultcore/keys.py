@@ -100,6 +100,10 @@ class Token(Protocol):
         """Decrypts inside the token."""
         ...
 
+    def offers(self, reference: str, algorithm: str) -> bool:
+        """Returns whether the token can do an algorithm with a key."""
+        ...
+
     def destroy(self, reference: str) -> None:
         """Removes a key pair from the token."""
         ...
@@ -165,6 +169,7 @@ class UsableKey:
         self, algorithm: str, plaintext: bytes, nonce: bytes | None, associated_data: bytes
     ) -> tuple[bytes, bytes | None, bytes | None]:
         """Encrypts; returns ciphertext, nonce and tag."""
+        self._require_decryptable(algorithm)
         done = self._key.encrypt(algorithm, plaintext, nonce=nonce, associated_data=associated_data)
         return done.ciphertext, done.nonce, done.tag
 
@@ -190,6 +195,7 @@ class UsableKey:
 
     def wrap(self, algorithm: str, key: bytes) -> bytes:
         """Wraps a key."""
+        self._require_decryptable(algorithm)
         return self._key.wrap_key(algorithm, key)
 
     def unwrap(self, algorithm: str, wrapped: bytes) -> bytes:
@@ -197,6 +203,13 @@ class UsableKey:
         if self._token is not None:
             return self._token.decrypt(self._reference, algorithm, wrapped)
         return self._key.unwrap_key(algorithm, wrapped)
+
+    def _require_decryptable(self, algorithm: str) -> None:
+        """Refuses to encrypt what the token could never decrypt again."""
+        if self._token is not None and not self._token.offers(self._reference, algorithm):
+            raise AlgorithmError(
+                f"the token that holds this key does not decrypt {algorithm[:32]}; use RSA-OAEP"
+            )
 
 
 class KeyRules(Lifecycle):
@@ -531,7 +544,7 @@ class _AbsentToken:
             "the token that holds this key is away; open the vault with its pkcs11 protector"
         )
 
-    generate = import_key = sign = decrypt = destroy = _away
+    generate = import_key = sign = decrypt = offers = destroy = _away
 
 
 class refusals:  # noqa: N801 - reads as a verb where it is used: `with refusals():`
