@@ -36,7 +36,7 @@ from vaultcore.storage import Store
 from vaultcore.vault import Caller, Vault
 
 if TYPE_CHECKING:
-    from vaultcore.keys import Token
+    from vaultcore.key_use import Token
     from vaultcore.management import Management
     from vaultcore.storage.rows import ObjectRow
 

@@ -23,7 +23,7 @@ from vaultcore.protectors.registry import TokenProtector
 from vaultcore.state import VaultSettings
 
 if TYPE_CHECKING:
-    from vaultcore.keys import Token
+    from vaultcore.key_use import Token
     from vaultcore.protectors.protector import Protector
     from vaultcore.storage import Store, Transaction
 

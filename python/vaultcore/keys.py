@@ -3,7 +3,7 @@
 import functools
 import secrets as random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,16 +16,12 @@ from vaultcore.attributes import (
     revised,
 )
 from vaultcore.errors import (
-    AlgorithmError,
     BadParameterError,
     DecryptionError,
     ForbiddenError,
     KeyFormatError,
-    ProtectorError,
-    ProtectorUnavailableError,
-    UnavailableError,
-    UsageError,
 )
+from vaultcore.key_use import AbsentToken, Token, TokenKey, UsableKey, refusals
 from vaultcore.lifecycle import Lifecycle, Work
 
 if TYPE_CHECKING:
@@ -67,48 +63,6 @@ _HSM: Final = "-HSM"
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
 
 
-class TokenKey(Protocol):
-    """A key pair that a token has made or taken."""
-
-    @property
-    def reference(self) -> str:
-        """Names the key; of no use without the token."""
-        ...
-
-    @property
-    def public_jwk(self) -> dict[str, str]:
-        """Its public half."""
-        ...
-
-
-class Token(Protocol):
-    """The token that holds the keys of ``-HSM`` types; see :class:`~.protectors.HsmKeys`."""
-
-    def generate(self, kty: str, *, size: int | None, curve: str | None, label: str) -> TokenKey:
-        """Makes a key pair inside the token."""
-        ...
-
-    def import_key(self, jwk: Mapping[str, str], *, label: str) -> TokenKey:
-        """Puts a private key into the token."""
-        ...
-
-    def sign(self, reference: str, algorithm: str, digest: bytes) -> bytes:
-        """Signs a digest inside the token."""
-        ...
-
-    def decrypt(self, reference: str, algorithm: str, ciphertext: bytes) -> bytes:
-        """Decrypts inside the token."""
-        ...
-
-    def offers(self, reference: str, algorithm: str) -> bool:
-        """Returns whether the token can do an algorithm with a key."""
-        ...
-
-    def destroy(self, reference: str) -> None:
-        """Removes a key pair from the token."""
-        ...
-
-
 class KeyParameters(msgspec.Struct, frozen=True):
     """What a new key shall be.
 
@@ -123,93 +77,6 @@ class KeyParameters(msgspec.Struct, frozen=True):
     size: int | None = None
     curve: str | None = None
     operations: Sequence[str] | None = None
-
-
-class UsableKey:
-    """A version of a key, ready for use.
-
-    Attributes:
-        name: as it was first written.
-        version: 32 hexadecimal characters.
-        metadata: its attributes.
-        slow: whether its private operations take long enough to leave an event loop for.
-    """
-
-    __slots__ = ("_key", "_reference", "_token", "metadata", "name", "slow", "version")
-
-    def __init__(
-        self,
-        name: str,
-        version: str,
-        metadata: Metadata,
-        key: Key,
-        *,
-        token: Token | None = None,
-        reference: str = "",
-    ) -> None:
-        self.name = name
-        self.version = version
-        self.metadata = metadata
-        self._key = key
-        self._token = token
-        self._reference = reference
-        self.slow = token is not None or key.kty == "RSA"
-
-    def sign(self, algorithm: str, digest: bytes) -> bytes:
-        """Signs a digest; see :meth:`vaultcore.Key.sign`."""
-        if self._token is not None:
-            return self._token.sign(self._reference, algorithm, digest)
-        return self._key.sign(algorithm, digest)
-
-    def verify(self, algorithm: str, digest: bytes, signature: bytes) -> bool:
-        """Verifies a signature, outside the token even for a key in it."""
-        return self._key.verify(algorithm, digest, signature)
-
-    def encrypt(
-        self, algorithm: str, plaintext: bytes, nonce: bytes | None, associated_data: bytes
-    ) -> tuple[bytes, bytes | None, bytes | None]:
-        """Encrypts; returns ciphertext, nonce and tag."""
-        self._require_decryptable(algorithm)
-        done = self._key.encrypt(algorithm, plaintext, nonce=nonce, associated_data=associated_data)
-        return done.ciphertext, done.nonce, done.tag
-
-    def decrypt(
-        self,
-        algorithm: str,
-        ciphertext: bytes,
-        nonce: bytes | None,
-        tag: bytes | None,
-        associated_data: bytes,
-    ) -> bytes:
-        """Decrypts; see :meth:`vaultcore.Key.decrypt`."""
-        if self._token is not None:
-            return self._token.decrypt(self._reference, algorithm, ciphertext)
-        return self._key.decrypt(
-            algorithm, ciphertext, nonce=nonce, tag=tag, associated_data=associated_data
-        )
-
-    @property
-    def size(self) -> int:
-        """The size of the key in bits."""
-        return self._key.size
-
-    def wrap(self, algorithm: str, key: bytes) -> bytes:
-        """Wraps a key."""
-        self._require_decryptable(algorithm)
-        return self._key.wrap_key(algorithm, key)
-
-    def unwrap(self, algorithm: str, wrapped: bytes) -> bytes:
-        """Unwraps a key."""
-        if self._token is not None:
-            return self._token.decrypt(self._reference, algorithm, wrapped)
-        return self._key.unwrap_key(algorithm, wrapped)
-
-    def _require_decryptable(self, algorithm: str) -> None:
-        """Refuses to encrypt what the token could never decrypt again."""
-        if self._token is not None and not self._token.offers(self._reference, algorithm):
-            raise AlgorithmError(
-                f"the token that holds this key does not decrypt {algorithm[:32]}; use RSA-OAEP"
-            )
 
 
 class KeyRules(Lifecycle):
@@ -532,40 +399,8 @@ class KeyRules(Lifecycle):
         except DecryptionError:
             self.tampered(name, stored.version)
         public = Key.from_jwk({**(metadata.public or {}), "kty": kty.removesuffix(_HSM)})
-        token = self.token or _AbsentToken()
+        token = self.token or AbsentToken()
         return UsableKey(name, stored.version, metadata, public, token=token, reference=reference)
-
-
-class _AbsentToken:
-    """Stands for a token that the engine was opened without."""
-
-    def _away(self, *_: object, **__: object) -> Any:
-        raise ProtectorUnavailableError(
-            "the token that holds this key is away; open the vault with its pkcs11 protector"
-        )
-
-    generate = import_key = sign = decrypt = offers = destroy = _away
-
-
-class refusals:  # noqa: N801 - reads as a verb where it is used: `with refusals():`
-    """Turns errors of the core and of the token into the contract's."""
-
-    def __enter__(self) -> None:
-        """Does nothing."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Raises the contract's error for one of the core's.
-
-        Raises:
-            BadParameterError: the algorithm, the key or the ciphertext was refused.
-            UnavailableError: the token is away.
-        """
-        if isinstance(error, DecryptionError):
-            raise BadParameterError("The parameter is incorrect.") from None
-        if isinstance(error, (AlgorithmError, KeyFormatError, UsageError)):
-            raise BadParameterError(f"Property alg or value is invalid: {error}") from None
-        if isinstance(error, ProtectorError):
-            raise UnavailableError(str(error)) from None
 
 
 def random_bytes(count: int) -> bytes:

@@ -7,7 +7,8 @@ import msgspec
 
 from vaultcore.access.policies import AccessPolicy
 from vaultcore.errors import BadParameterError
-from vaultcore.keys import KeyRules, Token
+from vaultcore.key_use import Token
+from vaultcore.keys import KeyRules
 from vaultcore.secrets import SecretRules
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vaultcore.attributes import Attributes, Version
-from vaultcore.keys import KeyParameters, KeyRules, UsableKey, random_bytes, refusals
+from vaultcore.key_use import UsableKey, refusals
+from vaultcore.keys import KeyParameters, KeyRules, random_bytes
 
 if TYPE_CHECKING:
     from vaultcore.engine import Engine

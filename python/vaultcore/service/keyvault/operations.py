@@ -18,7 +18,8 @@ from vaultcore.attributes import (
     encode_base64url,
 )
 from vaultcore.errors import BadParameterError, DecryptionError
-from vaultcore.keys import ALGORITHMS, KeyParameters, UsableKey, random_bytes, refusals
+from vaultcore.key_use import UsableKey, refusals
+from vaultcore.keys import ALGORITHMS, KeyParameters, random_bytes
 from vaultcore.lifecycle import Lifecycle, Work
 from vaultcore.service.keyvault.wire import (
     BlobBody,
@@ -490,6 +491,10 @@ def _is_slow_key(request: Request) -> bool:
     return request.key().slow
 
 
+def _is_in_token(request: Request) -> bool:
+    return request.key().in_token
+
+
 def _makes_rsa(request: Request) -> bool:
     # Only what is certainly quick stays on the loop; a body that lies about this is refused later.
     return b"EC" not in request.body or b"HSM" in request.body
@@ -526,9 +531,9 @@ HANDLERS: Final[dict[str, Handler]] = {
     "KeyRotate": Handler(rotate_key, 0, _always),
     "KeyGet": Handler(get_key),
     "KeyUpdate": Handler(update_key, SMALL),
-    "KeyEncrypt": Handler(encrypt, SMALL),
+    "KeyEncrypt": Handler(encrypt, SMALL, _is_in_token),
     "KeyDecrypt": Handler(decrypt, SMALL, _is_slow_key),
-    "KeyWrap": Handler(wrap, SMALL),
+    "KeyWrap": Handler(wrap, SMALL, _is_in_token),
     "KeyUnwrap": Handler(unwrap, SMALL, _is_slow_key),
     "KeySign": Handler(sign, SMALL, _is_slow_key),
     "KeyVerify": Handler(verify, SMALL),

@@ -416,9 +416,11 @@ def _too_large(limit: int) -> PayloadTooLargeError:
 def _translate(error: Exception) -> VaultError:
     """Turns what is not a refusal into the contract's error, without text that could leak."""
     if isinstance(error, TimeoutError):
-        return BadParameterError(
+        late = BadParameterError(
             f"the body did not arrive within {BODY_SECONDS:g} seconds", code="RequestTimeout"
         )
+        late.status = 408
+        return late
     if isinstance(error, TamperedError):
         logger.error("%s", error)
         return InternalError(str(error))
