@@ -7,13 +7,13 @@ import msgspec
 
 from vaultcore.access.policies import AccessPolicy
 from vaultcore.errors import BadParameterError
-from vaultcore.key_use import Token
 from vaultcore.keys import KeyRules
 from vaultcore.secrets import SecretRules
 
 if TYPE_CHECKING:
     from vaultcore._core import KeyEncryptionKey
     from vaultcore.clock import Clock
+    from vaultcore.key_use import Token
     from vaultcore.storage import Store
 
 T = TypeVar("T")
