@@ -1,6 +1,11 @@
-"""The management plane over HTTPS: ``POST /v1/{operation}`` for administrators."""
+"""The management plane over HTTPS: ``POST /v1/{operation}`` for administrators.
+
+One route is Azure Resource Manager's own: ``az login`` asks which subscriptions the caller has and
+goes on when there are none.
+"""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -8,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vaultcore._core import check_json
+from vaultcore._core import Principal, check_json
 from vaultcore.access import refusals
 from vaultcore.errors import (
     AuditError,
@@ -38,13 +43,10 @@ def management_routes(engine: "Engine") -> list[Route]:
         f'resource="{installation.management_resource}"'
     )
 
-    async def operate(request: Request) -> Response:
-        operation: str = request.path_params["operation"]
-        address = request.client.host if request.client is not None else ""
+    async def answer(work: Awaitable[Any]) -> Response:
         try:
             try:
-                done = await _perform(engine, request, operation, address)
-                return _answer(200, msgspec.json.encode({"result": done}))
+                return _answer(200, msgspec.json.encode(await work))
             except VaultError:
                 raise
             except AuditError as failure:
@@ -55,26 +57,24 @@ def management_routes(engine: "Engine") -> list[Route]:
             headers = {"www-authenticate": challenge} if refused.status == 401 else {}  # noqa: PLR2004
             return _answer(refused.status, error_body(refused), headers)
 
-    return [Route(f"/{API_VERSION}/{{operation}}", operate, methods=["POST"])]
+    async def operate(request: Request) -> Response:
+        return await answer(_perform(engine, request))
+
+    async def subscriptions(request: Request) -> Response:
+        return await answer(_subscriptions(engine, request))
+
+    return [
+        Route(f"/{API_VERSION}/{{operation}}", operate, methods=["POST"]),
+        Route("/subscriptions", subscriptions, methods=["GET"]),
+    ]
 
 
-async def _perform(engine: "Engine", request: Request, operation: str, address: str) -> Any:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    loop = asyncio.get_running_loop()
-    if scheme.lower() != "bearer" or not token:
-        _record_refusal(engine, request, operation, address, refusals.no_token())
-        raise refusals.no_token()
-    token = token.strip()
-    try:
-        engine.synchronise()
-        principal = engine.management_validator.validate(token).principal
-    except VaultError as refused:
-        _record_refusal(engine, request, operation, address, refused)
-        raise
+async def _perform(engine: "Engine", request: Request) -> Any:
+    operation: str = request.path_params["operation"]
     management = Management(
         engine,
-        principal,
-        address,
+        _authenticate(engine, request),
+        _address(request),
         request.headers.get("user-agent", ""),
         remote=True,
     )
@@ -85,7 +85,26 @@ async def _perform(engine: "Engine", request: Request, operation: str, address: 
     except (UsageError, msgspec.DecodeError):
         raise BadParameterError("the body is not a JSON object of arguments") from None
     # Off the loop: a new vault asks the token, and a verified audit log is read whole.
-    return await loop.run_in_executor(None, management.perform, operation, arguments)
+    loop = asyncio.get_running_loop()
+    return {"result": await loop.run_in_executor(None, management.perform, operation, arguments)}
+
+
+async def _subscriptions(engine: "Engine", request: Request) -> Any:
+    principal = _authenticate(engine, request)
+    _record(engine, request, "SubscriptionList", principal=principal)
+    return {"value": []}
+
+
+def _authenticate(engine: "Engine", request: Request) -> Principal:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    try:
+        if scheme.lower() != "bearer" or not token:
+            raise refusals.no_token()
+        engine.synchronise()
+        return engine.management_validator.validate(token.strip()).principal
+    except VaultError as refused:
+        _record(engine, request, "Authentication", refused=refused)
+        raise
 
 
 async def _read(request: Request) -> bytes:
@@ -99,24 +118,33 @@ async def _read(request: Request) -> bytes:
     return b"".join(parts) or b"{}"
 
 
-def _record_refusal(
-    engine: "Engine", request: Request, operation: str, address: str, refused: VaultError
+def _record(
+    engine: "Engine",
+    request: Request,
+    operation: str,
+    *,
+    principal: Principal | None = None,
+    refused: VaultError | None = None,
 ) -> None:
     engine.audit.record(
         vault="",
-        operation="Authentication",
+        operation=operation,
         api_version=API_VERSION,
-        status=refused.status,
-        result_description=refused.message,
+        status=200 if refused is None else refused.status,
+        result_description="" if refused is None else refused.message,
         duration_ms=0.0,
-        address=address,
+        address=_address(request),
         correlation_id="",
-        principal=None,
-        request_uri=f"/{API_VERSION}/{operation[:64]}",
+        principal=principal,
+        request_uri=request.url.path[:80],
         client_info=request.headers.get("user-agent", ""),
         object_id="",
         extra=None,
     )
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
 
 
 def _answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> Response:
