@@ -50,7 +50,7 @@ def fail(error, *, before):
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_a_work_that_fails_harms_no_other(store, before):
-    errors = [ValueError("mine"), KeyError("mine too")]
+    errors = [ValueError("mine"), SystemExit("mine too")]
     with Held(store):
         good = [store.submit(add(f"K{number}")) for number in range(10)]
         bad = [store.submit(fail(error, before=before)) for error in errors]
