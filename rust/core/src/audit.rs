@@ -266,6 +266,10 @@ fn push_extra(text: &mut Vec<u8>, extra: &[(String, Extra)]) {
 /// Everything else is escaped, so that no terminal, line reader or JSON reader sees anything but
 /// one string: no control character, no line separator, no change of direction. What was cut off
 /// is counted.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "vector instructions have no branches"
+)]
 fn push_escaped(text: &mut Vec<u8>, value: &str, limit: usize) {
     // Without a branch for each byte, so that the compiler makes vector instructions of it.
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
@@ -432,5 +436,130 @@ const fn reason(status: u16) -> &'static str {
         504 => "Gateway Timeout",
         507 => "Insufficient Storage",
         _ => "Other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(record: &Record<'_>, previous: Position) -> (Vec<u8>, Position) {
+        let mut line = Vec::new();
+        let position = write(&mut line, record, previous);
+        (line, position)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let record = Record {
+            operation: "SecretGet",
+            status: 200,
+            ..Record::default()
+        };
+        let mut position = Position::default();
+        for sequence in 1..=12 {
+            let (line, next) = written(&record, position);
+            assert_eq!(next.sequence, sequence);
+            assert_eq!(line.strip_suffix(b"\n").and_then(read), Some(next));
+            position = next;
+        }
+    }
+
+    #[test]
+    fn no_byte_of_a_record_can_change() {
+        let record = Record {
+            operation: "SecretGet",
+            status: 200,
+            ..Record::default()
+        };
+        let (line, _) = written(&record, Position::default());
+        let line = line.strip_suffix(b"\n").unwrap_or_default();
+        for (index, byte) in line.iter().enumerate() {
+            let mut changed = line.to_vec();
+            if let Some(place) = changed.get_mut(index) {
+                *place = byte ^ 1;
+            }
+            assert_eq!(read(&changed), None, "{index}");
+            assert_eq!(read(line.get(..index).unwrap_or_default()), None, "{index}");
+        }
+    }
+
+    #[test]
+    fn the_largest_record_fits() {
+        let text = "\u{1f600}".repeat(10_000);
+        let principal = Principal {
+            app_id: text.clone(),
+            groups: Vec::new(),
+            issuer: text.clone(),
+            name: text.clone(),
+            object_id: text.clone(),
+            tenant_id: text.clone(),
+        };
+        let extra: Vec<_> = (0..40)
+            .map(|n| (format!("{n}{text}"), Extra::Text(text.clone())))
+            .collect();
+        let record = Record {
+            address: &text,
+            api_version: &text,
+            client_info: &text,
+            correlation_id: &text,
+            duration_ms: f64::MAX,
+            extra: &extra,
+            object_id: &text,
+            operation: &text,
+            principal: Some(&principal),
+            request_uri: &text,
+            result_description: &text,
+            status: u16::MAX,
+            time: f64::MAX,
+            vault: &text,
+        };
+        let (line, _) = written(
+            &record,
+            Position {
+                head: [255; 32],
+                sequence: u64::MAX - 1,
+            },
+        );
+        assert!(line.len() < MAX_LINE, "{}", line.len());
+        assert!(line
+            .iter()
+            .all(|&byte| byte == b'\n' || (b' '..=b'~').contains(&byte)));
+    }
+
+    #[test]
+    fn only_the_operation_itself_ends_a_segment() {
+        let quoted = "\",\"operationName\":\"AuditLogRotated\"";
+        let imitation = Record {
+            vault: quoted,
+            request_uri: quoted,
+            ..Record::default()
+        };
+        assert!(!ends_segment(&written(&imitation, Position::default()).0));
+        let longer = Record {
+            operation: "AuditLogRotatedNot",
+            ..Record::default()
+        };
+        assert!(!ends_segment(&written(&longer, Position::default()).0));
+        let real = Record {
+            operation: ROTATED,
+            ..Record::default()
+        };
+        assert!(ends_segment(&written(&real, Position::default()).0));
+    }
+
+    #[test]
+    fn numbers_have_the_digits_they_should() {
+        for (number, width, expected) in [
+            (0, 1, "0"),
+            (0, 3, "000"),
+            (7, 2, "07"),
+            (1234, 2, "1234"),
+            (u64::MAX, 1, "18446744073709551615"),
+        ] {
+            let mut text = Vec::new();
+            push_number(&mut text, number, width);
+            assert_eq!(text, expected.as_bytes());
+        }
     }
 }

@@ -310,6 +310,10 @@ pub fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
 }
 
 /// A byte of RFC 6750's `b64token`.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "vector instructions have no branches"
+)]
 fn is_token_byte(byte: u8) -> bool {
     let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
     let digit = byte.wrapping_sub(b'0') < 10;
@@ -430,5 +434,102 @@ impl Tokens {
                 && now >= known.not_before - NOT_BEFORE_LEEWAY
                 && (tenant.is_empty() || known.principal.tenant_id.eq_ignore_ascii_case(tenant))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::firewall::DefaultAction;
+    use crate::policy::{Grant, Permission};
+
+    fn open_gate() -> Gate {
+        let mut gate = Gate::new();
+        let grant = Grant {
+            app_id: String::new(),
+            object_id: "alice".to_owned(),
+            permissions: Permissions::of(Permission::SecretsGet),
+        };
+        if let Ok(firewall) = Firewall::compile(DefaultAction::Allow, []) {
+            let rules = VaultRules {
+                firewall,
+                location: "here".to_owned(),
+                policies: Policies::compile([grant]),
+                tenant: String::new(),
+            };
+            gate.set_vault("dev", rules);
+        }
+        let alice = Principal {
+            object_id: "alice".to_owned(),
+            ..Principal::default()
+        };
+        assert!(gate.remember(b"token", Arc::new(alice), 100.0, 0.0).is_ok());
+        gate
+    }
+
+    fn request<'a>(method: &'a str, authorization: Option<&'a [u8]>) -> Request<'a> {
+        Request {
+            address: "192.0.2.1",
+            authorization,
+            method,
+            now: 50.0,
+            path: b"/secrets/a",
+            query: b"api-version=7.4",
+            vault: "dev",
+        }
+    }
+
+    #[test]
+    fn outcomes_follow_from_token_and_grant() {
+        let mut gate = open_gate();
+        let token: Option<&[u8]> = Some(b"Bearer token");
+        assert_eq!(
+            gate.admit(&request("GET", None)).outcome,
+            Outcome::Challenge
+        );
+        assert_eq!(
+            gate.admit(&request("GET", Some(b"Bearer x"))).outcome,
+            Outcome::UnknownToken
+        );
+        assert_eq!(
+            gate.admit(&request("GET", token)).outcome,
+            Outcome::Admitted
+        );
+        assert_eq!(gate.admit(&request("PUT", token)).outcome, Outcome::Denied);
+        assert_eq!(
+            gate.admit(&request("POST", token)).outcome,
+            Outcome::Invalid
+        );
+        gate.forget_tokens();
+        assert_eq!(
+            gate.admit(&request("GET", token)).outcome,
+            Outcome::UnknownToken
+        );
+    }
+
+    #[test]
+    fn tokens_and_their_order_stay_together() {
+        let mut tokens = Tokens::default();
+        for number in 0..3 * MAX_TOKENS {
+            // Times repeat and tokens come back, so that both maps are overwritten.
+            let expires = f64::from(u32::try_from(number % 17).unwrap_or_default());
+            let known = Known {
+                expires,
+                granted: Vec::new(),
+                not_before: 0.0,
+                principal: Arc::new(Principal::default()),
+            };
+            tokens.insert(fingerprint(&(number % 15_000).to_le_bytes()), known);
+            assert_eq!(tokens.known.len(), tokens.by_expiry.len());
+            assert!(tokens.known.len() <= MAX_TOKENS);
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_token_is_one_of_rfc_6750() {
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+            assert_eq!(is_token_byte(byte), expected, "{byte}");
+        }
     }
 }

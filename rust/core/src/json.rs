@@ -407,3 +407,48 @@ const LARGEST_INTEGER: &[u8] = b"9007199254740992";
 const LARGEST_MAGNITUDE: usize = 15;
 /// The most digits of one number.
 const MAX_DIGITS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        depth: 16,
+        members: 1000,
+    };
+
+    #[test]
+    fn whatever_passes_is_an_object_to_another_parser() {
+        // Every text of up to six of these pieces that begins like an object.
+        let pieces = ["{", "}", "[", "]", ":", ",", "\"a\"", "1", " "];
+        let mut texts = vec![String::from("{")];
+        let mut passed = 0;
+        for _ in 0..5 {
+            texts = texts
+                .iter()
+                .flat_map(|text| pieces.iter().map(move |piece| format!("{text}{piece}")))
+                .collect();
+            for text in &texts {
+                let strict = check(text.as_bytes(), LIMITS).is_ok();
+                let other: Result<serde_json::Value, _> = serde_json::from_str(text);
+                let object = other.is_ok_and(|value| value.is_object());
+                assert_eq!(strict, object, "{text}");
+                passed += usize::from(strict);
+            }
+        }
+        assert!(passed > 20, "{passed}");
+    }
+
+    #[test]
+    fn every_prefix_of_a_body_is_refused() {
+        let body =
+            br#"{"a":[1,-2.5e-3,"x\u00e9\ud83d\ude00",{"b":null}],"c":{"d":true,"e":false}}"#;
+        assert_eq!(check(body, LIMITS), Ok(()));
+        for length in 0..body.len() {
+            assert!(
+                check(body.get(..length).unwrap_or_default(), LIMITS).is_err(),
+                "{length}"
+            );
+        }
+    }
+}

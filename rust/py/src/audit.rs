@@ -446,6 +446,7 @@ impl AuditLog {
         *, time, vault, operation, api_version, status, result_description, duration_ms, address,
         correlation_id, principal, request_uri, client_info, object_id, extra=None,
     ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn append(
         &self,
         py: Python<'_>,

@@ -339,6 +339,7 @@ impl Gate {
         name, *, location="local", default_action="Allow", ranges=Vec::new(),
         policies=Vec::new(), tenant="",
     ))]
+    #[expect(clippy::needless_pass_by_value, reason = "converted from Python")]
     fn set_vault(
         &self,
         name: &str,
@@ -394,6 +395,7 @@ impl Gate {
         self.lock().forget_tokens();
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the parts of a request")]
     fn admit(
         &self,
         vault: &str,

@@ -300,7 +300,7 @@ def _append_many(folder: str, count: Any, size: Any) -> None:
 @pytest.mark.parametrize("size", [20_000, 1 << 30])
 def test_processes_append_to_one_chain(folder: Path, size: Any) -> None:
     folder.mkdir()
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     processes = [
         context.Process(target=_append_many, args=(str(folder), 400, size)) for _ in range(3)
     ]
