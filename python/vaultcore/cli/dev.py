@@ -124,13 +124,18 @@ def _quoted(value: str) -> str:
 
 
 def _introduce(data: Path, ready: Ready) -> None:
+    from vaultcore.service.tls import TRUSTSTORE_PASSWORD  # noqa: PLC0415
+
     print_line("vaultcore is ready")
     for name in ready.vaults:
         print_line(f"  vault       https://{name}.{DOMAIN}:{ready.port}")
     print_line(f"  issuer      https://login.{DOMAIN}:{ready.port}")
     print_line(f"  management  https://management.{DOMAIN}:{ready.port}")
     print_line(f"  data        {data}")
-    print_line(f"  Java        -Djavax.net.ssl.trustStore={ready.truststore}")
+    print_line(
+        f"  Java        -Djavax.net.ssl.trustStore={ready.truststore} "
+        f"-Djavax.net.ssl.trustStorePassword={TRUSTSTORE_PASSWORD}"
+    )
     missing = hosts_line(ready.vaults)
     if missing is not None:
         print_line("")
