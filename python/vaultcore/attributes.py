@@ -160,6 +160,8 @@ def decode_base64url(text: str, member: str) -> bytes:
         BadParameterError: the text is not base64url.
     """
     bare = text.rstrip("=")
+    if "+" in bare or "/" in bare:  # standard base64, which the decoder would take too
+        raise BadParameterError(f"Property {member} is not valid base64url")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
