@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import inspect
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from vaultcore.cli.connection import Connection, connect
-from vaultcore.cli.outcome import CommandError, exit_status, explain
+from vaultcore.cli.outcome import FAILED, exit_status, explain
 from vaultcore.cli.output import print_error, print_json, print_record, print_records
 from vaultcore.errors import VaultcoreError
 
@@ -162,9 +164,13 @@ def reported() -> Any:
     except VaultcoreError as error:
         print_error(explain(error))
         raise typer.Exit(exit_status(error)) from None
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is still buffered has nowhere to go.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        raise typer.Exit(FAILED) from None
     except OSError as error:
         print_error(str(error))
-        raise typer.Exit(exit_status(CommandError(str(error), status=1))) from None
+        raise typer.Exit(FAILED) from None
 
 
 def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

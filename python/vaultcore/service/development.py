@@ -52,6 +52,9 @@ class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client_id: str
     client_secret: str
 
+    def __repr__(self) -> str:
+        return f"Credentials({self.client_id})"
+
 
 class Development:
     """A development service on one folder.

@@ -37,6 +37,9 @@ class Ready(msgspec.Struct, frozen=True):
     authority: str
     truststore: str
 
+    def __repr__(self) -> str:
+        return f"Ready(process={self.process}, port={self.port}, vaults={self.vaults})"
+
     def environment(self) -> dict[str, str]:
         """Returns the variables that make clients of the Azure SDKs find and trust the service."""
         return {
