@@ -761,7 +761,8 @@ class Key:
     def public_jwk(self) -> dict[str, str]:
         """Return the public JWK: ``kty`` with ``n`` and ``e``, or ``crv`` and ``x`` and ``y``.
 
-        A key of type AKP has ``alg`` and ``pub``. Numbers of EC and OKP keys have the full width of the curve. An oct key shows its type only.
+        A key of type AKP has ``alg`` and ``pub``. Numbers of EC and OKP keys have the full width of
+        the curve. An oct key shows its type only.
         """
     def public_pem(self) -> bytes:
         """Return the public key as PEM ``PUBLIC KEY``.

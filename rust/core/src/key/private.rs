@@ -122,3 +122,6 @@ const OKP: u8 = 3;
 const OCT: u8 = 4;
 const ML_DSA: u8 = 5;
 const HYBRID: u8 = 6;
+
+#[cfg(test)]
+mod tests;
