@@ -369,13 +369,14 @@ impl PyKey {
         }
     }
 
-    #[pyo3(signature = (kek, context=ContextArgument::NONE))]
+    #[pyo3(signature = (kek, context=None))]
     fn seal<'py>(
         &self,
         py: Python<'py>,
         kek: &PyKeyEncryptionKey,
-        context: ContextArgument<'py>,
+        context: Option<ContextArgument<'py>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
+        let context = context.unwrap_or(ContextArgument::NONE);
         let encoded = self.0.encode_private().map_err(to_python)?;
         let blob = kek
             .0
@@ -385,13 +386,14 @@ impl PyKey {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (kek, blob, context=ContextArgument::NONE))]
+    #[pyo3(signature = (kek, blob, context=None))]
     fn open(
         py: Python<'_>,
         kek: &PyKeyEncryptionKey,
         blob: &[u8],
-        context: ContextArgument<'_>,
+        context: Option<ContextArgument<'_>>,
     ) -> PyResult<Self> {
+        let context = context.unwrap_or(ContextArgument::NONE);
         let context = context.get();
         // The backend checks an RSA key when it reads it, and that takes as long as a signature.
         gil::leave(py, READING_NS, || {
