@@ -128,10 +128,12 @@ def test_every_number_of_an_rsa_key_must_fit_the_others(rsa_jwk, name):
 
 
 def test_a_composite_prime_does_not_pass(rsa_jwk):
-    # p*r for a prime: every congruence holds that needs no primality test.
-    p = rsa.generate_private_key(65537, 1024).private_numbers()  # noqa: S505 - for its factors
+    # A product in place of a prime: every congruence holds, and only a signature shows it.
     q = decode(rsa_jwk["q"])
-    composite = p.p * p.q
+    composite = 0
+    while (composite * q).bit_length() != 2048:
+        factors = rsa.generate_private_key(65537, 1024).private_numbers()  # noqa: S505 - as said
+        composite = factors.p * factors.q
     e = 65537
     d = pow(e, -1, (composite - 1) * (q - 1))
     jwk = {
