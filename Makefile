@@ -34,7 +34,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt tools/find-python.sh
 $(VENV)/.built: $(VENV)/.installed $(CARGO_SOURCES)
 	@tools/check-toolchain.sh
 	echo "building the Rust extension (the first time takes a few minutes)"
-	VIRTUAL_ENV="$$PWD/$(VENV)" PIP_CONSTRAINT="$$PWD/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1 \
+	VIRTUAL_ENV="$$PWD/$(VENV)" PIP_CONSTRAINT="$$PWD/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1 \
 		$(BIN)/maturin develop --release --locked --strip --quiet
 	$(BIN)/vaultcore --version
 	touch $@
