@@ -315,3 +315,6 @@ pub fn inspect(blob: &[u8]) -> Result<Info> {
         payload_size,
     })
 }
+
+#[cfg(test)]
+mod vectors;

@@ -273,6 +273,28 @@ impl KeyEncryptionKey {
         Ok(Zeroizing::new(*self.newest()?.key().expose()))
     }
 
+    /// Seals with randomness from elsewhere, which only the test vectors may.
+    #[cfg(test)]
+    pub(crate) fn seal_with_randomness(
+        &self,
+        kind: Content,
+        job: SealJob<'_>,
+        random: &[u8],
+    ) -> Result<()> {
+        let generation = self.newest()?;
+        self.seal_with(&generation, kind, job, random)
+    }
+
+    /// Makes a key of generations from elsewhere.
+    #[cfg(test)]
+    pub(crate) fn of(id: KekId, suite: Suite, keys: &[(u32, Vec<u8>)]) -> Result<Self> {
+        let generations = keys
+            .iter()
+            .map(|(number, key)| Generation::new(*number, suite, SecretKey::from_slice(key)?))
+            .collect::<Result<_>>()?;
+        Self::from_generations(id, suite, generations)
+    }
+
     /// Starts an envelope: wraps its data key, and returns everything before its payload nonce.
     pub(crate) fn start(
         &self,

@@ -24,7 +24,15 @@ impl Sealer {
     pub fn new(kek: &KeyEncryptionKey, context: &Context) -> Result<Self> {
         let mut random = Zeroizing::new([0; RANDOM_SIZE]);
         rand::fill(random.as_mut_slice()).map_err(|_| Error::Backend)?;
-        let random = Randomness::of(random.as_slice())?;
+        Self::with_randomness(kek, context, random.as_slice())
+    }
+
+    pub(crate) fn with_randomness(
+        kek: &KeyEncryptionKey,
+        context: &Context,
+        random: &[u8],
+    ) -> Result<Self> {
+        let random = Randomness::of(random)?;
         let (header, mut head) = kek.start(Content::Stream, &random)?;
         let transcript = Transcript::new(
             random.data_key,
