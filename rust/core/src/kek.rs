@@ -6,6 +6,7 @@
 
 mod bundle;
 mod generation;
+mod rewrap;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,8 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::envelope::{
-    self, Content, Header, KekId, Parts, Randomness, Suite, GENERATION_SIZE, HEADER_SIZE,
-    KEK_ID_SIZE, RANDOM_SIZE, STABLE_SIZE, TAG_SIZE,
+    self, Content, Header, KekId, Parts, Randomness, Suite, HEADER_SIZE, KEK_ID_SIZE, RANDOM_SIZE,
+    TAG_SIZE,
 };
 use crate::secret::{SecretBytes, SecretKey, KEY_SIZE};
 use crate::{Error, Result};
@@ -213,86 +214,9 @@ impl KeyEncryptionKey {
         self.open(kind, blob, context).map(drop)
     }
 
-    /// Writes `blob`, wrapped under the newest generation, into `out` of the same size.
-    ///
-    /// Only generation and wrapped data key change. The context is not needed and the payload not
-    /// looked at: what was wrong with it before is still wrong with it, and found when it is opened.
-    pub fn rewrap_into(&self, blob: &[u8], out: &mut [u8]) -> Result<()> {
-        let parts = Parts::parse(blob).ok_or(Error::Decrypt)?;
-        let generations = self.snapshot();
-        let data_key = self.unwrap(&generations, &parts)?;
-        if out.len() != blob.len() {
-            return Err(Error::Backend);
-        }
-        out.copy_from_slice(blob);
-        let newest = generations.last().ok_or(Error::Backend)?;
-        if parts.header.generation == newest.number() {
-            return Ok(());
-        }
-        let mut nonce = [0; envelope::NONCE_SIZE];
-        rand::fill(&mut nonce).map_err(|_| Error::Backend)?;
-        let header = Header {
-            generation: newest.number(),
-            ..parts.header
-        };
-        let (_, rest) = out
-            .split_first_chunk_mut::<STABLE_SIZE>()
-            .ok_or(Error::Backend)?;
-        let (place, rest) = rest
-            .split_first_chunk_mut::<GENERATION_SIZE>()
-            .ok_or(Error::Backend)?;
-        *place = header.generation.to_be_bytes();
-        let wrapped = rest
-            .get_mut(..self.suite.wrap_size())
-            .ok_or(Error::Backend)?;
-        newest.wrap(&header.bytes(), &nonce, &data_key, wrapped)
-    }
-
-    /// Opens an envelope and seals what was in it anew, under `target` and another context.
-    ///
-    /// The payload gets a new data key; its plaintext is wiped before this returns.
-    pub fn reseal(
-        &self,
-        blob: &[u8],
-        context: &Context,
-        target: &Self,
-        new_context: &Context,
-    ) -> Result<Vec<u8>> {
-        let kind = Parts::parse(blob).ok_or(Error::Decrypt)?.header.content;
-        if kind == Content::Stream {
-            return Err(Error::Usage(
-                "a stream is resealed by opening it and sealing it again".to_owned(),
-            ));
-        }
-        let plaintext = self.open(kind, blob, context)?;
-        target.seal(kind, plaintext.expose(), new_context)
-    }
-
     /// The bytes of the newest generation. Only what wraps this key elsewhere may call this.
     pub fn danger_expose(&self) -> Result<Zeroizing<[u8; KEY_SIZE]>> {
         Ok(Zeroizing::new(*self.newest()?.key().expose()))
-    }
-
-    /// Seals with randomness from elsewhere, which only the test vectors may.
-    #[cfg(test)]
-    pub(crate) fn seal_with_randomness(
-        &self,
-        kind: Content,
-        job: SealJob<'_>,
-        random: &[u8],
-    ) -> Result<()> {
-        let generation = self.newest()?;
-        self.seal_with(&generation, kind, job, random)
-    }
-
-    /// Makes a key of generations from elsewhere.
-    #[cfg(test)]
-    pub(crate) fn of(id: KekId, suite: Suite, keys: &[(u32, Vec<u8>)]) -> Result<Self> {
-        let generations = keys
-            .iter()
-            .map(|(number, key)| Generation::new(*number, suite, SecretKey::from_slice(key)?))
-            .collect::<Result<_>>()?;
-        Self::from_generations(id, suite, generations)
     }
 
     /// Starts an envelope: wraps its data key, and returns everything before its payload nonce.
@@ -317,11 +241,12 @@ impl KeyEncryptionKey {
         &self,
         kind: Content,
         parts: &Parts<'_>,
-    ) -> Result<Zeroizing<[u8; KEY_SIZE]>> {
+        data_key: &mut [u8; KEY_SIZE],
+    ) -> Result<()> {
         if parts.header.content != kind {
             return Err(Error::Decrypt);
         }
-        self.unwrap(&self.snapshot(), parts)
+        self.unwrap(&self.snapshot(), parts, data_key)
     }
 
     fn seal_with(
@@ -369,7 +294,8 @@ impl KeyEncryptionKey {
             .filter(|parts| parts.header.content == kind)
             .filter(|parts| parts.body.len().checked_sub(TAG_SIZE) == Some(out.len()))
             .ok_or(Error::Decrypt)?;
-        let data_key = self.unwrap(generations, &parts)?;
+        let mut data_key = Zeroizing::new([0; KEY_SIZE]);
+        self.unwrap(generations, &parts, &mut data_key)?;
         envelope::open_into(&parts, &data_key, context.as_bytes(), out)
     }
 
@@ -377,7 +303,8 @@ impl KeyEncryptionKey {
         &self,
         generations: &[Arc<Generation>],
         parts: &Parts<'_>,
-    ) -> Result<Zeroizing<[u8; KEY_SIZE]>> {
+        data_key: &mut [u8; KEY_SIZE],
+    ) -> Result<()> {
         let header = &parts.header;
         if header.kek_id != self.id || header.suite != self.suite {
             return Err(Error::Decrypt);
@@ -390,7 +317,7 @@ impl KeyEncryptionKey {
                 .and_then(|index| generations.get(index))
                 .ok_or(Error::Decrypt)?,
         };
-        generation.unwrap(parts.header_bytes, parts.wrapped)
+        generation.unwrap(parts.header_bytes, parts.wrapped, data_key)
     }
 
     fn header(&self, kind: Content, generation: u32) -> Header {

@@ -13,26 +13,29 @@ pub const KEY_SIZE: usize = 32;
 /// A 256-bit symmetric key.
 ///
 /// There is no `Clone` and no comparison: a copy or a comparison of a key is a decision to be seen
-/// in the code that takes it.
-pub struct SecretKey(Zeroizing<[u8; KEY_SIZE]>);
+/// in the code that takes it. The bytes have a place of their own, because a value that is moved
+/// leaves its bytes behind.
+pub struct SecretKey(Box<Zeroizing<[u8; KEY_SIZE]>>);
 
 impl SecretKey {
     /// Draws a key from the backend's DRBG.
     pub fn generate() -> Result<Self> {
-        let mut bytes = Zeroizing::new([0; KEY_SIZE]);
+        let mut bytes = Box::new(Zeroizing::new([0; KEY_SIZE]));
         rand::fill(bytes.as_mut_slice()).map_err(|_| Error::Backend)?;
         Ok(Self(bytes))
     }
 
     /// Takes the bytes of a key from elsewhere; they must be exactly 32.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
-        let bytes: &[u8; KEY_SIZE] = bytes.try_into().map_err(|_| {
-            Error::KeyFormat(format!(
+        if bytes.len() != KEY_SIZE {
+            return Err(Error::KeyFormat(format!(
                 "a key-encryption key has {KEY_SIZE} bytes, not {}",
                 bytes.len()
-            ))
-        })?;
-        Ok(Self(Zeroizing::new(*bytes)))
+            )));
+        }
+        let mut key = Box::new(Zeroizing::new([0; KEY_SIZE]));
+        key.copy_from_slice(bytes);
+        Ok(Self(key))
     }
 
     /// The bytes themselves. Whoever calls this answers for where they go.
@@ -89,6 +92,17 @@ impl fmt::Debug for SecretBytes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("SecretBytes(..)")
     }
+}
+
+/// Overwrites what the calls before it left on the stack.
+///
+/// For functions of the backend that do not wipe their own key schedules. They must be called from
+/// where this is called, and not be inlined there.
+#[inline(never)]
+pub(crate) fn wipe_stack() {
+    // The size is generous: what is to be wiped has less than 1 KiB.
+    let mut below = [0_u8; 4096];
+    std::hint::black_box(&mut below);
 }
 
 #[cfg(test)]

@@ -49,37 +49,40 @@ pub(crate) struct Transcript {
 }
 
 impl Transcript {
-    pub(crate) fn new(
+    /// Makes room for the transcript of an envelope with a context of this size.
+    pub(crate) fn for_context(size: usize) -> Self {
+        let size = FIXED + size;
+        let long = vec![0; if size > SHORT { size } else { 0 }];
+        Self {
+            short: [0; SHORT],
+            long: Zeroizing::new(long),
+            size,
+        }
+    }
+
+    /// Writes everything but the tag, which stays zero until it is known.
+    ///
+    /// In place, and not in the making of the transcript: moving it would leave a copy of the key.
+    pub(crate) fn write(
+        &mut self,
         data_key: &[u8; KEY_SIZE],
         nonce: &[u8; NONCE_SIZE],
         stable: &[u8; STABLE_SIZE],
         context: &[u8],
-    ) -> Result<Self> {
-        let size = FIXED + context.len();
-        let mut transcript = Self {
-            short: [0; SHORT],
-            long: Zeroizing::default(),
-            size,
+    ) -> Result<()> {
+        let mut write = || {
+            let (label, rest) = self.bytes_mut().split_first_chunk_mut()?;
+            let (key_place, rest) = rest.split_first_chunk_mut()?;
+            let (nonce_place, rest) = rest.split_first_chunk_mut()?;
+            let (_tag, rest) = rest.split_first_chunk_mut::<TAG_SIZE>()?;
+            let (stable_place, context_place) = rest.split_first_chunk_mut()?;
+            *label = LABEL;
+            *key_place = *data_key;
+            *nonce_place = *nonce;
+            *stable_place = *stable;
+            (context_place.len() == context.len()).then(|| context_place.copy_from_slice(context))
         };
-        if size > SHORT {
-            transcript.long = Zeroizing::new(vec![0; size]);
-        }
-        let mut rest = transcript.bytes_mut();
-        for part in [
-            LABEL.as_slice(),
-            data_key,
-            nonce,
-            &[0; TAG_SIZE],
-            stable,
-            context,
-        ] {
-            let (target, after) = rest
-                .split_at_mut_checked(part.len())
-                .ok_or(Error::Backend)?;
-            target.copy_from_slice(part);
-            rest = after;
-        }
-        Ok(transcript)
+        write().ok_or(Error::Backend)
     }
 
     /// The associated data of the payload: the stable header and the context.
@@ -158,7 +161,8 @@ pub(crate) fn seal_into(
             "the plaintext is too long for one message; seal it as a stream".to_owned(),
         ));
     }
-    let mut transcript = Transcript::new(random.data_key, random.payload_nonce, stable, context)?;
+    let mut transcript = Transcript::for_context(context.len());
+    transcript.write(random.data_key, random.payload_nonce, stable, context)?;
     let (nonce, rest) = out
         .split_first_chunk_mut::<NONCE_SIZE>()
         .ok_or(Error::Backend)?;
@@ -198,7 +202,8 @@ pub(crate) fn open_into(
         .split_last_chunk::<TAG_SIZE>()
         .ok_or(Error::Decrypt)?;
     let stable = stable(parts.header_bytes)?;
-    let mut transcript = Transcript::new(data_key, parts.nonce, stable, context)?;
+    let mut transcript = Transcript::for_context(context.len());
+    transcript.write(data_key, parts.nonce, stable, context)?;
     transcript.set_tag(tag)?;
     check_commitment(&transcript, parts.commitment)?;
     begin(data_key)?

@@ -2,10 +2,9 @@
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_256_GCM_SIV};
 use aws_lc_rs::key_wrap::{AesKek, KeyWrap, AES_256};
-use zeroize::Zeroizing;
 
 use crate::envelope::{Suite, HEADER_SIZE, NONCE_SIZE, TAG_SIZE};
-use crate::secret::{SecretKey, KEY_SIZE};
+use crate::secret::{wipe_stack, SecretKey, KEY_SIZE};
 use crate::{Error, Result};
 
 /// A generation: its number, its key, and the key as the backend likes it.
@@ -75,21 +74,21 @@ impl Generation {
                 )
                 .map_err(|_| Error::Backend)
             }
-            Wrapping::AesKw => self
-                .key_wrap()?
-                .wrap(data_key, out)
-                .map(|_| ())
-                .map_err(|_| Error::Backend),
+            Wrapping::AesKw => {
+                let wrapped = key_wrap(&self.key, data_key, out);
+                wipe_stack();
+                wrapped
+            }
         }
     }
 
-    /// Unwraps the data key of an envelope.
+    /// Unwraps the data key of an envelope into `data_key`, in place: moving it would leave a copy.
     pub(super) fn unwrap(
         &self,
         header: &[u8; HEADER_SIZE],
         wrapped: &[u8],
-    ) -> Result<Zeroizing<[u8; KEY_SIZE]>> {
-        let mut data_key = Zeroizing::new([0; KEY_SIZE]);
+        data_key: &mut [u8; KEY_SIZE],
+    ) -> Result<()> {
         match &self.wrapping {
             Wrapping::GcmSiv(key) => {
                 let (nonce, rest) = wrapped
@@ -102,20 +101,35 @@ impl Generation {
                     Aad::from(header),
                     ciphertext,
                     tag,
-                    data_key.as_mut_slice(),
+                    data_key,
                 )
                 .map_err(|_| Error::Decrypt)?;
             }
             Wrapping::AesKw => {
-                self.key_wrap()?
-                    .unwrap(wrapped, data_key.as_mut_slice())
-                    .map_err(|_| Error::Decrypt)?;
+                let unwrapped = key_unwrap(&self.key, wrapped, data_key);
+                wipe_stack();
+                unwrapped?;
             }
         }
-        Ok(data_key)
+        Ok(())
     }
+}
 
-    fn key_wrap(&self) -> Result<AesKek> {
-        AesKek::new(&AES_256, self.key.expose()).map_err(|_| Error::Backend)
-    }
+// The backend leaves its key schedule on the stack. These two are frames of their own, so that
+// `wipe_stack` overwrites them.
+
+#[inline(never)]
+fn key_wrap(key: &SecretKey, data_key: &[u8; KEY_SIZE], out: &mut [u8]) -> Result<()> {
+    let kek = AesKek::new(&AES_256, key.expose()).map_err(|_| Error::Backend)?;
+    kek.wrap(data_key, out)
+        .map(|_| ())
+        .map_err(|_| Error::Backend)
+}
+
+#[inline(never)]
+fn key_unwrap(key: &SecretKey, wrapped: &[u8], data_key: &mut [u8; KEY_SIZE]) -> Result<()> {
+    let kek = AesKek::new(&AES_256, key.expose()).map_err(|_| Error::Backend)?;
+    kek.unwrap(wrapped, data_key)
+        .map(|_| ())
+        .map_err(|_| Error::Decrypt)
 }

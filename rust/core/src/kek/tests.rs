@@ -1,6 +1,28 @@
 use super::*;
 use crate::context::Value;
-use crate::envelope::inspect;
+use crate::envelope::{inspect, STABLE_SIZE};
+
+impl KeyEncryptionKey {
+    /// Seals with randomness from elsewhere, which only the test vectors may.
+    pub(crate) fn seal_with_randomness(
+        &self,
+        kind: Content,
+        job: SealJob<'_>,
+        random: &[u8],
+    ) -> Result<()> {
+        let generation = self.newest()?;
+        self.seal_with(&generation, kind, job, random)
+    }
+
+    /// Makes a key of generations from elsewhere.
+    pub(crate) fn of(id: KekId, suite: Suite, keys: &[(u32, Vec<u8>)]) -> Result<Self> {
+        let generations = keys
+            .iter()
+            .map(|(number, key)| Generation::new(*number, suite, SecretKey::from_slice(key)?))
+            .collect::<Result<_>>()?;
+        Self::from_generations(id, suite, generations)
+    }
+}
 
 fn context() -> Result<Context> {
     Context::new(&mut [("table", Value::Text("orders"))])

@@ -1,10 +1,13 @@
 //! Opening a stream.
 
+use zeroize::Zeroizing;
+
 use super::segment::{Held, Position, Segments};
 use super::{SEALED_SIZE, SEGMENT_SIZE};
 use crate::context::Context;
 use crate::envelope::{self, Content, Parts, Transcript, TAG_SIZE};
 use crate::kek::KeyEncryptionKey;
+use crate::secret::KEY_SIZE;
 use crate::{Error, Result};
 
 /// Opens a stream, piece by piece.
@@ -154,9 +157,12 @@ fn complete<'a>(head: &mut Vec<u8>, sealed: &'a [u8]) -> Result<Option<&'a [u8]>
 
 fn begin(kek: &KeyEncryptionKey, context: &Context, head: &[u8]) -> Result<Segments> {
     let parts = Parts::parse(head).ok_or(Error::Decrypt)?;
-    let data_key = kek.data_key(Content::Stream, &parts)?;
+    let mut data_key = Zeroizing::new([0; KEY_SIZE]);
+    kek.data_key(Content::Stream, &parts, &mut data_key)?;
     let stable = envelope::stable(parts.header_bytes)?;
-    let transcript = Transcript::new(&data_key, parts.nonce, stable, context.as_bytes())?;
+    let context = context.as_bytes();
+    let mut transcript = Transcript::for_context(context.len());
+    transcript.write(&data_key, parts.nonce, stable, context)?;
     envelope::check_commitment(&transcript, parts.commitment)?;
     Segments::new(&data_key, parts.nonce, &transcript)
 }

@@ -34,12 +34,10 @@ impl Sealer {
     ) -> Result<Self> {
         let random = Randomness::of(random)?;
         let (header, mut head) = kek.start(Content::Stream, &random)?;
-        let transcript = Transcript::new(
-            random.data_key,
-            random.payload_nonce,
-            envelope::stable(&header)?,
-            context.as_bytes(),
-        )?;
+        let stable = envelope::stable(&header)?;
+        let context = context.as_bytes();
+        let mut transcript = Transcript::for_context(context.len());
+        transcript.write(random.data_key, random.payload_nonce, stable, context)?;
         head.extend_from_slice(random.payload_nonce);
         head.extend_from_slice(&envelope::commitment(&transcript)?);
         Ok(Self {
