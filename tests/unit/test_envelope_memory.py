@@ -8,8 +8,8 @@ from io import FileIO
 from pathlib import Path
 
 import pytest
-from reference import envelope as reference
 
+from reference import envelope as reference
 from vaultcore._core import inspect
 
 # The key comes through a pipe into one buffer, which is overwritten; it is in no other place.
