@@ -51,8 +51,9 @@ _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 class Engine:
     """A data folder, opened; use :func:`open_engine` or :func:`create_engine`.
 
-    Safe to use from several threads. A child process must open its own: what it inherits is
-    refused with a :class:`ForkError`.
+    Safe to use from several threads. A child process must not use what it inherits:
+    that is refused with a :class:`ForkError`. Close the engine before a fork, or start a process
+    afresh.
 
     Attributes:
         data: the folder.
@@ -270,7 +271,8 @@ class Engine:
     def _catch_up(self) -> None:
         if self._forked:
             raise ForkError(
-                "this engine was opened in the parent process; open it again in the child"
+                "this engine was opened in the parent process; close it before the fork, or start "
+                "a fresh process instead of a fork"
             )
         with self._catching_up:
             if self._seen < 0:

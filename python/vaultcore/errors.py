@@ -45,7 +45,7 @@ class TamperedError(StorageError):
 
 
 class ForkError(VaultcoreError):
-    """An engine was used in a child process; open it again there."""
+    """A child process used what its parent had opened; close it before the fork."""
 
 
 class ProtectorError(VaultcoreError):

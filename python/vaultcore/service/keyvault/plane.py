@@ -5,6 +5,7 @@ authenticate, authorize, act, record, answer. The first five are one call into t
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -45,6 +46,9 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_SECONDS: Final = 30.0
+DRAINED_BYTES: Final = 1024 * 1024
+DRAINED_SECONDS: Final = 1.0
+_DRAINED_DIGITS: Final = len(str(DRAINED_BYTES))
 HEALTH: Final = b"/healthz"  # no route of the contract, and answered without a look at the caller
 SLOW_THREADS: Final = max(2, (os.cpu_count() or 2))
 SLOW_WAITING: Final = 512
@@ -87,7 +91,7 @@ class Door:
 class _Headers:
     """The headers that the plane reads, picked in one pass."""
 
-    __slots__ = ("agent", "authorization", "correlation", "host", "length", "override")
+    __slots__ = ("agent", "authorization", "chunked", "correlation", "host", "length", "override")
 
     def __init__(self, headers: Any) -> None:
         self.host = b""
@@ -95,6 +99,7 @@ class _Headers:
         self.correlation = b""
         self.agent = b""
         self.length = b""
+        self.chunked = False
         self.override = b""
         for name, value in headers:
             if name == b"authorization":
@@ -108,6 +113,8 @@ class _Headers:
                 self.correlation = value
             elif name == b"content-length":
                 self.length = value
+            elif name == b"transfer-encoding":
+                self.chunked = True
             elif name in _OVERRIDING:
                 self.override = value
 
@@ -115,12 +122,13 @@ class _Headers:
 class _Passage:
     """How far a request came, for the record."""
 
-    __slots__ = ("operation", "principal", "request")
+    __slots__ = ("operation", "principal", "read", "request")
 
     def __init__(self) -> None:
         self.operation: _core.Operation | None = None
         self.principal: _core.Principal | None = None
         self.request: Request | None = None
+        self.read = False  # whether the body was read to its end
 
 
 class DataPlane:
@@ -216,7 +224,10 @@ class DataPlane:
                 "the audit log cannot be written, so that nothing may be answered; try again later"
             )
             status, content = failure.status, error_body(failure)
-        await self._answer(send, door, headers, address, status, content)
+        closing = False
+        if not passage.read and (headers.chunked or headers.length.strip(b"0")):
+            closing = not await _drain(receive, headers)
+        await self._answer(send, door, headers, address, status, content, closing=closing)
 
     async def _handle(
         self, passage: "_Passage", door: Door, scope: Scope, receive: Receive, headers: _Headers
@@ -237,13 +248,14 @@ class DataPlane:
         request = passage.request = Request(door.vault, operation, principal, door.base)
         if handler.limit:
             request.body = await _read_body(receive, headers, handler.limit)
+            passage.read = True
         if handler.slow is None or not handler.slow(request):
             done = handler.act(request)
         else:
             done = await self._act_slowly(handler, request)
         if not isinstance(done, Write):
             return handler.status, done
-        result = await asyncio.wrap_future(self._engine.store.submit(done.work))
+        result = await self._engine.store.write_async(done.work)
         return handler.status, done.render(result)
 
     # the gate
@@ -301,6 +313,8 @@ class DataPlane:
         address: str,
         status: int,
         content: bytes,
+        *,
+        closing: bool,
     ) -> None:
         self._request_count += 1
         family = "Ipv6" if ":" in address else "Ipv4"
@@ -322,6 +336,8 @@ class DataPlane:
             shown.append((b"www-authenticate", door.challenge))
         elif status in {429, 503}:
             shown.append((b"retry-after", b"1"))
+        if closing:
+            shown.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": shown})
         await send({"type": "http.response.body", "body": content})
 
@@ -388,6 +404,25 @@ async def _read_body(receive: Receive, headers: _Headers, limit: int) -> bytes:
             parts.append(part)
             if size == announced or not message.get("more_body"):
                 return b"".join(parts)
+
+
+async def _drain(receive: Receive, headers: _Headers) -> bool:
+    """Reads past a body that nobody wants, and returns whether it came to an end.
+
+    A connection that closes on what still arrives takes the answer, or the client's next request,
+    with it. So a body of usual size is let in first, for a moment.
+    """
+    if len(headers.length) > _DRAINED_DIGITS:
+        return False
+    left = DRAINED_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAINED_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body"):
+                    return message["type"] == "http.request"
+                left -= len(message.get("body", b""))
+    return False
 
 
 def _bearer(authorization: bytes | None) -> str:
