@@ -431,10 +431,33 @@ def test_a_body_where_none_is_taken_changes_nothing(bad: Vault) -> None:
             assert answer.status_code in {200, 404}, answer.text
 
 
-def test_a_large_body_without_a_token(bad: Vault) -> None:
-    answer = bad.ask("PUT", "/secrets/x", "x" * 1_000_000, token="")
-    assert answer.status_code == 401
-    bad.do("GET", "/secrets/bad-input")
+@pytest.mark.parametrize("size", [10, 20_000, 300_000, 900_000])
+@pytest.mark.parametrize("token", ["", "a.b.c", None])
+def test_a_refused_body_leaves_the_connection_in_order(
+    bad: Vault, size: int, token: str | None
+) -> None:
+    host = f"dev.vault.localhost:{bad.service.port}".encode()
+    authorization = (
+        b"" if token == "" else f"Authorization: Bearer {token or bad.token}\r\n".encode()
+    )
+    head = b" HTTP/1.1\r\nHost: " + host + b"\r\n" + authorization
+    put = b"PUT /secrets/x?api-version=7.4" + head + b"Content-Length: %d\r\n\r\n" % size
+    for _ in range(5):
+        with bad.service.connect() as connection:
+            connection.sendall(put + b"x" * size)
+            first = read_answer(connection)
+            connection.sendall(b"GET /secrets?api-version=7.4" + head + b"\r\n")
+            second = read_answer(connection)
+        refusal = 400 if size <= SMALL else 413
+        expected = (refusal, 200) if token is None else (401, 401)
+        assert (first.status, second.status) == expected
+
+
+def test_a_body_that_nobody_can_want_closes_the_connection(api: Service) -> None:
+    put = b"PUT /secrets/x?api-version=7.4 HTTP/1.1\r\nHost: {host}\r\n"
+    answer = api.raw(put + b"Content-Length: 99999999\r\n\r\n")
+    assert answer.status == 401
+    assert ("connection", "close") in answer.headers
 
 
 def test_a_body_that_ends_early(api: Service) -> None:

@@ -420,7 +420,7 @@ async def _drain(receive: Receive, headers: _Headers) -> bool:
             while left > 0:
                 message = await receive()
                 if not message.get("more_body"):
-                    return message["type"] == "http.request"
+                    return bool(message["type"] == "http.request")
                 left -= len(message.get("body", b""))
     return False
 
