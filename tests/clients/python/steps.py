@@ -123,7 +123,7 @@ def check_signature(key: JsonWebKey, algorithm: SignatureAlgorithm, signature: b
     hashed = utils.Prehashed(hashes.SHA256())
     if algorithm == SignatureAlgorithm.es256:
         assert len(signature) == 64, f"expected 64 bytes r||s, got {len(signature)}"
-        x, y = int.from_bytes(key.x), int.from_bytes(key.y)
+        x, y = (int.from_bytes(vars(key)[member]) for member in ("x", "y"))
         r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
         ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key().verify(
             utils.encode_dss_signature(r, s), DIGEST, ec.ECDSA(hashed)
@@ -141,7 +141,9 @@ def encrypt_here(key: JsonWebKey, plaintext: bytes) -> bytes:
 
 
 def rsa_public(key: JsonWebKey) -> rsa.RSAPublicKey:
-    return rsa.RSAPublicNumbers(int.from_bytes(key.e), int.from_bytes(key.n)).public_key()
+    # The SDK sets the members of a key by name and declares none of them.
+    e, n = (int.from_bytes(vars(key)[member]) for member in ("e", "n"))
+    return rsa.RSAPublicNumbers(e, n).public_key()
 
 
 def _text(data: bytes) -> str:
