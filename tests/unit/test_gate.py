@@ -103,7 +103,7 @@ def test_refusals_are_those_of_the_contract() -> None:
         "Forbidden",
         (
             "Client address is not authorized and caller is not a trusted service.\r\n"
-            "Client address: 10.0.0.1\r\nCaller: not authenticated yet\r\n"
+            "Client address: 10.0.0.1\r\nCaller: (not read)\r\n"
             "Vault: dev;location=west"
         ),
         "ForbiddenByFirewall",

@@ -285,7 +285,7 @@ impl Vault {
             inner: Some("ForbiddenByFirewall"),
             message: format!(
                 "Client address is not authorized and caller is not a trusted service.\r\n\
-                 Client address: {address}\r\nCaller: not authenticated yet\r\n\
+                 Client address: {address}\r\nCaller: (not read)\r\n\
                  Vault: {};location={}",
                 self.name, self.rules.location,
             ),

@@ -31,8 +31,6 @@ const CURRENT: &str = "audit.jsonl";
 const MAX_TAIL: u64 = 1024 * 1024;
 /// How often a process follows others to the next segment before it gives up.
 const MAX_ROTATIONS: usize = 8;
-/// The size from which a segment is closed, if nothing else is asked for.
-const SEGMENT_SIZE: u64 = 256 * 1024 * 1024;
 
 /// Why nothing could be written.
 enum Failure {
@@ -431,7 +429,7 @@ impl AuditLog {
 #[pymethods]
 impl AuditLog {
     #[new]
-    #[pyo3(signature = (directory, *, segment_size=SEGMENT_SIZE))]
+    #[pyo3(signature = (directory, *, segment_size=268_435_456))]
     fn new(py: Python<'_>, directory: PathBuf, segment_size: u64) -> PyResult<Self> {
         let log = py
             .detach(|| Log::open(directory, segment_size))

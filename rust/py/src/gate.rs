@@ -38,10 +38,13 @@ impl Principal {
 #[pymethods]
 impl Principal {
     #[new]
-    #[pyo3(signature = (
-        *, object_id, app_id=String::new(), tenant_id=String::new(), issuer=String::new(),
-        groups=Vec::new(), name=String::new(),
-    ))]
+    #[pyo3(
+        signature = (
+            *, object_id, app_id=String::new(), tenant_id=String::new(), issuer=String::new(),
+            groups=Vec::new(), name=String::new(),
+        ),
+        text_signature = "(*, object_id, app_id='', tenant_id='', issuer='', groups=(), name='')",
+    )]
     fn new(
         object_id: String,
         app_id: String,
@@ -335,10 +338,14 @@ impl Gate {
         }
     }
 
-    #[pyo3(signature = (
-        name, *, location="local", default_action="Allow", ranges=Vec::new(),
-        policies=Vec::new(), tenant="",
-    ))]
+    #[pyo3(
+        signature = (
+            name, *, location="local", default_action="Allow", ranges=Vec::new(),
+            policies=Vec::new(), tenant="",
+        ),
+        text_signature = "($self, name, *, location='local', default_action='Allow', ranges=(), \
+                          policies=(), tenant='')",
+    )]
     #[expect(clippy::needless_pass_by_value, reason = "converted from Python")]
     fn set_vault(
         &self,
