@@ -79,6 +79,16 @@ def test_segments_are_one_log(folder: Path) -> None:
     assert numbers(query_records(folder, limit=1000)) == list(range(1, log.sequence + 1))
 
 
+def test_a_segment_that_is_closed_meanwhile_is_read_once(folder: Path) -> None:
+    """Opened under the one name and listed under the other, it is the same file."""
+    log = AuditLog(str(folder), segment_size=3000)
+    while not list(folder.glob("audit-*.jsonl")):
+        append(log)
+    closed = next(folder.glob("audit-*.jsonl"))
+    (folder / "audit.jsonl").write_bytes(closed.read_bytes())
+    assert numbers(query_records(folder)) == list(range(1, log.sequence + 1))
+
+
 def test_long_logs_are_read_from_their_end(folder: Path) -> None:
     log = AuditLog(str(folder))
     for _ in range(3000):
