@@ -47,9 +47,8 @@ def main() -> None:
                 each.stop()
         ours = both[0]
         if isinstance(ours, Vaultcore):
-            names = [f"read-{n}" for n in range(server.SECRETS)]
-            reads = in_process.read(ours.data, ours.object_id, names, seconds=options.seconds)
-            comparison["in_process"] = asdict(reads)
+            inside = in_process.operations(ours.data, ours.object_id, seconds=options.seconds)
+            comparison["in_process"] = {name: asdict(calls) for name, calls in inside.items()}
     print(report.table(comparison))
     target = ROOT / "build" / "benchmarks" / "service.json"
     target.parent.mkdir(parents=True, exist_ok=True)

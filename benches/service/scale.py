@@ -21,6 +21,7 @@ from benches.service.server import Load
 from benches.service.vaultcore_server import Vaultcore
 
 SAMPLE = 200_000
+COLD = 1000
 
 
 def main() -> None:
@@ -51,6 +52,8 @@ def main() -> None:
 def _measure(service: Vaultcore, size: int, options: argparse.Namespace) -> dict[str, object]:
     numbers = random.choices(range(size), k=min(SAMPLE, 10 * size))
     names = [f"many-{n}" for n in numbers]
+    different = [f"many-{n}" for n in random.sample(range(size), min(COLD, size))]
+    cold = in_process.read_once(service.data, service.object_id, different)
     inside = in_process.read(service.data, service.object_id, names, seconds=options.seconds)
     start = service.start()
     read = service.loads[server.READ_ONE]
@@ -65,6 +68,7 @@ def _measure(service: Vaultcore, size: int, options: argparse.Namespace) -> dict
     size_on_disk = sum(path.stat().st_size for path in service.data.glob("vaultcore.db*"))
     return {
         "secrets": size,
+        "in_process_first": asdict(cold),
         "in_process": asdict(inside),
         "service": asdict(outside),
         "start_seconds": start,
