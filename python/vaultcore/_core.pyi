@@ -37,7 +37,7 @@ class Context:
     @property
     def encoded(self) -> bytes:
         """The canonical encoding: one for each context, and no two contexts share one."""
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
@@ -62,7 +62,7 @@ class EnvelopeInfo:
     @property
     def payload_size(self) -> int | None:
         """The size of what is in it; None for the head of a stream alone."""
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
@@ -560,7 +560,7 @@ class AuditLog:
         AuditError: If the folder or the log in it cannot be used.
     """
 
-    def __new__(cls, directory: str, *, segment_size: int = 268_435_456) -> AuditLog: ...
+    def __new__(cls, directory: str, *, segment_size: int = ...) -> AuditLog: ...
     def append(
         self,
         *,

@@ -25,7 +25,10 @@ pub(crate) struct PyStreamSealer(Mutex<Sealer>);
 #[pymethods]
 impl PyStreamSealer {
     #[new]
-    #[pyo3(signature = (kek, *, context = ContextArgument::NONE))]
+    #[pyo3(
+        signature = (kek, *, context = ContextArgument::NONE),
+        text_signature = "(kek, *, context=None)"
+    )]
     fn new(kek: &PyKeyEncryptionKey, context: ContextArgument<'_>) -> PyResult<Self> {
         let sealer = Sealer::new(&kek.0, context.get()).map_err(to_python)?;
         Ok(Self(Mutex::new(sealer)))
@@ -59,7 +62,10 @@ pub(crate) struct PyStreamOpener {
 #[pymethods]
 impl PyStreamOpener {
     #[new]
-    #[pyo3(signature = (kek, *, context = ContextArgument::NONE))]
+    #[pyo3(
+        signature = (kek, *, context = ContextArgument::NONE),
+        text_signature = "(kek, *, context=None)"
+    )]
     fn new(kek: &PyKeyEncryptionKey, context: ContextArgument<'_>) -> Self {
         Self {
             opener: Mutex::new(Opener::new()),

@@ -83,7 +83,10 @@ impl PyKeyEncryptionKey {
         self.0.rotate().map_err(to_python)
     }
 
-    #[pyo3(signature = (plaintext, *, context = ContextArgument::NONE))]
+    #[pyo3(
+        signature = (plaintext, *, context = ContextArgument::NONE),
+        text_signature = "($self, plaintext, *, context=None)"
+    )]
     fn seal<'py>(
         &self,
         py: Python<'py>,
@@ -102,7 +105,10 @@ impl PyKeyEncryptionKey {
         })
     }
 
-    #[pyo3(signature = (blob, *, context = ContextArgument::NONE))]
+    #[pyo3(
+        signature = (blob, *, context = ContextArgument::NONE),
+        text_signature = "($self, blob, *, context=None)"
+    )]
     fn open<'py>(
         &self,
         py: Python<'py>,
