@@ -5,7 +5,6 @@ authenticate, authorize, act, record, answer. The first five are one call into t
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
@@ -22,7 +21,6 @@ from vaultcore.errors import (
     InternalError,
     NotFoundError,
     ObjectNotFoundError,
-    PayloadTooLargeError,
     ProtectorError,
     StorageError,
     TamperedError,
@@ -32,6 +30,7 @@ from vaultcore.errors import (
     VaultcoreError,
     VaultError,
 )
+from vaultcore.service.keyvault.body import BODY_SECONDS, Bodies, drain
 from vaultcore.service.keyvault.operations import HANDLERS, Handler, Request, Write
 from vaultcore.service.keyvault.wire import error_body
 
@@ -45,10 +44,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY_SECONDS: Final = 30.0
-DRAINED_BYTES: Final = 1024 * 1024
-DRAINED_SECONDS: Final = 1.0
-_DRAINED_DIGITS: Final = len(str(DRAINED_BYTES))
 HEALTH: Final = b"/healthz"  # no route of the contract, and answered without a look at the caller
 SLOW_THREADS: Final = max(2, (os.cpu_count() or 2))
 SLOW_WAITING: Final = 512
@@ -166,6 +161,7 @@ class DataPlane:
         self._doors: dict[bytes, Door] = {}
         self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="vaultcore-slow")
         self._waiting = 0
+        self._bodies = Bodies()
         self._request_prefix = str(uuid.uuid4())[:24]
         self._request_count = int.from_bytes(os.urandom(3), "big")
         self._admit = engine.gate.admit
@@ -226,7 +222,7 @@ class DataPlane:
             status, content = failure.status, error_body(failure)
         closing = False
         if not passage.read and (headers.chunked or headers.length.strip(b"0")):
-            closing = not await _drain(receive, headers)
+            closing = not await drain(receive, headers.length)
         await self._answer(send, door, headers, address, status, content, closing=closing)
 
     async def _handle(
@@ -247,7 +243,7 @@ class DataPlane:
             raise NotFoundError(f"the operation {operation.name} is not offered by this version")
         request = passage.request = Request(door.vault, operation, principal, door.base)
         if handler.limit:
-            request.body = await _read_body(receive, headers, handler.limit)
+            request.body = await self._bodies.read(receive, headers.length, handler.limit)
             passage.read = True
         if handler.slow is None or not handler.slow(request):
             done = handler.act(request)
@@ -380,51 +376,6 @@ def _refusal(door: Door, admission: _core.Admission, address: str) -> VaultError
     return refusals.by_policy(door.vault, admission.principal, admission.operation.permission)
 
 
-async def _read_body(receive: Receive, headers: _Headers, limit: int) -> bytes:
-    announced = -1
-    if headers.length:
-        announced = int(headers.length) if headers.length.isdigit() else limit + 1
-        if announced > limit:
-            raise _too_large(limit)
-        if announced == 0:
-            return b""
-    parts: list[bytes] = []
-    size = 0
-    async with asyncio.timeout(BODY_SECONDS):
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise BadParameterError("the body ended before its announced length")
-            part: bytes = message.get("body", b"")
-            size += len(part)
-            if size == announced and not parts:
-                return part  # the usual case: all of it at once
-            if size > limit:
-                raise _too_large(limit)
-            parts.append(part)
-            if size == announced or not message.get("more_body"):
-                return b"".join(parts)
-
-
-async def _drain(receive: Receive, headers: _Headers) -> bool:
-    """Reads past a body that nobody wants, and returns whether it came to an end.
-
-    A connection that closes on what still arrives takes the answer, or the client's next request,
-    with it. So a body of usual size is let in first, for a moment.
-    """
-    if len(headers.length) > _DRAINED_DIGITS:
-        return False
-    left = DRAINED_BYTES
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAINED_SECONDS):
-            while left > 0:
-                message = await receive()
-                if not message.get("more_body"):
-                    return bool(message["type"] == "http.request")
-                left -= len(message.get("body", b""))
-    return False
-
-
 def _bearer(authorization: bytes | None) -> str:
     return (authorization or b"").partition(b" ")[2].strip().decode("latin-1")
 
@@ -442,10 +393,6 @@ def _object_id(door: Door, operation: _core.Operation | None) -> str:
     return f"{door.base}/{operation.kind}/{operation.object_name}" + (
         f"/{operation.version}" if operation.version else ""
     )
-
-
-def _too_large(limit: int) -> PayloadTooLargeError:
-    return PayloadTooLargeError(f"the body is larger than {limit} bytes")
 
 
 def _translate(error: Exception) -> VaultError:
