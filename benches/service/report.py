@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import os
-import platform
 import shutil
 import subprocess
 import textwrap
 from dataclasses import asdict
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from benches import section
+from benches.machine import machine
 from benches.service import server
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from benches.service.server import Memory
     from benches.service.wrk import Sample
@@ -34,7 +34,6 @@ GOALS = {
     server.VERIFY_EC: 3.5,
     server.SIGN_RSA: 2.5,
 }
-_BEGIN, _END = "<!-- service: begin -->", "<!-- service: end -->"
 _MIB = 1 << 20
 
 
@@ -82,7 +81,7 @@ def comparison(
             ratios[operation] = median(s[OURS].rate / s[THEIRS].rate for s in samples)
     return {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "machine": machine(),
+        "machine": environment(),
         "versions": dict(versions),
         "settings": dict(settings),
         "operations": operations,
@@ -93,21 +92,9 @@ def comparison(
     }
 
 
-def machine() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """What a reader needs to judge the figures."""
-    processor = ""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            processor = line.split(":", 1)[1].strip()
-            break
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    return {
-        "processor": f"{processor}, {os.cpu_count()} cores",
-        "memory": f"{memory:.0f} GiB",
-        "system": f"Linux {platform.release().split('-')[0]}",
-        "python": platform.python_version(),
-        "wrk": _wrk_version(),
-    }
+    return {**machine(), "wrk": _wrk_version()}
 
 
 def table(found: Comparison) -> str:
@@ -149,12 +136,7 @@ def table(found: Comparison) -> str:
 
 def write_section(document: Path, found: Comparison) -> None:
     """Replace the section of the service in the document, or append it to the end."""
-    section = f"{_BEGIN}\n{_markdown(found)}{_END}\n"
-    text = document.read_text() if document.exists() else "# Benchmarks\n"
-    head, begin, rest = text.partition(f"{_BEGIN}\n")
-    _, _, tail = rest.partition(f"{_END}\n")
-    document.parent.mkdir(exist_ok=True)
-    document.write_text(head + section + tail if begin else f"{text.rstrip()}\n\n{section}")
+    section.write_section(document, "service", _markdown(found))
 
 
 def _figures(samples: Sequence[Sample]) -> Figures:

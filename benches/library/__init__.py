@@ -1,0 +1,1 @@
+"""The library beside others that do the same work."""
