@@ -105,10 +105,12 @@ class Write(NamedTuple):
     Attributes:
         work: what the store shall do.
         render: makes the answer of its result.
+        settle: what of it is left to do outside of the store, and may be slow.
     """
 
     work: Work[Any]
     render: Callable[[Any], bytes]
+    settle: Callable[[Any], None] | None = None
 
 
 class Handler(NamedTuple):
@@ -257,12 +259,11 @@ def purge(request: Request) -> Write:
     """PurgeDeletedSecret and PurgeDeletedKey: 204, with nothing in it."""
     operation = request.operation
 
-    def render(versions: Any) -> bytes:
-        if operation.kind == "keys":
-            request.vault.key_rules.discard(versions, operation.object_key)
-        return b""
+    def settle(versions: Any) -> None:
+        request.vault.key_rules.discard(versions, operation.object_key)
 
-    return Write(request.rules.purge(operation.object_key), render)
+    work = request.rules.purge(operation.object_key)
+    return Write(work, lambda _: b"", settle if operation.kind == "keys" else None)
 
 
 def encrypt(request: Request) -> bytes:

@@ -252,6 +252,9 @@ class DataPlane:
         if not isinstance(done, Write):
             return handler.status, done
         result = await self._engine.store.write_async(done.work)
+        if done.settle is not None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._slow, done.settle, result)
         return handler.status, done.render(result)
 
     # the gate
