@@ -86,8 +86,8 @@ def terminal(found: Figures) -> str:
     sheet = Table(title="the library beside others, in one run")
     for title in ("work", "vaultcore", "beside", "takes", "ratio", "goal"):
         sheet.add_column(title, justify="left" if title in {"work", "beside"} else "right")
-    for line in found.lines():
-        sheet.add_row(*line)
+    for cells in found.lines():
+        sheet.add_row(*cells)
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(sheet)
     for line in _streams(found):

@@ -14,9 +14,9 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from benches.machine import machine
 from benches.service import in_process, server, wrk
 from benches.service.compare import ROOT
-from benches.service.report import machine
 from benches.service.server import Load
 from benches.service.vaultcore_server import Vaultcore
 
