@@ -4,6 +4,7 @@ Envelopes and keys need no vault, no file and no server. :func:`open` opens a da
 the same engine that ``vaultcore serve`` puts behind HTTPS.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from vaultcore._core import (
@@ -11,6 +12,8 @@ from vaultcore._core import (
     Key,
     KeyEncryptionKey,
     Principal,
+    StreamOpener,
+    StreamSealer,
     __version__,
     inspect,
 )
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from vaultcore.engine import Engine
     from vaultcore.engine import create_engine as create
     from vaultcore.engine import open_engine as open  # noqa: A004 - as in `vaultcore.open("data")`
+    from vaultcore.files import open_file, seal_file
 
 __all__ = [
     "AlgorithmError",
@@ -58,6 +62,8 @@ __all__ = [
     "Principal",
     "ProtectorError",
     "StorageError",
+    "StreamOpener",
+    "StreamSealer",
     "TamperedError",
     "UnauthorizedError",
     "UnavailableError",
@@ -68,15 +74,22 @@ __all__ = [
     "create",
     "inspect",
     "open",
+    "open_file",
+    "seal_file",
 ]
 
 #: Imported when first used: who only seals and signs does not wait for a database to load.
-_LATER = {"Engine": "Engine", "create": "create_engine", "open": "open_engine"}
+_LATER = {
+    "Engine": ("engine", "Engine"),
+    "create": ("engine", "create_engine"),
+    "open": ("engine", "open_engine"),
+    "open_file": ("files", "open_file"),
+    "seal_file": ("files", "seal_file"),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from vaultcore import engine  # noqa: PLC0415
-
-    return getattr(engine, _LATER[name])
+    module, found = _LATER[name]
+    return getattr(importlib.import_module(f"vaultcore.{module}"), found)
