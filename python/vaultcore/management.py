@@ -107,7 +107,7 @@ class Management:
             raise
         finally:
             self._engine.audit.record(
-                vault=str(arguments.get("vault") or arguments.get("name") or "")[:64],
+                vault=_addressed(operation, arguments),
                 operation="ManagementOperation" if found is None else found.audited,
                 api_version=API_VERSION,
                 status=status,
@@ -469,6 +469,12 @@ class Management:
             },
             "keyGeneration": state.kek.generation,
         }
+
+
+def _addressed(operation: str, arguments: dict[str, Any]) -> str:
+    """Returns the vault that an operation is about, for its record."""
+    name = arguments.get("name" if operation.startswith("vault.") else "vault")
+    return name[:64] if isinstance(name, str) else ""
 
 
 class _Operation:
