@@ -5,6 +5,7 @@ library's. A decision is one function that reads from top to bottom.
 """
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -295,11 +296,17 @@ def _unmapped(address: Any) -> Any:
 
 def permitted(rules: Any, person: Any, permission: Any) -> Any:
     for object_id, app_id, granted in rules.policies:
-        is_him = object_id.lower() in [person.object_id.lower(), *map(str.lower, person.groups)]
+        is_him = _same(object_id) in [_same(him) for him in (person.object_id, *person.groups)]
         through = app_id == "" or app_id.lower() == person.app_id.lower()
         if is_him and through and any(_grants(entry, permission) for entry in granted):
             return True
     return False
+
+
+def _same(object_id: Any) -> Any:
+    # Only GUIDs are the same in any case.
+    is_guid = re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", object_id)
+    return object_id.lower() if is_guid else object_id
 
 
 def _grants(entry: Any, permission: Any) -> Any:

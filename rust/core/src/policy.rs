@@ -4,6 +4,7 @@
 //! through one application. Sets are bits of one word, so that the union over a caller and his
 //! groups is a few `or`s. Nothing is granted that no policy grants.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::principal::Principal;
@@ -175,7 +176,7 @@ impl Policies {
             }
             let app_id = (!grant.app_id.is_empty()).then(|| grant.app_id.to_ascii_lowercase());
             by_object_id
-                .entry(grant.object_id.to_ascii_lowercase())
+                .entry(canonical_id(&grant.object_id).into_owned())
                 .or_default()
                 .push(Entry {
                     app_id,
@@ -189,10 +190,27 @@ impl Policies {
     #[must_use]
     pub fn granted(&self, principal: &Principal) -> Permissions {
         let ids = std::iter::once(&principal.object_id).chain(&principal.groups);
-        ids.filter_map(|id| self.by_object_id.get(&id.to_ascii_lowercase()))
+        ids.filter_map(|id| self.by_object_id.get(canonical_id(id).as_ref()))
             .flatten()
             .filter(|entry| entry.admits(&principal.app_id))
             .fold(Permissions::NONE, |all, entry| all.union(entry.permissions))
+    }
+}
+
+/// An object id as it is compared.
+///
+/// GUIDs are the same in any case (RFC 9562 section 4); the subject of an OIDC issuer is not, and
+/// two of its users may differ in nothing else (OpenID Connect Core section 2).
+fn canonical_id(id: &str) -> Cow<'_, str> {
+    let is_guid = id.len() == 36
+        && id.bytes().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+    if is_guid && id.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(id.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(id)
     }
 }
 
