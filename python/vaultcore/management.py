@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _VAULT_NAME: Final = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9]){2,23}")
 _RESERVED: Final = frozenset({"login", "management", "localhost", "system"})
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: A principal of a trusted issuer: the prefix of that issuer, and what its token says.
+_FOREIGN: Final = re.compile(r"[!-9;-~]{1,64}:[!-~]{1,255}")
 _ALL: Final = ("all", "purge")
 API_VERSION: Final = "v1"
 
@@ -407,8 +409,11 @@ class Management:
             return self._engine.issuer.applications.find(principal).object_id
         if _GUID.fullmatch(principal):
             return principal.lower()
+        if _FOREIGN.fullmatch(principal):
+            return principal
         raise NotFoundError(
-            f"`{principal[:64]}` is neither the name of an application nor an object id (a GUID)"
+            f"`{principal[:64]}` is neither the name of an application nor an object id: a GUID, "
+            "or `issuer:subject` for the principals of a trusted issuer"
         )
 
     def _application(self, found: Application) -> dict[str, Any]:

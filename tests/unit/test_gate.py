@@ -384,7 +384,7 @@ def test_requests_and_changes_from_many_threads() -> None:
 # The compiled evaluator against the slow one.
 
 GUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
-IDS = ["a", "A", "b", "g1", "G2", "app", "APP", "", GUID, GUID.upper()]
+IDS = ["a", "A", "b", "g1", "G2", "app", "APP", GUID, GUID.upper(), ""]
 RIGHTS = ["get", "GET", "list", "set", "all", "All", "purge", "sign", "create", "wrapKey", "rotate"]
 ADDRESSES = ["10.0.0.1", "10.1.2.3", "192.0.2.9", "::1", "2001:db8::5", "::ffff:10.0.0.1"]
 RANGES = ["10.0.0.0/8", "10.0.0.1", "0.0.0.0/0", "::/0", "2001:db8::/48", "::ffff:10.0.0.0/120"]
