@@ -78,6 +78,8 @@ bench: install
 	@tools/debian-packages.sh wrk
 	$(PIP) install --constraint constraints.txt --group bench
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) benches
+	$(BIN)/python -m benches.service.compare --document
+	$(BIN)/python -m benches.service.scale
 
 # Writes the newest versions that pyproject.toml allows into constraints.txt.
 constraints:
