@@ -286,7 +286,7 @@ def test_nothing_gets_into_the_log_but_as_a_value(api: Service, vault: Vault, te
         ({"user-agent": b"\xff\xfe\x80\xc0\xaf"}, "/secrets/x"),
     ):
         since = api.record_count()
-        answer = vault.ask("GET", path, headers=headers)  # type: ignore[arg-type]
+        answer = vault.ask("GET", path, headers=headers)
         if "x-ms-request-id" not in answer.headers:
             # A control character makes it no HTTP at all, before there is a request.
             assert (answer.status_code, answer.content) == (400, b"")

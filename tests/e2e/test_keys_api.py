@@ -424,7 +424,7 @@ def test_gcm(vault: Vault, size: int) -> None:
     held, own, alg = import_key(vault, oct_jwk(value)), AESGCM(value), f"A{size}GCM"
     for plaintext in (b"", b"x", os.urandom(1000)):
         for aad in (None, b"", b"bound"):
-            members = {} if aad is None else {"aad": aad}
+            members: dict[str, bytes] = {} if aad is None else {"aad": aad}
             locked = held.use("encrypt", alg, plaintext, **members)
             assert set(locked) == {"value", "iv", "tag", *members}
             assert (len(locked["iv"]), len(locked["tag"])) == (12, 16)
@@ -964,8 +964,8 @@ def test_rsa_in_the_token(premium: Vault) -> None:
             signature = held.use("sign", alg, digest)["value"]
             public.verify(signature, digest, scheme, Prehashed(kind))
             assert held.verify(alg, digest, signature)
-    scheme = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303
-    foreign = public.encrypt(CANARY_KEY[:32], scheme)
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303
+    foreign = public.encrypt(CANARY_KEY[:32], oaep)
     assert held.use("decrypt", "RSA-OAEP", foreign) == {"value": CANARY_KEY[:32]}
     assert held.use("unwrapkey", "RSA-OAEP", foreign) == {"value": CANARY_KEY[:32]}
     wrapped = held.use("wrapkey", "RSA-OAEP", CANARY_KEY[:16])["value"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
@@ -30,6 +31,8 @@ class Herd:
             text=True,
             bufsize=1,
         )
+        self._orders = cast("IO[str]", self._process.stdin)
+        self._reports = cast("IO[str]", self._process.stdout)
         self.acknowledged = {}
         self.alive = []
 
@@ -51,12 +54,12 @@ class Herd:
     def close(self):
         while self.alive:
             self.kill()
-        self._process.stdin.close()
+        self._orders.close()
         self._process.wait(20)
-        self._process.stdout.close()
+        self._reports.close()
 
     def _tell(self, *words):
-        self._process.stdin.write(" ".join(map(str, words)) + "\n")
+        self._orders.write(" ".join(map(str, words)) + "\n")
 
     def _wait(self, what):
         while (words := self._read())[0] != what:
@@ -64,7 +67,7 @@ class Herd:
         return words[1]
 
     def _read(self):
-        line = self._process.stdout.readline()
+        line = self._reports.readline()
         assert line, "the herd ended: an engine did not open"
         words = tuple(line.split())
         if words[0] == "ack":

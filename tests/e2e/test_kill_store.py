@@ -14,6 +14,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
@@ -35,6 +36,8 @@ class Nursery:
             text=True,
             bufsize=1,
         )
+        self._orders = cast("IO[str]", self._process.stdin)
+        self._reports = cast("IO[str]", self._process.stdout)
         self.acknowledged = []
         self.ready = set()
         self.alive = []
@@ -42,12 +45,12 @@ class Nursery:
     def close(self):
         while self.alive:
             self.kill(self.alive[0])
-        self._process.stdin.close()
+        self._orders.close()
         self._process.wait(20)
-        self._process.stdout.close()
+        self._reports.close()
 
     def fork(self, path, mode):
-        self._process.stdin.write(f"fork sqlite:///{path} {mode}\n")
+        self._orders.write(f"fork sqlite:///{path} {mode}\n")
         self.alive.append(self._wait("born"))
 
     def kill(self, *pids):
@@ -55,7 +58,7 @@ class Nursery:
             os.kill(pid, signal.SIGKILL)
         for pid in pids:
             self.alive.remove(pid)
-            self._process.stdin.write(f"reap {pid}\n")
+            self._orders.write(f"reap {pid}\n")
             assert self._wait("dead") == pid
 
     def wait_for_acknowledgements(self, number):
@@ -76,7 +79,7 @@ class Nursery:
                 return int(words[0])
 
     def _read(self):
-        line = self._process.stdout.readline()
+        line = self._reports.readline()
         assert line, "the nursery ended"
         kind, *words = line.split()
         if kind == "ack":

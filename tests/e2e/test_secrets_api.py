@@ -251,6 +251,7 @@ def test_update_merges_and_an_empty_tags_object_replaces_all(vault: Vault) -> No
     shown = vault.do("PATCH", f"/secrets/{name}", {"tags": {}})
     assert shown.get("tags", {}) == {}
     # Nothing at all is an update of nothing.
+    nothing: Any
     for nothing in (None, "{}", {"attributes": {}}):
         shown = vault.do("PATCH", f"/secrets/{name}", nothing)
         assert shown["attributes"]["nbf"] == 5
@@ -495,8 +496,8 @@ def test_quirk_9_delete_recover_purge(vault: Vault) -> None:
     ):
         vault.refuse(404, "SecretNotFound", method, path, body)
     conflict = "ObjectIsDeletedButRecoverable"
-    body = {"value": "new"}
-    message = vault.refuse(409, "Conflict", "PUT", f"/secrets/{name}", body, inner=conflict)
+    new = {"value": "new"}
+    message = vault.refuse(409, "Conflict", "PUT", f"/secrets/{name}", new, inner=conflict)
     assert message == DELETED.format(name)
     recovered = vault.do("POST", f"/deletedsecrets/{name}/recover")
     assert recovered == shown

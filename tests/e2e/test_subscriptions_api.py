@@ -42,4 +42,5 @@ def test_without_a_token_of_the_plane_nobody_is_answered(api: Service, kind: str
     assert answer.json()["error"]["code"] == "Unauthorized"
     assert f'resource="https://{MANAGEMENT}:{api.port}"' in answer.headers["www-authenticate"]
     (record,) = api.records(before)
-    assert (record["operationName"], record["properties"]["httpStatusCode"]) == ("Authentication", 401)
+    status = record["properties"]["httpStatusCode"]
+    assert (record["operationName"], status) == ("Authentication", 401)

@@ -1,8 +1,10 @@
 """Contexts: one encoding for each, and none for two."""
 
 from collections import OrderedDict, UserDict
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +26,7 @@ VALUES = st.one_of(
 CONTEXTS = st.dictionaries(NAMES, VALUES, max_size=5)
 
 
-def typed(fields: dict[str, object]) -> dict[str, tuple[str, object]]:
+def typed(fields: Mapping[str, object]) -> dict[str, tuple[str, object]]:
     """Tell 1 and True apart, which Python does not."""
     return {name: (type(value).__name__, value) for name, value in fields.items()}
 
@@ -68,14 +70,14 @@ def test_anything_that_maps_will_do() -> None:
     class Number(IntEnum):
         ONE = 1
 
-    fields = {"colour": Colour.RED, "number": Number.ONE}
+    fields: dict[str, reference.Value] = {"colour": Colour.RED, "number": Number.ONE}
     wanted = Context({"colour": "red", "number": 1})
     for mapping in (fields, UserDict(fields), OrderedDict(fields), MappingProxyType(fields)):
         assert Context(mapping) == wanted
 
 
 @pytest.mark.parametrize("fields", [[("a", 1)], "a", 1, None, {1: "a"}, {b"a": 1}, {"a": 1.5}])
-def test_other_types_are_refused(fields: object) -> None:
+def test_other_types_are_refused(fields: Any) -> None:
     with pytest.raises(TypeError, match="context"):
         Context(fields)
 

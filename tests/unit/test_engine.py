@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import IO, cast
 
 import pytest
 
@@ -61,6 +62,11 @@ def change(engine, sql, *parameters):
         state.key_cache.clear()
 
 
+def replace_metadata(engine, old, new):
+    """Changes the metadata of every version."""
+    change(engine, "UPDATE versions SET metadata = replace(metadata, ?, ?)", old, new)
+
+
 class TestOpening:
     def test_what_is_stored_is_there_after_opening_again(self, tmp_path):
         with vaultcore.create(tmp_path / "data") as first:
@@ -83,7 +89,7 @@ class TestOpening:
 
     def test_a_wrong_passphrase_says_which_key_is_expected(self, tmp_path):
         vaultcore.create(tmp_path / "data", passphrase="right horse").close()
-        with pytest.raises(ProtectorError, match="expected key .* found"):
+        with pytest.raises(ProtectorError, match=r"expected key .* found"):
             vaultcore.open(tmp_path / "data", passphrase="wrong horse")
 
     def test_another_installations_key_file_is_refused(self, tmp_path):
@@ -108,9 +114,7 @@ class TestProtectors:
             engine.management.vault_create(name="dev")
             acting = engine.vault("dev").acting_as(engine.administrator())
             acting.secrets.set("a", "value")
-            engine.management.perform(
-                "protector.add", {"name": "second", "kind": "file"}
-            )
+            engine.management.perform("protector.add", {"name": "second", "kind": "file"})
             assert [p["status"] for p in engine.management.protector_verify()] == ["ok", "ok"]
         for kept, gone in (("file", "second"), ("second", "file")):
             hidden = (folder / f"keys/{gone}.json").rename(tmp_path / "hidden.json")
@@ -210,9 +214,7 @@ class TestGate:
 
     def test_a_bad_range_leaves_the_firewall_as_it_was(self, engine):
         with pytest.raises(VaultError) as refused:
-            engine.management.perform(
-                "firewall.add", {"vault": "dev", "address": "10.0.0.0/99"}
-            )
+            engine.management.perform("firewall.add", {"vault": "dev", "address": "10.0.0.0/99"})
         assert refused.value.status == 400
         assert engine.management.firewall_list(vault="dev")["ranges"] in ([], ())
 
@@ -244,9 +246,7 @@ class TestGate:
 def token_for(engine, made):
     from vaultcore.access.issuer import Shape
 
-    credential = engine.issuer.applications.authenticate(
-        made["client_id"], made["client_secret"]
-    )
+    credential = engine.issuer.applications.authenticate(made["client_id"], made["client_secret"])
     issued = engine.issuer.issue(
         credential,
         resource=engine.installation.resource,
@@ -261,13 +261,13 @@ class TestTampering:
 
     def test_a_disabled_secret_cannot_be_enabled(self, engine, vault):
         vault.secrets.set("a", "value", enabled=False)
-        change(engine, """UPDATE versions SET metadata = replace(metadata, '"enabled":false', '"enabled":true ')""")
+        replace_metadata(engine, '"enabled":false', '"enabled":true ')
         with pytest.raises(TamperedError):
             vault.secrets.get("a")
 
     def test_an_expiry_cannot_be_extended(self, engine, vault, clock):
         vault.secrets.set("a", "value", expires=int(clock.now()) + 10)
-        change(engine, """UPDATE versions SET metadata = replace(metadata, '"expires":17', '"expires":18')""")
+        replace_metadata(engine, '"expires":17', '"expires":18')
         with pytest.raises(TamperedError):
             vault.secrets.get("a")
         with pytest.raises(TamperedError):
@@ -332,7 +332,7 @@ class TestTampering:
 
     def test_a_keys_operations_cannot_be_widened(self, engine, vault):
         vault.keys.create("a", "EC", operations=["verify"])
-        change(engine, """UPDATE versions SET metadata = replace(metadata, '["verify"]', '["sign"]')""")
+        replace_metadata(engine, '["verify"]', '["sign"]')
         with pytest.raises(TamperedError):
             vault.keys.sign("a", "ES256", b"\0" * 32)
 
@@ -474,11 +474,12 @@ with vaultcore.open({str(engine.data)!r}, housekeeping=False) as engine:
         other = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        questions, answers = cast("IO[str]", other.stdin), cast("IO[str]", other.stdout)
 
         def ask():
-            other.stdin.write("\n")
-            other.stdin.flush()
-            return other.stdout.readline().strip()
+            questions.write("\n")
+            questions.flush()
+            return answers.readline().strip()
 
         try:
             assert ask() == "SecretNotFound None"
@@ -488,8 +489,8 @@ with vaultcore.open({str(engine.data)!r}, housekeeping=False) as engine:
             engine.management.access_remove(vault="dev", principal=principal.object_id)
             assert ask() == "Forbidden AccessDenied"
         finally:
-            other.stdin.close()
-            other.stdout.close()
+            questions.close()
+            answers.close()
             other.wait(timeout=10)
 
 

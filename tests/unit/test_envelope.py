@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from typing import Any
 
 import pytest
 
@@ -204,6 +205,7 @@ def test_wrong_arguments_are_told() -> None:
         with pytest.raises(UsageError, match="32 lower-case hex digits"):
             KeyEncryptionKey.danger_from_bytes(b"k" * 32, id=wrong)
     kek = KeyEncryptionKey.generate()
+    text: Any
     for text in ("text", bytearray(b"x"), memoryview(b"x"), None, 1):
         with pytest.raises(TypeError):
             kek.seal(text)
@@ -212,7 +214,7 @@ def test_wrong_arguments_are_told() -> None:
         with pytest.raises(TypeError):
             kek.seal_many([text])
     with pytest.raises(TypeError):
-        kek.seal(b"", nonce=bytes(12))
+        kek.seal(b"", nonce=bytes(12))  # type: ignore[call-arg]
 
 
 def test_inspecting_needs_no_key(kek: KeyEncryptionKey) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,7 +113,7 @@ def test_a_stream_that_ends_with_an_empty_segment_is_refused_by_both() -> None:
     kek = reference.Kek(b"k" * 16, 1, {1: b"1" * 32})
     context = Context({})
     full = reference.seal(kek, b"x" * 65_537, context.encoded, RANDOM, content=reference.STREAM)
-    cipher = reference.AESGCM(RANDOM.data_key)
+    cipher = AESGCM(RANDOM.data_key)
     nonce = reference.segment_nonce(RANDOM.payload_nonce, 1, last=True)
     last = cipher.encrypt(nonce, b"", full[:22] + context.encoded)
     blob = full[: 130 + 65_552] + last

@@ -124,7 +124,7 @@ def test_an_ended_stream_takes_no_more(kek: KeyEncryptionKey) -> None:
         with pytest.raises(UsageError, match="has ended"):
             stream.finalize()
     with pytest.raises(TypeError):
-        StreamSealer(kek).update(bytearray(b"x"))
+        StreamSealer(kek).update(bytearray(b"x"))  # type: ignore[arg-type]
 
 
 def test_a_refused_file_leaves_nothing(kek: KeyEncryptionKey, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 import time
+from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -247,7 +248,7 @@ def test_gcm_interoperates_and_makes_its_own_nonce(bits):
 def test_every_changed_bit_of_a_gcm_message_is_found():
     key = Key.generate("oct")
     one = key.encrypt("A256GCM", b"sixteen bytes...", associated_data=b"bound")
-    parts = {
+    parts: dict[str, Any] = {
         "ciphertext": one.ciphertext,
         "nonce": one.nonce,
         "tag": one.tag,
@@ -263,7 +264,7 @@ def test_every_changed_bit_of_a_gcm_message_is_found():
             messages.add(str(failure.value))
     for size in range(16):
         with pytest.raises(DecryptionError):
-            key.decrypt("A256GCM", **(parts | {"tag": one.tag[:size]}))
+            key.decrypt("A256GCM", **(parts | {"tag": parts["tag"][:size]}))
     assert len(messages) == 1
     for missing in ("nonce", "tag"):
         with pytest.raises(AlgorithmError):
@@ -498,9 +499,9 @@ def test_the_private_part_leaves_only_if_it_may(kwargs):
             with pytest.raises(UsageError):
                 refused()
         return
-    for refused in (key.export_private_jwk, key.export_private_pem):
+    for kept in (key.export_private_jwk, key.export_private_pem):
         with pytest.raises(UsageError, match="not exportable"):
-            refused()
+            kept()
     key = Key.generate(**kwargs, exportable=True)
     jwk = key.export_private_jwk()
     assert Key.from_jwk(jwk, exportable=True).export_private_jwk() == jwk
@@ -519,7 +520,7 @@ def test_nothing_of_a_key_shows_and_nothing_copies_it(rsa_key):
             with pytest.raises(TypeError, match="neither pickled nor copied"):
                 attempt(key)
         with pytest.raises(AttributeError):
-            key.kty = "EC"
+            key.kty = "EC"  # type: ignore[misc]
         assert not hasattr(key, "__dict__")
 
 
@@ -555,7 +556,7 @@ def test_coordinates_have_full_width_even_when_they_are_small(scalar):
 def test_sizes_and_curves_are_the_documented_ones():
     assert Key.generate("RSA").size == 2048
     assert Key.generate("EC", curve="P-521").size == 521
-    for kwargs, error in [
+    wrong: list[tuple[dict[str, Any], type[Exception]]] = [
         ({"kty": "RSA", "size": 1024}, UsageError),
         ({"kty": "RSA", "size": 2049}, UsageError),
         ({"kty": "RSA", "size": 8192}, UsageError),
@@ -568,7 +569,8 @@ def test_sizes_and_curves_are_the_documented_ones():
         ({"kty": "oct", "size": 1024}, UsageError),
         ({"kty": "DSA"}, KeyFormatError),
         ({"kty": "rsa"}, KeyFormatError),
-    ]:
+    ]
+    for kwargs, error in wrong:
         with pytest.raises(error):
             Key.generate(**kwargs)
 

@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import os
 import re
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -243,7 +244,7 @@ def test_symmetric_keys_have_16_to_128_bytes(size):
 
 def test_bits_that_mean_nothing_are_refused():
     # The last character of 16 bytes carries four bits that must be zero.
-    assert Key.from_jwk({"kty": "oct", "k": "A" * 22})
+    assert Key.from_jwk({"kty": "oct", "k": "A" * 22}).size == 128
     refused(Key.from_jwk, {"kty": "oct", "k": "A" * 21 + "B"}, "base64url")
 
 
@@ -268,6 +269,7 @@ def test_json_must_be_one_object_of_distinct_members(text):
 
 
 def test_other_types_are_type_errors():
+    wrong: Any
     for wrong in (None, 1, ["kty"], {1: "x"}):
         with pytest.raises(TypeError):
             Key.from_jwk(wrong)
@@ -401,13 +403,14 @@ def test_what_is_no_supported_key_is_refused():
         Encoding.DER, PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
     )
     refused(Key.from_der, locked, "the private key is encrypted")
-    for peer, reason in [
+    peers: list[tuple[Any, str]] = [
         (ed448.Ed448PrivateKey.generate(), "algorithm 1.3.101.113"),
         (dsa.generate_private_key(2048), r"algorithm 1\.2\.840\.10040\.4\.1"),
         (ec.generate_private_key(ec.SECP224R1()), "none of P-256"),
         (ec.generate_private_key(ec.BrainpoolP256R1()), "none of P-256"),
         (rsa.generate_private_key(65537, 1024), "1024 bits"),  # noqa: S505 - to be refused
-    ]:
+    ]
+    for peer, reason in peers:
         refused(Key.from_der, peer.private_bytes(Encoding.DER, PrivateFormat.PKCS8, PLAIN), reason)
         public = peer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         refused(Key.from_der, public, reason)

@@ -13,7 +13,9 @@ from vaultcore._core import Key, KeyEncryptionKey
 from vaultcore.errors import AlgorithmError, DecryptionError, KeyFormatError, UsageError
 
 HYBRID = "MLKEM768-X25519+A256KWPAD"
-PEERS = {
+PEERS: dict[
+    str, type[mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey]
+] = {
     "ML-DSA-44": mldsa.MLDSA44PrivateKey,
     "ML-DSA-65": mldsa.MLDSA65PrivateKey,
     "ML-DSA-87": mldsa.MLDSA87PrivateKey,
@@ -62,6 +64,7 @@ def test_ml_dsa_interoperates(alg):
 def test_ml_dsa_keys_move_in_and_out(alg):
     key = Key.generate("AKP", alg=alg, exportable=True)
     peer = serialization.load_pem_private_key(key.export_private_pem(), None)
+    assert isinstance(peer, PEERS[alg])
     assert encode(peer.private_bytes_raw()) == key.export_private_jwk()["priv"]
     der = peer.private_bytes(Encoding.DER, PrivateFormat.PKCS8, serialization.NoEncryption())
     assert Key.from_der(der).public_jwk() == key.public_jwk()

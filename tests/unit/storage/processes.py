@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO, cast
 
 _FOLDER = str(Path(__file__).parent)
 _PRELUDE = f"""
@@ -37,6 +38,8 @@ store.close()
             text=True,
             bufsize=1,
         )
+        self._orders = cast("IO[str]", self.process.stdin)
+        self._answers = cast("IO[str]", self.process.stdout)
 
     def ready(self):
         """Waits until the store is open."""
@@ -45,11 +48,11 @@ store.close()
 
     def ask(self, expression):
         """Starts to evaluate an expression."""
-        self.process.stdin.write(expression.replace("\n", " ") + "\n")
+        self._orders.write(expression.replace("\n", " ") + "\n")
 
     def answer(self):
         """Waits for the value of the expression."""
-        line = self.process.stdout.readline()
+        line = self._answers.readline()
         assert line, "the process ended"
         return json.loads(line)
 
@@ -59,14 +62,14 @@ store.close()
 
     def died(self):
         """Waits for a process that ends itself, and returns its status."""
-        self.process.stdin.close()
+        self._orders.close()
         return self.process.wait(20)
 
     def close(self):
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
+            self._orders.close()
         self.process.wait(20)
-        self.process.stdout.close()
+        self._answers.close()
 
 
 @contextlib.contextmanager

@@ -32,11 +32,12 @@ def test_the_position_follows_each_commit_and_only_commits(store):
 def test_the_position_is_unknown_during_a_commit(store, monkeypatch):
     seen = []
     settle = Signal.settle
-    monkeypatch.setattr(
-        Signal,
-        "settle",
-        lambda self, revision: (seen.append(self.position()), settle(self, revision)),
-    )
+
+    def look_first(self, revision):
+        seen.append(self.position())
+        settle(self, revision)
+
+    monkeypatch.setattr(Signal, "settle", look_first)
     store.write(count("c"))
     assert seen == [UNKNOWN]
     assert store.position() == 1

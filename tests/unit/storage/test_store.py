@@ -311,7 +311,9 @@ def test_what_was_written_is_there_after_reopening(url, clock):
         store.write(add("A"))
         store.write(add("A", "v2"))
     with Store.open(url, clock=clock) as store:
-        assert store.current(VAULT, KIND, "A")[1].version == "v2"
+        found = store.current(VAULT, KIND, "A")
+        assert found is not None
+        assert found[1].version == "v2"
         assert store.revision() == store.position() == 2
         assert store.write(add("A", "v3")) > 2
         assert store.revision() == 3
