@@ -8,6 +8,37 @@ copied, and show nothing secret.
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, final
 
+__all__ = [
+    "ADMITTED",
+    "CHALLENGE",
+    "DENIED",
+    "FIREWALL",
+    "INVALID",
+    "UNKNOWN_TOKEN",
+    "Admission",
+    "AuditLog",
+    "Context",
+    "Encrypted",
+    "EnvelopeInfo",
+    "Gate",
+    "Key",
+    "KeyEncryptionKey",
+    "Operation",
+    "Principal",
+    "StreamOpener",
+    "StreamSealer",
+    "__version__",
+    "backend",
+    "bearer_token",
+    "build_profile",
+    "check_json",
+    "inspect",
+    "object_name",
+    "operation_names",
+    "parse_operation",
+    "permission_names",
+]
+
 __version__: str
 backend: str
 build_profile: str
