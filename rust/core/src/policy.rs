@@ -200,7 +200,7 @@ impl Policies {
 /// An object id as it is compared.
 ///
 /// GUIDs are the same in any case (RFC 9562 section 4); the subject of an OIDC issuer is not, and
-/// two of its users may differ in nothing else (OpenID Connect Core section 2).
+/// two of its users may differ in nothing else (OIDC Core section 2).
 fn canonical_id(id: &str) -> Cow<'_, str> {
     let is_guid = id.len() == 36
         && id.bytes().enumerate().all(|(place, byte)| match place {
