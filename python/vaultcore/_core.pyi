@@ -132,8 +132,31 @@ class KeyEncryptionKey:
             UsageError: If the id is malformed.
             AlgorithmError: If there is no such suite.
         """
+    @staticmethod
+    def from_versions(
+        versions: Sequence[tuple[int, str, Key]], *, vault: str, name: str, suite: int = 1
+    ) -> KeyEncryptionKey:
+        """Make a key that follows the versions of a symmetric key in a vault.
+
+        It is derived from them, and neither rotates by itself nor leaves the core.
+
+        Args:
+            versions: generation, version and key, ascending; keys of 256 bits or more.
+            vault: the identifier of the vault.
+            name: the name of the key.
+            suite: as for ``generate``.
+
+        Raises:
+            AlgorithmError: If a key does not fit, or there is no such suite.
+            DecryptionError: If there are no versions, or they do not ascend.
+            UsageError: If a name is too long.
+        """
     def danger_to_bytes(self) -> bytes:
-        """Return the 32 bytes of the newest generation. Only a protector has a use for them."""
+        """Return the 32 bytes of the newest generation. Only a protector has a use for them.
+
+        Raises:
+            UsageError: If the key follows a key in a vault.
+        """
     @property
     def id(self) -> str:
         """The id: 32 hex digits, named by every envelope."""
@@ -147,7 +170,11 @@ class KeyEncryptionKey:
     def generations(self) -> list[int]:
         """All generations, ascending."""
     def rotate(self) -> int:
-        """Add a generation and return its number."""
+        """Add a generation and return its number.
+
+        Raises:
+            UsageError: If the key follows a key in a vault; that one is what to rotate.
+        """
     def seal(self, plaintext: bytes, *, context: _Context = None) -> bytes:
         """Seal a message.
 

@@ -127,6 +127,11 @@ class UsableKey:
         )
 
     @property
+    def key(self) -> Key:
+        """The key itself; of a key in a token, its public half."""
+        return self._key
+
+    @property
     def size(self) -> int:
         """The size of the key in bits."""
         return self._key.size

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vaultcore.attributes import Attributes, Version
+from vaultcore.key_encryption import key_encryption_key
 from vaultcore.key_use import UsableKey, refusals
 from vaultcore.keys import KeyParameters, KeyRules, random_bytes
 
 if TYPE_CHECKING:
+    from vaultcore._core import KeyEncryptionKey
     from vaultcore.engine import Engine
     from vaultcore.state import VaultState
     from vaultcore.storage.rows import VersionRow
@@ -313,6 +315,30 @@ class Keys(Door):
             algorithm,
             lambda found: found.unwrap(algorithm, wrapped),
         )
+
+    def kek(self, name: str, *, suite: int = 1) -> "KeyEncryptionKey":
+        """Returns a key-encryption key that follows a key of type oct; its bytes stay in Rust.
+
+        Each version of the key is a generation, so that what was sealed under it opens after any
+        number of rotations. After a rotation, ask again to seal under the new version. Whoever has
+        it goes on to have it: the gate guards getting it, not each seal and open.
+
+        Args:
+            name: the key.
+            suite: of the envelopes; see :meth:`vaultcore.KeyEncryptionKey.generate`.
+
+        Raises:
+            BadParameterError: the key is not a software key of type oct with at least 256 bits, or
+                there is no such suite.
+            ForbiddenError: the gate or the key's attributes refuse ``wrapKey`` or ``unwrapKey``.
+            NotFoundError: there is no such key.
+        """
+
+        def act(_: str, key: str) -> "KeyEncryptionKey":
+            self._admit("keys/unwrapKey")
+            return key_encryption_key(self._rules, key, suite)
+
+        return self.perform("KeyEncryptionKeyGet", "keys/wrapKey", name, "", act)
 
     def random_bytes(self, count: int) -> bytes:
         """Returns 1 to 128 random bytes.

@@ -5,6 +5,7 @@
 //! being touched.
 
 mod bundle;
+mod derived;
 mod generation;
 mod rewrap;
 
@@ -21,14 +22,25 @@ use crate::envelope::{
 };
 use crate::secret::{SecretBytes, SecretKey, KEY_SIZE};
 use crate::{Error, Result};
+pub use derived::KeyVersion;
 use generation::Generation;
 
 /// A key-encryption key. Shared between threads freely; rotating it disturbs nobody.
 pub struct KeyEncryptionKey {
     id: KekId,
     suite: Suite,
+    origin: Origin,
     // INVARIANT: never empty; numbers ascend, and no two generations have the same key.
     generations: RwLock<Arc<[Arc<Generation>]>>,
+}
+
+/// Where the generations come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// They are this key's own.
+    Own,
+    /// They follow the versions of a key in a vault, which is what rotates and is backed up.
+    Versions,
 }
 
 /// One message to seal, and where its envelope goes.
@@ -64,10 +76,16 @@ impl KeyEncryptionKey {
     /// Without an id, the id is a digest of suite and key, so that the same bytes get the same id.
     pub fn from_key(id: Option<KekId>, suite: Suite, key: SecretKey) -> Result<Self> {
         let id = id.unwrap_or_else(|| derive_id(suite, &key));
-        Self::from_generations(id, suite, vec![Generation::new(1, suite, key)?])
+        let generations = vec![Generation::new(1, suite, key)?];
+        Self::from_generations(id, suite, Origin::Own, generations)
     }
 
-    fn from_generations(id: KekId, suite: Suite, generations: Vec<Generation>) -> Result<Self> {
+    fn from_generations(
+        id: KekId,
+        suite: Suite,
+        origin: Origin,
+        generations: Vec<Generation>,
+    ) -> Result<Self> {
         let generations: Arc<[_]> = generations.into_iter().map(Arc::new).collect();
         let ascending = generations
             .iter()
@@ -79,6 +97,7 @@ impl KeyEncryptionKey {
         Ok(Self {
             id,
             suite,
+            origin,
             generations: RwLock::new(generations),
         })
     }
@@ -108,6 +127,7 @@ impl KeyEncryptionKey {
 
     /// Adds a generation and returns its number.
     pub fn rotate(&self) -> Result<u32> {
+        self.check_own("rotate the key in its vault, and get its key-encryption key again")?;
         let key = SecretKey::generate()?;
         let mut generations = self
             .generations
@@ -216,6 +236,7 @@ impl KeyEncryptionKey {
 
     /// The bytes of the newest generation. Only what wraps this key elsewhere may call this.
     pub fn danger_expose(&self) -> Result<Zeroizing<[u8; KEY_SIZE]>> {
+        self.check_own("it does not leave the core")?;
         Ok(Zeroizing::new(*self.newest()?.key().expose()))
     }
 
@@ -318,6 +339,16 @@ impl KeyEncryptionKey {
                 .ok_or(Error::Decrypt)?,
         };
         generation.unwrap(parts.header_bytes, parts.wrapped, data_key)
+    }
+
+    /// Refuses what a key that follows a vault's cannot do.
+    fn check_own(&self, instead: &str) -> Result<()> {
+        match self.origin {
+            Origin::Own => Ok(()),
+            Origin::Versions => Err(Error::Usage(format!(
+                "this key follows the versions of a key in a vault; {instead}"
+            ))),
+        }
     }
 
     fn header(&self, kind: Content, generation: u32) -> Header {

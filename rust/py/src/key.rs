@@ -19,7 +19,7 @@ use crate::gil;
 
 /// A key: its material stays in Rust.
 #[pyclass(frozen, name = "Key", module = "vaultcore")]
-pub(crate) struct PyKey(Key);
+pub(crate) struct PyKey(pub(crate) Key);
 
 /// What encrypting returns.
 #[pyclass(frozen, name = "Encrypted", module = "vaultcore")]

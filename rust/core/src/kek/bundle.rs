@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::envelope::{Content, KekId, Suite, KEK_ID_SIZE};
 use crate::kek::generation::Generation;
-use crate::kek::KeyEncryptionKey;
+use crate::kek::{KeyEncryptionKey, Origin};
 use crate::secret::{SecretBytes, SecretKey, KEY_SIZE};
 use crate::{Error, Result};
 
@@ -14,6 +14,7 @@ impl KeyEncryptionKey {
     /// suite 1 | id 16 | { generation 4 | key 32 }...
     /// ```
     pub fn wrap_under(&self, outer: &Self) -> Result<Vec<u8>> {
+        self.check_own("back that one up instead")?;
         let generations = self.snapshot();
         let mut bundle = SecretBytes::zeroed(FIXED + generations.len() * ENTRY);
         let (fixed, entries) = bundle
@@ -55,7 +56,7 @@ impl KeyEncryptionKey {
                 )
             })
             .collect::<Result<Vec<_>>>()?;
-        Self::from_generations(id, suite, generations)
+        Self::from_generations(id, suite, Origin::Own, generations)
     }
 }
 

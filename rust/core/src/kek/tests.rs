@@ -20,7 +20,7 @@ impl KeyEncryptionKey {
             .iter()
             .map(|(number, key)| Generation::new(*number, suite, SecretKey::from_slice(key)?))
             .collect::<Result<_>>()?;
-        Self::from_generations(id, suite, generations)
+        Self::from_generations(id, suite, Origin::Own, generations)
     }
 }
 

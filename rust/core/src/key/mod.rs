@@ -399,6 +399,14 @@ impl Key {
         }
     }
 
+    /// The bytes of a symmetric key, for deriving others from.
+    pub(crate) fn symmetric(&self) -> Option<&[u8]> {
+        match &self.material {
+            Material::Oct(key) => Some(key.value()),
+            _ => None,
+        }
+    }
+
     /// The private key in the form in which it is sealed. It is for sealing only.
     pub fn encode_private(&self) -> Result<Zeroizing<Vec<u8>>> {
         private::encode(self)

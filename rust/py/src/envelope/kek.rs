@@ -11,7 +11,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 use vaultcore_core::envelope::{Content, KekId, Suite};
-use vaultcore_core::kek::{KeyEncryptionKey, OpenJob, SealJob};
+use vaultcore_core::kek::{KeyEncryptionKey, KeyVersion, OpenJob, SealJob};
 use vaultcore_core::secret::{SecretBytes, SecretKey};
 use vaultcore_core::Error;
 
@@ -19,6 +19,7 @@ use super::batch::write_all;
 use super::context::ContextArgument;
 use crate::error::to_python;
 use crate::gil::leave;
+use crate::key::PyKey;
 
 /// A key-encryption key.
 #[pyclass(module = "vaultcore", name = "KeyEncryptionKey", frozen)]
@@ -52,6 +53,27 @@ impl PyKeyEncryptionKey {
             KeyEncryptionKey::from_key(id, Suite::from_number(suite)?, key?)
         };
         make().map(|kek| Self(Arc::new(kek))).map_err(to_python)
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (versions, *, vault, name, suite = 1))]
+    fn from_versions(
+        versions: Vec<(u32, String, Bound<'_, PyKey>)>,
+        vault: &str,
+        name: &str,
+        suite: u8,
+    ) -> PyResult<Self> {
+        let versions: Vec<_> = versions
+            .iter()
+            .map(|(generation, version, key)| KeyVersion {
+                generation: *generation,
+                version,
+                key: &key.get().0,
+            })
+            .collect();
+        Suite::from_number(suite)
+            .and_then(|suite| KeyEncryptionKey::from_versions(vault, name, suite, &versions))
+            .map_or_else(|error| Err(to_python(error)), |kek| Ok(Self(Arc::new(kek))))
     }
 
     fn danger_to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
