@@ -27,7 +27,7 @@ class Attributes(msgspec.Struct, frozen=True, rename={"not_before": "nbf", "expi
     exportable: bool | None = None
 
 
-class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
+class Metadata(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the store keeps in the clear about a version, bound to its payload.
 
     Attributes:

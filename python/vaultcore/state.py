@@ -1,6 +1,7 @@
 """What an engine keeps in memory about each vault: its settings, its key, its caches."""
 
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -11,6 +12,8 @@ from vaultcore.keys import KeyRules
 from vaultcore.secrets import SecretRules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vaultcore._core import KeyEncryptionKey
     from vaultcore.clock import Clock
     from vaultcore.key_use import Token
@@ -91,7 +94,7 @@ class Cache(Generic[T]):
     def __init__(self, size: int = CACHE_SIZE) -> None:
         self._size = size
         self._entries: dict[tuple[str, str], T] = {}
-        self._versions: dict[str, set[tuple[str, str]]] = {}
+        self._objects: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
         self._epoch = 0
         self._lock = threading.Lock()
         self.get = self._entries.get
@@ -111,27 +114,28 @@ class Cache(Generic[T]):
         with self._lock:
             if seen != self._epoch:
                 return
-            if len(self._entries) >= self._size:
-                oldest = next(iter(self._entries))
-                self._drop(oldest[0])
+            while len(self._entries) >= self._size:
+                _, places = self._objects.popitem(last=False)
+                self._forget(places)
+            if place not in self._entries:
+                self._objects[place[0]] = (*self._objects.get(place[0], ()), place)
             self._entries[place] = entry
-            self._versions.setdefault(place[0], set()).add(place)
 
     def invalidate(self, key: str) -> None:
         """Forgets every version of an object."""
         with self._lock:
             self._epoch += 1
-            self._drop(key)
+            self._forget(self._objects.pop(key, ()))
 
     def clear(self) -> None:
         """Forgets everything."""
         with self._lock:
             self._epoch += 1
             self._entries.clear()
-            self._versions.clear()
+            self._objects.clear()
 
-    def _drop(self, key: str) -> None:
-        for place in self._versions.pop(key, ()):
+    def _forget(self, places: "Iterable[tuple[str, str]]") -> None:
+        for place in places:
             self._entries.pop(place, None)
 
 

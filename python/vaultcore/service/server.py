@@ -1,5 +1,6 @@
 """The HTTP server: granian, with its worker processes each opening the engine for themselves."""
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -93,6 +94,9 @@ def create_worker() -> Worker:
     """Makes a worker's application; the server calls it in each worker process."""
     settings = msgspec.json.decode(os.environ[_SETTINGS], type=WorkerSettings)
     configuration = settings.configuration
+    # What is loaded now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     issuers = () if configuration is None else configuration.trusted_issuers()
     return Worker(settings, issuers)
 
