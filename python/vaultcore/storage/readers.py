@@ -5,9 +5,10 @@ import sqlite3
 import threading
 import weakref
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from vaultcore.storage.connection import connect
+from vaultcore.storage.reads import Parameters
 
 
 class Readers(threading.local):
@@ -21,7 +22,10 @@ class Readers(threading.local):
     def __init__(self, path: Path, every: "Every") -> None:
         # Runs once in each thread. The holder goes when its thread does.
         self._holder = every.add(connect(path))
-        self.connection = self._holder.connection
+
+    def rows(self, sql: str, parameters: Parameters) -> list[Any]:
+        """Returns the rows of a query."""
+        return self._holder.rows(sql, parameters)
 
 
 class Refusal:
@@ -35,10 +39,9 @@ class Refusal:
         self._error = error
         self._message = message
 
-    @property
-    def connection(self) -> sqlite3.Connection:
+    def rows(self, _sql: str, _parameters: Parameters) -> NoReturn:
         """Refuses."""
-        return self.refuse()
+        self.refuse()
 
     def refuse(self) -> NoReturn:
         """Raises the error."""
@@ -65,19 +68,30 @@ class Every:
             return list(self._holders)
 
     def close(self) -> None:
-        """Closes the connections of all threads."""
+        """Closes the connections of all threads, each when the query that it runs is done."""
         for holder in self.holders():
-            holder.connection.close()
+            holder.close()
 
 
 class _Holder:
-    __slots__ = ("__weakref__", "_pid", "connection")
+    """A connection, which no other thread closes while a query runs on it: SQLite would crash."""
+
+    __slots__ = ("__weakref__", "_connection", "_lock", "_pid")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
+        self._connection = connection
+        self._lock = threading.Lock()
         self._pid = os.getpid()
 
     def __del__(self) -> None:
         # After a fork the connection is the parent's, and closing it here would disturb it.
         if os.getpid() == self._pid:
-            self.connection.close()
+            self._connection.close()
+
+    def rows(self, sql: str, parameters: Parameters) -> list[Any]:
+        with self._lock:
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()

@@ -168,7 +168,7 @@ class Store(Reads):
 
     def _rows(self, sql: str, parameters: Parameters = ()) -> list[Any]:
         try:
-            return self._readers.connection.execute(sql, parameters).fetchall()
+            return self._readers.rows(sql, parameters)
         except sqlite3.Error as error:
             raise translated(error, "read the store") from error
 
