@@ -285,25 +285,31 @@ mod tests {
 
     #[test]
     fn a_caller_has_what_he_his_groups_and_his_application_were_granted() {
+        let (alice, upper) = (
+            "0a0a0a0a-1111-2222-3333-44444444abcd",
+            "0A0A0A0A-1111-2222-3333-44444444ABCD",
+        );
         let policies = Policies::compile([
-            grant("ALICE", "", "secrets/get"),
+            grant(upper, "", "secrets/get"),
             grant("team", "", "secrets/list"),
-            grant("alice", "APP", "secrets/set"),
+            grant(alice, "APP", "secrets/set"),
             grant("", "", "secrets/purge"),
         ]);
         let get = Permissions::of(Permission::SecretsGet);
         let list = Permissions::of(Permission::SecretsList);
         let set = Permissions::of(Permission::SecretsSet);
-        assert_eq!(policies.granted(&caller("alice", "", &[])), get);
+        assert_eq!(policies.granted(&caller(alice, "", &[])), get);
         assert_eq!(
-            policies.granted(&caller("Alice", "", &["TEAM"])),
+            policies.granted(&caller(upper, "", &["team"])),
             get.union(list)
         );
-        assert_eq!(
-            policies.granted(&caller("alice", "app", &[])),
-            get.union(set)
-        );
+        assert_eq!(policies.granted(&caller(alice, "app", &[])), get.union(set));
         assert_eq!(policies.granted(&caller("bob", "app", &["team"])), list);
+        // Only GUIDs are the same in any case.
+        assert_eq!(
+            policies.granted(&caller("bob", "", &["TEAM"])),
+            Permissions::NONE
+        );
         assert_eq!(
             policies.granted(&caller("bob", "app", &[])),
             Permissions::NONE
