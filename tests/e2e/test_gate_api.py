@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt
@@ -495,3 +496,16 @@ def test_quirk_39_firewall(api: Service) -> None:
     api.vault().do("GET", "/secrets")
     api.manage("firewall.set", default_action="Allow", **manage)
     made.do("GET", "/secrets/s")
+
+
+def test_the_processes_that_answer_leave_no_core_dump(api: Service) -> None:
+    workers = [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/stat")
+        if path.read_text(encoding="utf-8").rpartition(")")[2].split()[1] == str(api.process.pid)
+    ]
+    assert workers
+    for worker in workers:
+        limits = Path(f"/proc/{worker}/limits").read_text(encoding="utf-8")
+        line = next(row for row in limits.splitlines() if row.startswith("Max core file size"))
+        assert line.split()[4:6] == ["0", "0"], line

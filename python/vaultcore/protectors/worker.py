@@ -6,9 +6,6 @@ process with it. Started as ``python -m vaultcore.protectors.worker DESCRIPTOR``
 its end of a socket pair, over which it also learns the PIN.
 """
 
-import ctypes
-import os
-import resource
 import signal
 import socket
 import sys
@@ -19,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from vaultcore.hardening import harden
 from vaultcore.protectors import messages
 from vaultcore.protectors.faults import RefusalError
 from vaultcore.protectors.key_pair import KeyPairs
@@ -71,7 +69,7 @@ def main() -> int:
     Returns:
         The exit status.
     """
-    _harden()
+    harden()
     sys.excepthook = _report
     sys.unraisablehook = _ignore
     channel = socket.socket(fileno=int(sys.argv[1]))
@@ -105,16 +103,6 @@ def _ignore(_: object) -> None:
     """Says nothing when the cleaning up after a failed call fails too; the call has reported."""
 
 
-def _harden() -> None:
-    """Keeps the PIN out of core dumps and out of reach of debuggers of the same user."""
-    os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):
-        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-_PR_SET_DUMPABLE = 4
 _GRACE = 2.0
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from granian.log import LogLevels
 from vaultcore.config import Configuration
 from vaultcore.engine import open_engine
 from vaultcore.errors import ConfigurationError
+from vaultcore.hardening import harden
 from vaultcore.service.app import build_application
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Worker:
 
 def create_worker() -> Worker:
     """Makes a worker's application; the server calls it in each worker process."""
+    harden()
     settings = msgspec.json.decode(os.environ[_SETTINGS], type=WorkerSettings)
     configuration = settings.configuration
     # What is loaded now stays: the collector need not look at it again and again.
