@@ -18,6 +18,7 @@ from vaultcore.errors import (
     ProtectorError,
     StorageError,
     TamperedError,
+    UnavailableError,
 )
 from vaultcore.protectors.registry import TokenProtector
 from vaultcore.state import VaultSettings
@@ -32,6 +33,8 @@ DATABASE: Final = "vaultcore.db"
 #: The identifier of the key that seals what belongs to no vault.
 SYSTEM: Final = "system"
 _AUDIT_SIGNER: Final = "audit-signer"
+_ATTEMPTS: Final = 5
+_Wrap = tuple[str, bytes]
 
 
 class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,6 +225,7 @@ class KeyRing:
         document = self._vault_document(vault_id, key, settings, kek)
 
         def work(transaction: "Transaction") -> None:
+            self._require_known_protectors(transaction)
             if transaction.document("vaults", key) is not None:
                 raise ConflictError(
                     f"the vault name `{settings.name}` is already in use",
@@ -295,12 +299,23 @@ class KeyRing:
         """Gives a vault key a new generation and returns its number.
 
         What is stored stays readable: the old generations stay in the key.
+
+        Raises:
+            ConflictError: another process changed the vault key meanwhile.
+            UnavailableError: another process changed the protectors since this one opened them.
         """
+        place = f"{vault_id}/{self._protectors[0].name}"
+        before = self._store.document("vault-keys", place)
+        # Unwrapped afresh: a generation that another process added must not be lost.
+        self.forget(vault_id)
         rotated = self._copy(self.kek(vault_id))
         generation = rotated.rotate()
         wraps = [(f"{vault_id}/{p.name}", _wrap(rotated, p)) for p in self._protectors]
 
         def work(transaction: "Transaction") -> None:
+            self._require_known_protectors(transaction)
+            if transaction.document("vault-keys", place) != before:
+                raise ConflictError("the vault key was changed meanwhile; try again")
             for wrap_key, wrap in wraps:
                 transaction.put_document("vault-keys", wrap_key, wrap)
             transaction.changed(vault_id, "vault-keys", key, "", "rotate")
@@ -310,17 +325,51 @@ class KeyRing:
         return generation
 
     def add(self, protector: "Protector") -> None:
-        """Wraps every vault key with one more protector."""
-        ids = [SYSTEM, *(self._vault_ids())]
-        wraps = [(f"{i}/{protector.name}", _wrap(self.kek(i), protector)) for i in ids]
+        """Wraps every vault key with one more protector.
 
-        def work(transaction: "Transaction") -> None:
-            for wrap_key, wrap in wraps:
-                transaction.put_document("vault-keys", wrap_key, wrap)
+        Raises:
+            ConflictError: another process kept changing vault keys meanwhile.
+            ProtectorError: a vault key cannot be opened, or the new protector refuses.
+        """
+        for _ in range(_ATTEMPTS):
+            before = self._store.documents("vault-keys")
+            ids = [SYSTEM, *(self._vault_ids())]
+            for vault_id in ids:
+                self.forget(vault_id)
+            wraps = [(f"{i}/{protector.name}", _wrap(self.kek(i), protector)) for i in ids]
+            if self._store.write(self._added(protector, before, wraps)):
+                self._protectors.append(protector)
+                return
+        raise ConflictError("the vault keys kept changing meanwhile; try again")
+
+    @staticmethod
+    def _added(
+        protector: "Protector", before: Sequence[tuple[str, bytes]], wraps: Sequence[_Wrap]
+    ) -> "Callable[[Transaction], bool]":
+        def work(transaction: "Transaction") -> bool:
+            # A vault made, or a key rotated, since the wraps were made would stay without one.
+            unchanged = transaction.documents("vault-keys") == before
+            if unchanged:
+                for wrap_key, wrap in wraps:
+                    transaction.put_document("vault-keys", wrap_key, wrap)
             transaction.changed(SYSTEM, "protectors", protector.name, "", "add")
+            return unchanged
 
-        self._store.write(work)
-        self._protectors.append(protector)
+        return work
+
+    def _require_known_protectors(self, transaction: "Transaction") -> None:
+        """Keeps a key from being wrapped for other protectors than the folder has by now."""
+        prefix = f"{SYSTEM}/"
+        present = {
+            key.removeprefix(prefix)
+            for key, _ in transaction.documents("vault-keys")
+            if key.startswith(prefix)
+        }
+        if present != {protector.name for protector in self._protectors}:
+            raise UnavailableError(
+                "the protectors were changed by another process since this one opened the folder: "
+                "do this on the folder itself, with --data, or restart the service"
+            )
 
     def remove(self, name: str) -> None:
         """Removes a protector's wraps of every vault key.

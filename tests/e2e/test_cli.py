@@ -459,11 +459,17 @@ def test_protectors_come_and_go_on_the_server_itself(service: Service) -> None:
     remote.run(*add, status=4)
     local.run(*add)
     assert "spare" in {row["name"] for row in local.run("protector", "list")}
+    # The service does not know the new one yet: it must not wrap a key for the others only.
+    assert "--data" in remote.run("vault", "rotate-key", "--name", "one", status=6)
+    assert "--data" in remote.run("vault", "create", "--name", "unguarded", status=6)
+    local.run("vault", "rotate-key", "--name", "one")
     for way in (local, remote):
         assert {row["status"] for row in way.run("protector", "verify")} == {"ok"}
     local.run(*add, status=1)
     local.run("protector", "remove", "spare")
     assert "spare" not in {row["name"] for row in local.run("protector", "list")}
+    remote.run("vault", "rotate-key", "--name", "one")
+    assert {row["status"] for row in local.run("protector", "verify")} == {"ok"}
 
 
 def test_the_audit_is_queried_and_verified(way: Way, service: Service, tmp_path: Path) -> None:
