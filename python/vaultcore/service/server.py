@@ -160,7 +160,7 @@ def run(
         ),
         websockets=False,
         backlog=BACKLOG,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.warning if configuration is None else LogLevels(configuration.log),
         ssl_cert=tls_cert,
         ssl_key=tls_key,
         factory=True,
