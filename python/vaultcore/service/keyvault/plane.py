@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from vaultcore import _core
-from vaultcore.access import refusals
 from vaultcore.errors import (
     AuditError,
     BadParameterError,
@@ -237,7 +236,7 @@ class DataPlane:
         operation = passage.operation = admission.operation
         principal = passage.principal = admission.principal
         if admission.outcome != _core.ADMITTED or operation is None or principal is None:
-            raise _refusal(door, admission, scope["client"][0])
+            raise _refusal(admission)
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise NotFoundError(f"the operation {operation.name} is not offered by this version")
@@ -275,7 +274,8 @@ class DataPlane:
         admission = self._admit(*question, self._engine.clock.now())
         if admission.outcome != _core.UNKNOWN_TOKEN:
             return admission
-        token = _bearer(headers.authorization)
+        # The gate's own reading of the header: what it calls unknown is what gets validated.
+        token = _core.bearer_token(headers.authorization or b"") or ""
         validator = self._engine.validator
         if validator.needs_fetch(token):
             loop = asyncio.get_running_loop()
@@ -364,23 +364,14 @@ class DataPlane:
         return door
 
 
-def _refusal(door: Door, admission: _core.Admission, address: str) -> VaultError:
-    if admission.outcome == _core.CHALLENGE:
-        return refusals.no_token()
-    if admission.outcome == _core.FIREWALL:
-        return refusals.by_firewall(door.vault, address)
-    if admission.refusal is not None:
-        status, code, message, inner = admission.refusal
-        refused = BadParameterError(message, code=code, inner=inner)
-        refused.status = status
-        return refused
-    if admission.principal is None or admission.operation is None:
+def _refusal(admission: _core.Admission) -> VaultError:
+    """Returns what the gate says, in the gate's own words."""
+    if admission.refusal is None:
         return InternalError("the gate refused without a reason")
-    return refusals.by_policy(door.vault, admission.principal, admission.operation.permission)
-
-
-def _bearer(authorization: bytes | None) -> str:
-    return (authorization or b"").partition(b" ")[2].strip().decode("latin-1")
+    status, code, message, inner = admission.refusal
+    refused = VaultError(message, code=code, inner=inner)
+    refused.status = status
+    return refused
 
 
 def _audited_name(operation: _core.Operation | None, status: int) -> str:
