@@ -44,7 +44,9 @@ impl<'a> Randomness<'a> {
 /// no two inputs are alike. Its last two parts are the associated data of the payload.
 pub(crate) struct Transcript {
     short: [u8; SHORT],
-    long: Zeroizing<Vec<u8>>,
+    // None where the short one has room. An empty vector would be wiped too, at an address that is
+    // none, which costs as much as the rest of an envelope's wiping.
+    long: Option<Zeroizing<Vec<u8>>>,
     size: usize,
 }
 
@@ -52,10 +54,9 @@ impl Transcript {
     /// Makes room for the transcript of an envelope with a context of this size.
     pub(crate) fn for_context(size: usize) -> Self {
         let size = FIXED + size;
-        let long = vec![0; if size > SHORT { size } else { 0 }];
         Self {
             short: [0; SHORT],
-            long: Zeroizing::new(long),
+            long: (size > SHORT).then(|| Zeroizing::new(vec![0; size])),
             size,
         }
     }
@@ -100,18 +101,16 @@ impl Transcript {
     }
 
     fn bytes(&self) -> &[u8] {
-        if self.size > SHORT {
-            &self.long
-        } else {
-            self.short.get(..self.size).unwrap_or_default()
+        match &self.long {
+            Some(long) => long,
+            None => self.short.get(..self.size).unwrap_or_default(),
         }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        if self.size > SHORT {
-            &mut self.long
-        } else {
-            self.short.get_mut(..self.size).unwrap_or_default()
+        match &mut self.long {
+            Some(long) => long,
+            None => self.short.get_mut(..self.size).unwrap_or_default(),
         }
     }
 }
