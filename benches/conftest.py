@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from benches.library import table
+from benches.library.rounds import Comparison
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_benchmark.fixture import BenchmarkFixture
 
 _ROOT = Path(__file__).parents[1]
@@ -29,12 +28,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    quick = config.getoption("--quick")
-    config.option.benchmark_max_time = 0.02 if quick else 1.0
-    config.option.benchmark_min_rounds = 2 if quick else 5
-    config.option.benchmark_warmup = "off" if quick else "on"
-    config.option.benchmark_warmup_iterations = 10_000
-    config.option.benchmark_disable_gc = True
     config.option.benchmark_quiet = True
     if not config.option.benchmark_json:
         folder = _ROOT / ".benchmarks"
@@ -79,12 +72,5 @@ def quick(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def measure(benchmark: BenchmarkFixture) -> Callable[..., Any]:
-    """Times ``work`` as one cell of the table: this row, this peer."""
-
-    def run(work: Callable[..., Any], *arguments: Any, row: str, peer: str, items: int = 1) -> Any:
-        benchmark.group = row
-        benchmark.extra_info.update({"row": row, "peer": peer, "items": items})
-        return benchmark(work, *arguments)
-
-    return run
+def comparison(benchmark: BenchmarkFixture, *, quick: bool) -> Comparison:
+    return Comparison(benchmark, rounds=3 if quick else 60, block=0.0002 if quick else 0.01)

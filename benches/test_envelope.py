@@ -6,139 +6,103 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from benches.library import rows
+from benches.library import rows, threads
 from benches.library.envelopes import BY_HAND, ENVELOPES, OURS, Vaultcore
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benches.library.rounds import Comparison
     from pytest_benchmark.fixture import BenchmarkFixture
-
-    Measure = Callable[..., Any]
 
 PLAINTEXT = os.urandom(1024)
 BATCH = [os.urandom(1024) for _ in range(100)]
 SIZES = [4**power for power in range(2, 14)]
+STREAMS = {OURS: "vaultcore", rows.RAW_UPDATE: "update", rows.RAW_INTO: "update_into"}
 
 
-@pytest.mark.parametrize("peer", ENVELOPES)
-def test_seal(measure: Measure, peer: str) -> None:
-    envelope = ENVELOPES[peer]()
-    blob = measure(envelope.seal, PLAINTEXT, row=rows.SEAL, peer=peer)
-    assert envelope.open(blob) == PLAINTEXT
+def test_seal(comparison: Comparison) -> None:
+    envelopes = {peer: make() for peer, make in ENVELOPES.items()}
+    works = {peer: partial(one.seal, PLAINTEXT) for peer, one in envelopes.items()}
+    blobs = comparison.run(rows.SEAL, works)
+    assert all(one.open(blobs[peer]) == PLAINTEXT for peer, one in envelopes.items())
 
 
-@pytest.mark.parametrize("peer", ENVELOPES)
-def test_open(measure: Measure, peer: str) -> None:
-    envelope = ENVELOPES[peer]()
-    blob = envelope.seal(PLAINTEXT)
-    assert measure(envelope.open, blob, row=rows.OPEN, peer=peer) == PLAINTEXT
+def test_open(comparison: Comparison) -> None:
+    envelopes = {peer: make() for peer, make in ENVELOPES.items()}
+    works = {peer: partial(one.open, one.seal(PLAINTEXT)) for peer, one in envelopes.items()}
+    assert set(comparison.run(rows.OPEN, works).values()) == {PLAINTEXT}
 
 
-@pytest.mark.parametrize("peer", [OURS, BY_HAND])
-def test_seal_batch(measure: Measure, peer: str) -> None:
-    envelope = ENVELOPES[peer]()
-    work = _sealing(envelope)
-    blobs = measure(work, row=rows.SEAL_BATCH, peer=peer, items=len(BATCH))
-    assert [envelope.open(blob) for blob in blobs] == BATCH
+def test_seal_batch(comparison: Comparison) -> None:
+    ours, by_hand = Vaultcore(), ENVELOPES[BY_HAND]()
+    works: dict[str, Callable[[], list[bytes]]] = {
+        OURS: partial(ours.kek.seal_many, BATCH, context=ours.context),
+        BY_HAND: lambda: [by_hand.seal(plaintext) for plaintext in BATCH],
+    }
+    blobs = comparison.run(rows.SEAL_BATCH, works, items=len(BATCH))
+    assert [ours.open(blob) for blob in blobs[OURS]] == BATCH
+    assert [by_hand.open(blob) for blob in blobs[BY_HAND]] == BATCH
 
 
-@pytest.mark.parametrize("peer", [OURS, BY_HAND])
-def test_open_batch(measure: Measure, peer: str) -> None:
-    envelope = ENVELOPES[peer]()
-    blobs = [envelope.seal(plaintext) for plaintext in BATCH]
-
-    def by_hand() -> list[bytes]:
-        return [envelope.open(blob) for blob in blobs]
-
-    def ours() -> list[bytes]:
-        assert isinstance(envelope, Vaultcore)
-        return envelope.kek.open_many(blobs, context=envelope.context)
-
-    work = ours if isinstance(envelope, Vaultcore) else by_hand
-    assert measure(work, row=rows.OPEN_BATCH, peer=peer, items=len(BATCH)) == BATCH
+def test_open_batch(comparison: Comparison) -> None:
+    ours, by_hand = Vaultcore(), ENVELOPES[BY_HAND]()
+    sealed = [by_hand.seal(plaintext) for plaintext in BATCH]
+    blobs = ours.kek.seal_many(BATCH, context=ours.context)
+    works: dict[str, Callable[[], list[bytes]]] = {
+        OURS: partial(ours.kek.open_many, blobs, context=ours.context),
+        BY_HAND: lambda: [by_hand.open(blob) for blob in sealed],
+    }
+    found = comparison.run(rows.OPEN_BATCH, works, items=len(BATCH))
+    assert found == {OURS: BATCH, BY_HAND: BATCH}
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_threads(benchmark: BenchmarkFixture, threads: int, *, quick: bool) -> None:
-    """The same number of batches for each thread: the time stays, if threads are for free."""
-    envelope = Vaultcore()
-    seal = _sealing(envelope)
-    batches = 20 if quick else 400
-
-    def work() -> int:
-        for _ in range(batches):
-            seal()
-        return batches
-
-    with ThreadPoolExecutor(threads) as pool:
-        run = lambda: sum(pool.map(lambda _: work(), range(threads)))  # noqa: E731 - one line
-        benchmark.group = rows.THREADS
-        benchmark.extra_info.update(
-            {
-                "row": rows.THREADS,
-                "peer": rows.TWO_THREADS if threads > 1 else rows.ONE_THREAD,
-                "items": threads * batches * len(BATCH),
-            }
-        )
-        done = benchmark.pedantic(run, rounds=2 if quick else 15, warmup_rounds=1)
-    assert done == threads * batches
+def test_threads(comparison: Comparison) -> None:
+    """Each thread has the same to do: the time stays, if threads are for free."""
+    with threads.ways() as works:
+        comparison.run(rows.THREADS, works, items=threads.ITEMS)
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("series", ["seal", "open", BY_HAND, "AES-256-GCM alone"])
-def test_curve(benchmark: BenchmarkFixture, size: int, series: str) -> None:
+def test_curve(comparison: Comparison, size: int, *, quick: bool) -> None:
     plaintext = os.urandom(size)
     envelope, by_hand = Vaultcore(), ENVELOPES[BY_HAND]()
     blob = envelope.seal(plaintext)
     raw, nonce = AESGCM(os.urandom(32)), os.urandom(12)
-    work: Callable[[], bytes] = {
-        "seal": lambda: envelope.seal(plaintext),
-        "open": lambda: envelope.open(blob),
-        BY_HAND: lambda: by_hand.seal(plaintext),
+    works: dict[str, Callable[[], bytes]] = {
+        "seal": partial(envelope.seal, plaintext),
+        "open": partial(envelope.open, blob),
+        BY_HAND: partial(by_hand.seal, plaintext),
         # A repeated nonce, which only a benchmark may have.
-        "AES-256-GCM alone": lambda: raw.encrypt(nonce, plaintext, None),
-    }[series]
-    benchmark.group = rows.CURVE
-    benchmark.extra_info.update({"row": rows.CURVE, "peer": series, "size": size, "items": 1})
-    benchmark._max_time /= 5  # 48 points, of which a chart needs less precision
-    benchmark(work)
+        "AES-256-GCM alone": partial(raw.encrypt, nonce, plaintext, None),
+    }
+    # A chart needs less precision than a ratio.
+    comparison.run(rows.CURVE, works, size=size, rounds=3 if quick else 10)
 
 
-@pytest.mark.parametrize("which", ["vaultcore", "raw"])
-def test_stream(benchmark: BenchmarkFixture, which: str, *, quick: bool) -> None:
+def test_stream(comparison: Comparison, benchmark: BenchmarkFixture, *, quick: bool) -> None:
     size = 16 if quick else 1024
-    command = [sys.executable, "-m", "benches.library.stream", which, str(size)]
-    found: list[dict[str, Any]] = []
+    found: dict[str, list[dict[str, Any]]] = {peer: [] for peer in STREAMS}
 
     def run() -> None:
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found.append(json.loads(done.stdout))
+        for peer, which in STREAMS.items():
+            command = [sys.executable, "-m", "benches.library.stream", which, str(size)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found[peer].append(json.loads(done.stdout))
 
-    benchmark.pedantic(run, rounds=1 if quick else 5)
-    best = min(found, key=lambda one: one["seconds"])
-    benchmark.group = rows.STREAM
-    benchmark.extra_info.update(
-        {
-            "row": rows.STREAM,
-            "peer": OURS if which == "vaultcore" else rows.RAW,
-            "items": 1,
-            "seconds": best["seconds"],
-            "bytes": size << 20,
-            "peak": max(one["peak"] for one in found),
-            "growth": max(one["growth"] for one in found),
-        }
+    benchmark.pedantic(run, rounds=2 if quick else 15)
+    ours = found[OURS]
+    peak = max(one["peak"] for one in ours)
+    comparison.record(
+        rows.STREAM,
+        {peer: [one["seconds"] for one in rounds] for peer, rounds in found.items()},
+        bytes=size << 20,
+        peak=peak,
+        growth=max(one["growth"] for one in ours),
     )
-    assert size < 1024 or best["peak"] < 128 << 20
-
-
-def _sealing(envelope: Any) -> Callable[[], list[bytes]]:
-    if isinstance(envelope, Vaultcore):
-        kek, context = envelope.kek, envelope.context
-        return lambda: kek.seal_many(BATCH, context=context)
-    return lambda: [envelope.seal(plaintext) for plaintext in BATCH]
+    assert peak < 32 << 20

@@ -6,9 +6,10 @@ import io
 import textwrap
 from collections import defaultdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benches.library import rows
+from benches.library.envelopes import OURS
 from benches.machine import machine
 from benches.section import write_section
 from rich.console import Console
@@ -23,6 +24,19 @@ _SECTION: Final = "library"
 _PACKAGES: Final = ("cryptography", "tink", "aws-encryption-sdk", "joserfc")
 _MIB: Final = 1 << 20
 _CHART: Final = "benchmarks-cost.svg"
+_TITLES: Final = ("work", "vaultcore", "beside", "takes", "ratio", "quartiles", "goal")
+
+
+class Line(NamedTuple):
+    """One line of the table: a row, and one of those beside us."""
+
+    work: str
+    ours: str
+    beside: str
+    takes: str
+    ratio: str
+    quartiles: str
+    goal: str
 
 
 class Figures:
@@ -35,40 +49,38 @@ class Figures:
     def __init__(self, report: dict[str, Any]) -> None:
         self.date: str = report["datetime"][:10]
         self.machine: dict[str, str] = report["machine_info"]
-        # Of a row, of a peer: seconds for one item. The median bears a disturbed round.
-        self.seconds: dict[str, dict[str, float]] = defaultdict(dict)
+        # Of a row, of a peer: seconds for one item, and how many times as fast we are.
+        self.rows: dict[str, dict[str, dict[str, float]]] = {}
         # Of a series: size and seconds.
         self.curve: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        self.streams: dict[str, dict[str, Any]] = {}
+        self.stream: dict[str, Any] | None = None
         for one in report["benchmarks"]:
             extra = one["extra_info"]
-            row, peer = extra["row"], extra["peer"]
-            seconds = one["stats"]["median"] / extra["items"]
-            if row == rows.CURVE:
-                self.curve[peer].append((extra["size"], seconds))
-            elif row == rows.STREAM:
-                self.streams[peer] = extra
-                self.seconds[row][peer] = extra["seconds"]
-            else:
-                self.seconds[row][peer] = seconds
+            if extra["row"] == rows.CURVE:
+                for peer, figures in extra["peers"].items():
+                    self.curve[peer].append((extra["size"], figures["seconds"]))
+                continue
+            self.rows[extra["row"]] = extra["peers"]
+            if extra["row"] == rows.STREAM:
+                self.stream = extra
 
-    def lines(self) -> list[tuple[str, str, str, str, str, str]]:
-        """Row, our time, peer, its time, ratio and goal."""
+    def lines(self) -> list[Line]:
+        """The table, line by line."""
         found = []
-        for row, peers in self.seconds.items():
-            subject = rows.SUBJECTS.get(row, rows.DEFAULT_SUBJECT)
-            ours = peers.get(subject)
-            for peer, theirs in peers.items():
-                if peer == subject or ours is None:
+        for row, peers in self.rows.items():
+            subject = next(iter(peers))
+            for peer, figures in peers.items():
+                if peer == subject:
                     continue
                 goal = rows.GOALS.get((row, peer))
                 found.append(
-                    (
+                    Line(
                         row,
-                        _time(ours),
+                        _time(peers[subject]["seconds"]),
                         peer,
-                        _time(theirs),
-                        _ratio(theirs / ours),
+                        _time(figures["seconds"]),
+                        _ratio(figures["ratio"]),
+                        f"{_ratio(figures['low'])} to {_ratio(figures['high'])}",
                         "" if goal is None else _ratio(goal),
                     )
                 )
@@ -84,14 +96,14 @@ def environment() -> dict[str, str]:
 def terminal(found: Figures) -> str:
     """The table for a terminal."""
     sheet = Table(title="the library beside others, in one run")
-    for title in ("work", "vaultcore", "beside", "takes", "ratio", "goal"):
+    for title in _TITLES:
         sheet.add_column(title, justify="left" if title in {"work", "beside"} else "right")
-    for cells in found.lines():
-        sheet.add_row(*cells)
-    console = Console(width=120, file=io.StringIO(), record=True)
+    for line in found.lines():
+        sheet.add_row(*line)
+    console = Console(width=140, file=io.StringIO(), record=True)
     console.print(sheet)
-    for line in _streams(found):
-        console.print(line)
+    for text in _streams(found):
+        console.print(text)
     return console.export_text()
 
 
@@ -116,22 +128,25 @@ def _markdown(found: Figures) -> str:
         ),
         "",
         *textwrap.wrap(
-            "One process, all peers in one run, every key-encryption key in that process. Times "
-            "are medians, for one item. A ratio above 1 says how many times as fast the first "
-            "is. Every envelope has a fresh data key. Those by hand use AES-256-GCM for payload "
-            "and wrap; with a commitment they give what an envelope of vaultcore gives. "
-            "aws-encryption-sdk uses its default suite, which also signs, and the faster of its "
-            "raw AES keys. A signature of cryptography stays in DER.",
+            "One process, every key-encryption key in it, and all of a row in rounds of some "
+            "milliseconds that alternate, because the machine is faster in one second than in the "
+            "next. Times are medians, for one item. A ratio above 1 says how many times as fast "
+            "the first is: the median of the ratios of single rounds, with their quartiles. Every "
+            "envelope has a fresh data key. Those by hand use AES-256-GCM for payload and wrap; "
+            "with a commitment they give what an envelope of vaultcore gives. aws-encryption-sdk "
+            "uses its default suite, which also signs, and the faster of its raw AES keys. A "
+            "signature of cryptography stays in DER. What two threads are to one is to be read "
+            "beside what two processes are to two threads, which is what the machine has left.",
             width=100,
         ),
         "",
-        "| work | vaultcore | beside | takes | ratio | goal |",
-        "| --- | ---: | --- | ---: | ---: | ---: |",
+        f"| {' | '.join(_TITLES)} |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
-    for row, ours, peer, theirs, ratio, goal in found.lines():
-        lines.append(f"| {row} | {ours} | {peer} | {theirs} | **{ratio}** | {goal} |")
-    for line in _streams(found):
-        lines += ["", *textwrap.wrap(line, width=100)]
+    bold = [line._replace(ratio=f"**{line.ratio}**") for line in found.lines()]
+    lines += [f"| {' | '.join(line)} |" for line in bold]
+    for text in _streams(found):
+        lines += ["", *textwrap.wrap(text, width=100)]
     if found.curve:
         lines += ["", f"![the cost of an envelope by the size of its message]({_CHART})", ""]
         series = list(found.curve)
@@ -148,10 +163,10 @@ def _markdown(found: Figures) -> str:
 
 
 def _streams(found: Figures) -> list[str]:
-    ours = found.streams.get(rows.DEFAULT_SUBJECT)
+    ours = found.stream
     if ours is None:
         return []
-    rate = ours["bytes"] / ours["seconds"] / 1e9
+    rate = ours["bytes"] / ours["peers"][OURS]["seconds"] / 1e9
     return [
         (
             f"The stream: {ours['bytes'] // _MIB} MiB at {rate:.2f} GB/s in pieces of 1 MiB; the "
