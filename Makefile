@@ -2,6 +2,7 @@
 # make demo      the main job on an empty folder, told step by step
 # make test      every test, those with real components too
 # make lint      formatting, lints and types of both languages
+# make miri      what of the core runs under Miri; needs rustup and its nightly toolchain
 # make bench     the benchmarks
 # make clean     removes what the others built
 
@@ -17,7 +18,7 @@ CARGO_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name target -prune -o 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_FLAGS ?=
 
-.PHONY: install demo test test-rust test-python components lint format bench constraints clean
+.PHONY: install demo test test-rust test-python components lint format miri bench constraints clean
 
 install: $(VENV)/.built
 
@@ -73,6 +74,11 @@ format:
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix-only --quiet
 	cargo fmt --all
+
+# What calls the backend is left out: it is C.
+miri:
+	rustup toolchain install nightly --profile minimal --component miri --component rust-src
+	cargo +nightly miri test --locked --package vaultcore-core --lib
 
 bench: install
 	@tools/debian-packages.sh wrk

@@ -419,11 +419,12 @@ mod tests {
 
     #[test]
     fn whatever_passes_is_an_object_to_another_parser() {
-        // Every text of up to six of these pieces that begins like an object.
+        // Every text of up to six of these pieces that begins like an object; Miri takes its time.
+        let (rounds, enough) = if cfg!(miri) { (3, 3) } else { (5, 20) };
         let pieces = ["{", "}", "[", "]", ":", ",", "\"a\"", "1", " "];
         let mut texts = vec![String::from("{")];
         let mut passed = 0;
-        for _ in 0..5 {
+        for _ in 0..rounds {
             texts = texts
                 .iter()
                 .flat_map(|text| pieces.iter().map(move |piece| format!("{text}{piece}")))
@@ -436,7 +437,7 @@ mod tests {
                 passed += usize::from(strict);
             }
         }
-        assert!(passed > 20, "{passed}");
+        assert!(passed > enough, "{passed}");
     }
 
     #[test]
