@@ -2,7 +2,7 @@
 # Says what is missing to build the Rust extension, before a build fails half-way through.
 set -euo pipefail
 
-oldest=1.85
+oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
 missing=0
 
 if ! command -v cargo >/dev/null || ! cargo --version >/dev/null 2>&1; then

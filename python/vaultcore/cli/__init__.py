@@ -9,6 +9,7 @@ from vaultcore.cli import (
     application,
     audit,
     dev,
+    files,
     firewall,
     key,
     protector,
@@ -21,10 +22,12 @@ from vaultcore.cli.session import new_group
 app = new_group(
     "A vault for secrets and keys that speaks the Azure Key Vault API.\n\n"
     "Exit status: 0 done, 1 refused or failed, 2 wrong command line, 3 no such thing, 4 not "
-    "permitted, 5 conflict, 6 something is away and may come back, 7 does not verify."
+    "permitted, 5 conflict, 6 something is away and may come back, 7 does not verify or "
+    "open."
 )
 dev.add_to(app)
 serve.add_to(app)
+files.add_to(app)
 app.add_typer(vault.group, name="vault")
 app.add_typer(secret.group, name="secret")
 app.add_typer(key.group, name="key")

@@ -6,9 +6,12 @@ of the REST API in both, so that a command does the same in process and over HTT
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vaultcore.cli.outcome import CommandError
+
+if TYPE_CHECKING:
+    from vaultcore._core import KeyEncryptionKey
 
 
 class Connection(Protocol):
@@ -34,6 +37,15 @@ class Connection(Protocol):
         """Makes a request of the data plane and returns the answer's JSON, or None for no body.
 
         Raises:
+            VaultError: it was refused.
+        """
+        ...
+
+    def kek(self, vault: str, key: str) -> "KeyEncryptionKey":
+        """Returns the key-encryption key that follows a key.
+
+        Raises:
+            CommandError: keys do not leave what this is the way to.
             VaultError: it was refused.
         """
         ...

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from vaultcore._core import Principal, parse_operation
+from vaultcore._core import KeyEncryptionKey, Principal, parse_operation
 from vaultcore.cli.outcome import MISSING, CommandError
 from vaultcore.engine import Engine, open_engine
 from vaultcore.errors import BadParameterError, NotFoundError, UsageError
@@ -108,6 +108,14 @@ class LocalConnection:
             act,
         )
         return msgspec.json.decode(answer) if answer else None
+
+    def kek(self, vault: str, key: str) -> KeyEncryptionKey:
+        """Returns the key-encryption key that follows a key.
+
+        Raises:
+            VaultError: it was refused.
+        """
+        return self._engine.vault(vault).acting_as(self._principal).keys.kek(key)
 
     def close(self) -> None:
         """Closes the folder."""

@@ -10,7 +10,7 @@ status  meaning
 4       not permitted: no token, a wrong one, the firewall or a missing permission
 5       the name is taken, or the object's state conflicts
 6       something is away (the service, the store, a token): it may succeed later
-7       what was to be verified does not verify: it was changed
+7       what was to be verified or opened is not as it was: it was changed, or it is the wrong key
 ======  ==========================================================================
 """
 
@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Final
 
 from vaultcore.errors import (
+    DecryptionError,
     ProtectorUnavailableError,
     TamperedError,
     VaultcoreError,
@@ -66,7 +67,7 @@ def exit_status(error: Exception) -> int:
         return error.status
     if isinstance(error, VaultError):
         return _BY_STATUS.get(error.status, FAILED)
-    if isinstance(error, TamperedError):
+    if isinstance(error, TamperedError | DecryptionError):
         return CHANGED
     if isinstance(error, ProtectorUnavailableError | UnreachableError):
         return AWAY

@@ -6,13 +6,14 @@ import re
 import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from vaultcore.cli.outcome import CommandError, UnreachableError
+from vaultcore.cli.output import printable
 from vaultcore.errors import UnauthorizedError, VaultError
 
 API_VERSION: Final = "2025-07-01"
@@ -82,6 +83,17 @@ class RemoteConnection:
         """
         parameters = {"api-version": API_VERSION, **(query or {})}
         return self._send(method, self._base(vault) + path, query=parameters, body=body)
+
+    def kek(self, vault: str, key: str) -> NoReturn:
+        """Refuses: a key does not leave the service.
+
+        Raises:
+            CommandError: always.
+        """
+        raise CommandError(
+            f"the key {printable(key[:128])} of {printable(vault[:64])} does not leave the "
+            "service: seal and open files where the data folder is, with --data"
+        )
 
     def close(self) -> None:
         """Closes the connections."""

@@ -50,10 +50,14 @@ def read_date(text: str) -> int:
     return int(date.timestamp())
 
 
-def read_tags(words: list[str] | None) -> dict[str, str] | None:
-    """Reads tags written as ``key=value``.
+def read_tags(words: list[str] | None, what: str = "a tag") -> dict[str, str] | None:
+    """Reads tags, or other pairs, written as ``key=value``.
 
     An empty word alone means no tags, which is how all of them are removed.
+
+    Args:
+        words: as they were written.
+        what: what a message calls one of them.
 
     Raises:
         CommandError: a word has no ``=``.
@@ -66,7 +70,7 @@ def read_tags(words: list[str] | None) -> dict[str, str] | None:
             continue
         key, equals, value = word.partition("=")
         if not equals:
-            raise CommandError(f"a tag is written key=value, not `{word[:40]}`")
+            raise CommandError(f"{what} is written key=value, not `{word[:40]}`")
         tags[key] = value
     return tags
 

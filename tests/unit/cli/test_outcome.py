@@ -22,6 +22,7 @@ from vaultcore.cli.outcome import CommandError, UnreachableError, exit_status, e
         (errors.ProtectorUnavailableError("x"), 6),
         (errors.ProtectorError("x"), 1),
         (errors.TamperedError("x"), 7),
+        (errors.DecryptionError(), 7),
         (errors.StorageError("x"), 1),
         (errors.ConfigurationError("x"), 1),
         (UnreachableError("x"), 6),
