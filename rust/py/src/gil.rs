@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::LazyLock;
-use std::thread;
 use std::time::Instant;
 
 use pyo3::Python;
