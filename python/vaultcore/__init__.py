@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from vaultcore.engine import Engine
     from vaultcore.engine import create_engine as create
     from vaultcore.engine import open_engine as open  # noqa: A004 - as in `vaultcore.open("data")`
-    from vaultcore.files import open_file, seal_file
+    from vaultcore.files import open_file, rewrap_file, seal_file
 
 __all__ = [
     "AlgorithmError",
@@ -75,6 +75,7 @@ __all__ = [
     "inspect",
     "open",
     "open_file",
+    "rewrap_file",
     "seal_file",
 ]
 
@@ -84,6 +85,7 @@ _LATER = {
     "create": ("engine", "create_engine"),
     "open": ("engine", "open_engine"),
     "open_file": ("files", "open_file"),
+    "rewrap_file": ("files", "rewrap_file"),
     "seal_file": ("files", "seal_file"),
 }
 
