@@ -28,6 +28,7 @@ __all__ = [
     "StreamOpener",
     "StreamSealer",
     "__version__",
+    "api_versions",
     "backend",
     "bearer_token",
     "build_profile",
@@ -594,6 +595,9 @@ def object_name(text: str) -> tuple[str, str]:
 
 def bearer_token(authorization: str | bytes) -> str | None:
     """Returns the token of an ``Authorization`` header of the scheme ``Bearer``, if it is one."""
+
+def api_versions() -> list[str]:
+    """Returns the versions of the API that requests may name, oldest first (contract 0.2)."""
 
 def permission_names() -> list[str]:
     """Returns every permission there is, for example ``secrets/get``; ``all`` is none of them."""

@@ -496,6 +496,11 @@ pub(crate) fn bearer_token<'py>(
 }
 
 #[pyfunction]
+pub(crate) fn api_versions() -> Vec<&'static str> {
+    operation::API_VERSIONS.to_vec()
+}
+
+#[pyfunction]
 pub(crate) fn permission_names() -> Vec<&'static str> {
     vaultcore_core::policy::Permission::EVERY
         .iter()

@@ -24,8 +24,8 @@ mod _core {
     // gate
     #[pymodule_export]
     use crate::gate::{
-        bearer_token, object_name, operation_names, parse_operation, permission_names, Admission,
-        Gate, Operation, Principal,
+        api_versions, bearer_token, object_name, operation_names, parse_operation,
+        permission_names, Admission, Gate, Operation, Principal,
     };
     #[pymodule_export]
     const ADMITTED: u8 = 0;

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vaultcore._core import check_json
+from vaultcore._core import api_versions, check_json
 from vaultcore.attributes import (
     Attributes,
     Metadata,
@@ -15,14 +15,9 @@ from vaultcore.errors import BadParameterError, UsageError, VaultError
 
 encode: Final = msgspec.json.Encoder().encode
 
-#: Versions of the contract in their order, for what only newer ones show (section 0.2).
-_VERSIONS: Final = (
-    "2015-06-01", "2016-10-01", "7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6-preview.1",
-    "7.6-preview.2", "7.6", "2025-06-01-preview", "2025-07-01", "2026-01-01-preview",
-    "2026-03-01-preview", "2026-04-01", "2026-05-01-preview", "2026-07-01-preview",
-)  # fmt: skip
 _WITH_KEY_SIZE: Final = "2026-01-01-preview"
-_ORDER: Final = {version: place for place, version in enumerate(_VERSIONS)}
+#: The place of each version of the contract, for what only newer ones show.
+_ORDER: Final = {version: place for place, version in enumerate(api_versions())}
 
 
 class SecretSetBody(msgspec.Struct, frozen=True, rename="camel"):
