@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from vaultcore.cli.objects import Id, Name, Target, Vault, target
+from vaultcore.cli.objects import Target, Vault, target
 from vaultcore.cli.outcome import CommandError
 from vaultcore.cli.output import printable
 from vaultcore.cli.session import Session, command
@@ -32,6 +32,8 @@ File = Annotated[
 SealedFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="The sealed file.", exists=True, dir_okay=False)
 ]
+KeyName = Annotated[str | None, typer.Option("--name", "-n", help="The key's name.")]
+KeyId = Annotated[str | None, typer.Option("--id", help="The key's identifier, instead.")]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help=f"The file to write: FILE with or without {SUFFIX}."),
@@ -55,16 +57,17 @@ def seal(
     *,
     file: File,
     output: Output = None,
-    name: Name = None,
+    name: KeyName = None,
     vault: Vault = None,
-    id_: Id = None,
+    id_: KeyId = None,
     context: Fields = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Seals a file of any size under a key of type oct, into FILE.sealed; FILE stays as it is.
+    """Seals a file under a key of a vault.
 
-    The file appears under its name once it is whole and on the disk. For example, the first of
-    them once for many files:
+    It makes FILE.sealed from a FILE of any size, which stays as it is; the new file has its name
+    once it is whole and on the disk. The key is of type oct. For example, the first of them once
+    for many files:
 
     vaultcore key create --vault dev --name files --kty oct --size 256
 
@@ -87,16 +90,16 @@ def open_(
     *,
     file: SealedFile,
     output: Output = None,
-    name: Name = None,
+    name: KeyName = None,
     vault: Vault = None,
-    id_: Id = None,
+    id_: KeyId = None,
     context: Fields = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Opens a file that was sealed, into FILE without .sealed.
+    """Opens a sealed file.
 
-    Nothing of it appears under its name before all of it has been found to be as it was sealed:
-    nothing changed, moved or missing. For example:
+    It makes FILE without .sealed, which has its name only once all of it has been found to be as
+    it was sealed: nothing changed, moved or missing. For example:
 
     vaultcore open report.pdf.sealed --vault dev --name files
     """
@@ -119,13 +122,14 @@ def rewrap(
     session: Session,
     *,
     file: SealedFile,
-    name: Name = None,
+    name: KeyName = None,
     vault: Vault = None,
-    id_: Id = None,
+    id_: KeyId = None,
 ) -> None:
-    """Puts a sealed file under the newest version of its key, without opening it.
+    """Puts a sealed file under the newest version of its key.
 
-    After a rotation, so that the old version can be disabled once nothing needs it.
+    After a rotation, so that the old version can be disabled once no file needs it. The file is
+    not opened.
     """
     from vaultcore.files import rewrap_file  # noqa: PLC0415 - as for the engine
 
