@@ -125,6 +125,7 @@ def _markdown(found: Figures) -> str:
             f"{found.date}; {about['processor']}, {about['memory']}, {about['system']}; "
             f"Python {about['python']}, {versions}.",
             width=100,
+            break_on_hyphens=False,
         ),
         "",
         *textwrap.wrap(
@@ -138,6 +139,7 @@ def _markdown(found: Figures) -> str:
             "signature of cryptography stays in DER. What two threads are to one is to be read "
             "beside what two processes are to two threads, which is what the machine has left.",
             width=100,
+            break_on_hyphens=False,
         ),
         "",
         f"| {' | '.join(_TITLES)} |",
