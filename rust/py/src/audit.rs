@@ -29,8 +29,6 @@ mod python {
 const CURRENT: &str = "audit.jsonl";
 /// How much of the end of a segment is looked at for its last whole record.
 const MAX_TAIL: u64 = 1024 * 1024;
-/// How often a process follows others to the next segment before it gives up.
-const MAX_ROTATIONS: usize = 8;
 
 /// Why nothing could be written.
 enum Failure {
@@ -141,26 +139,35 @@ impl Log {
     }
 
     /// Locks the current segment and catches up with its end.
+    ///
+    /// While one waits for the lock, others may fill the segment and go on in the next, and again
+    /// while one waits for that. However often it happens, each segment ends with a later record.
     fn enter(&mut self, wait: bool) -> Result<Held> {
-        for _ in 0..MAX_ROTATIONS {
+        let mut closed = None;
+        loop {
             let held = Held::take(&self.file, wait)?;
-            if self.catch_up()? {
+            let Some(last) = self.catch_up()? else {
                 return Ok(held);
+            };
+            if closed >= Some(last) {
+                return Err(Failure::Broken(
+                    "its current segment has ended, and there is no next one".to_owned(),
+                ));
             }
+            closed = Some(last);
             self.file = open_current(&self.directory)?;
             self.size = 0;
         }
-        Err(Failure::Broken(
-            "segments are closed faster than they can be followed".to_owned(),
-        ))
     }
 
-    /// Reads the end of the segment if it is not where we left it; false if the segment is closed.
-    fn catch_up(&mut self) -> Result<bool> {
+    /// Reads the end of the segment if it is not where we left it.
+    ///
+    /// If the segment is closed, this returns the number of its last record.
+    fn catch_up(&mut self) -> Result<Option<u64>> {
         let size = end_of(&self.file)?;
         self.end = size;
         if size == self.size && size > 0 {
-            return Ok(true);
+            return Ok(None);
         }
         if size < self.size {
             return Err(Failure::Broken(
@@ -181,12 +188,13 @@ impl Log {
                     "there is something behind its last record".to_owned(),
                 ));
             }
+            let last = tail.position.sequence;
             self.put_aside(tail.position)?;
-            return Ok(false);
+            return Ok(Some(last));
         }
         self.size = tail.end;
         self.position = tail.position;
-        Ok(true)
+        Ok(None)
     }
 
     /// Renames a segment that ended, unless another process has.
