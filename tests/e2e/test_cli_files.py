@@ -1,5 +1,6 @@
 """``vaultcore seal``, ``open`` and ``rewrap``, as somebody with a vault and a file uses them."""
 
+import fcntl
 import json
 import os
 import pty
@@ -7,7 +8,9 @@ import signal
 import stat
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,19 +198,37 @@ def test_who_is_interrupted_leaves_no_half_file(
     folder: Path, number: signal.Signals, status: int
 ) -> None:
     os.mkfifo("pipe")
-    process = subprocess.Popen(
-        program("seal", "pipe", "--output", "sealed", *KEY), cwd=folder, stderr=subprocess.PIPE
-    )
     # Opened for both, so that neither side waits for the other; it stays open, so without an end.
     feed = os.open("pipe", os.O_RDWR)
     os.write(feed, bytes(1 << 15))
-    deadline = time.monotonic() + 30
-    while not any(name.startswith(".sealed.") for name in files(folder)):
-        assert time.monotonic() < deadline, process.poll()
-        time.sleep(0.01)
-    process.send_signal(number)
-    _, told = process.communicate(timeout=30)
-    os.close(feed)
-    assert process.returncode == status
+    # A job of a shell in the background ignores SIGINT, and hands that down.
+    words = ["env", "--default-signal=INT", *program("seal", "pipe", "--output", "sealed", *KEY)]
+    process = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE)
+    try:
+        wait_until(lambda: any(name.startswith(".sealed.") for name in files(folder)))
+        # It waits for more: a signal just before a read would be noticed after it only.
+        wait_until(lambda: unread(feed) == 0 and asleep(process.pid))
+        process.send_signal(number)
+        _, told = process.communicate(timeout=30)
+    finally:
+        os.close(feed)
+        process.kill()
+        process.wait()
+    assert process.returncode == status, told
     assert b"Traceback" not in told
     assert files(folder) == {"report.pdf", "pipe"}
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def unread(pipe: int) -> int:
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def asleep(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "S"
