@@ -7,7 +7,8 @@ vault says who may have it, and records that he got it.
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
@@ -77,11 +78,7 @@ def seal(
 
     kek = _key(session, _key_named(name, vault, id_))
     to = output or file.with_name(file.name + SUFFIX)
-    with _progress(file) as progress, _guarded(file, to):
-        size = seal_file(
-            kek, file, to, context=read_tags(context, "a field"), progress=progress,
-            replace=overwrite,
-        )  # fmt: skip
+    size = _make(partial(seal_file, kek, replace=overwrite), file, to, context)
     session.record({"file": str(to), "size": size, "generation": kek.generation})
 
 
@@ -110,11 +107,7 @@ def open_(
         raise CommandError(f"say where to: --output FILE (the name does not end in {SUFFIX})")
     to = output or file.with_suffix("")
     kek = _key(session, named)
-    with _progress(file) as progress, _guarded(file, to):
-        size = open_file(
-            kek, file, to, context=read_tags(context, "a field"), progress=progress,
-            replace=overwrite,
-        )  # fmt: skip
+    size = _make(partial(open_file, kek, replace=overwrite), file, to, context)
     session.record({"file": str(to), "size": size})
 
 
@@ -151,6 +144,13 @@ def _key_named(name: str | None, vault: str | None, identifier: str | None) -> T
 
 def _key(session: Session, named: Target) -> "KeyEncryptionKey":
     return session.connection.kek(named.vault, named.name)
+
+
+def _make(work: Callable[..., int], file: Path, to: Path, context: list[str] | None) -> int:
+    """Seals or opens a file into another, and returns its size."""
+    fields = read_tags(context, "a field")
+    with _progress(file) as progress, _guarded(file, to):
+        return work(file, to, context=fields, progress=progress)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ import httpx
 import msgspec
 
 from vaultcore.cli.outcome import CommandError, UnreachableError
-from vaultcore.cli.output import printable
 from vaultcore.errors import UnauthorizedError, VaultError
 
 API_VERSION: Final = "2025-07-01"
@@ -91,8 +90,8 @@ class RemoteConnection:
             CommandError: always.
         """
         raise CommandError(
-            f"the key {printable(key[:128])} of {printable(vault[:64])} does not leave the "
-            "service: seal and open files where the data folder is, with --data"
+            f"the key {key[:128]} of {vault[:64]} does not leave the service: seal and open files "
+            "where the data folder is, with --data"
         )
 
     def close(self) -> None:
