@@ -141,6 +141,9 @@ def _atomic(target: Path, *, replace: bool) -> Iterator[IO[bytes]]:
         raise FileExistsError(
             f"`{target}` exists; choose another name or ask for it to be replaced"
         )
+    if target.exists() and not target.is_file():
+        # A device or a pipe would become a file, with whatever else writes to it cut off.
+        raise OSError(f"`{target}` is not a regular file; choose another name")
     with ExitStack() as clean_up:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         clean_up.callback(Path(name).unlink, missing_ok=True)

@@ -159,6 +159,17 @@ def test_a_target_is_replaced_when_asked_and_only_then(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
 
 
+def test_what_is_no_regular_file_is_not_replaced(kek: KeyEncryptionKey, tmp_path: Path) -> None:
+    source, pipe = tmp_path / "source", tmp_path / "pipe"
+    source.write_bytes(b"x")
+    os.mkfifo(pipe)
+    for target in (pipe, tmp_path):
+        with pytest.raises(OSError, match="is not a regular file"):
+            seal_file(kek, source, target, replace=True)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert {path.name for path in tmp_path.iterdir()} == {"source", "pipe"}
+
+
 def test_an_error_half_way_leaves_nothing(kek: KeyEncryptionKey, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(bytes(1 << 20))
