@@ -12,7 +12,6 @@ from typing import IO, cast
 import pytest
 
 import vaultcore
-from vaultcore.clock import ManualClock
 from vaultcore.errors import (
     ConfigurationError,
     ForbiddenError,
@@ -24,18 +23,6 @@ from vaultcore.errors import (
     VaultError,
 )
 from vaultcore.protectors.registry import ProtectorOptions
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def engine(tmp_path, clock):
-    with vaultcore.create(tmp_path / "data", clock=clock, housekeeping=False) as opened:
-        opened.management.vault_create(name="dev")
-        yield opened
 
 
 @pytest.fixture

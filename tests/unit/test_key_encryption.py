@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 import vaultcore
 from reference import envelope as reference
-from vaultcore.clock import ManualClock
 from vaultcore.errors import (
     BadParameterError,
     DecryptionError,
@@ -20,18 +19,6 @@ from vaultcore.errors import (
 )
 
 WRAPPING = ["wrapKey", "unwrapKey"]
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def engine(tmp_path, clock):
-    with vaultcore.create(tmp_path / "data", clock=clock, housekeeping=False) as opened:
-        opened.management.vault_create(name="dev")
-        yield opened
 
 
 @pytest.fixture

@@ -1,0 +1,22 @@
+"""An engine with a vault, and the clock that it goes by."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vaultcore
+from vaultcore.clock import ManualClock
+from vaultcore.engine import Engine
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def engine(tmp_path: Path, clock: ManualClock) -> Iterator[Engine]:
+    with vaultcore.create(tmp_path / "data", clock=clock, housekeeping=False) as opened:
+        opened.management.vault_create(name="dev")
+        yield opened
