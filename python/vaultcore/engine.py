@@ -6,44 +6,33 @@ built-in issuer. The service and a caller in process differ only in how they ask
 
 import contextlib
 import os
-import threading
 import uuid
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from vaultcore._core import Gate, Principal
 from vaultcore.access.issuer import Issuer
-from vaultcore.access.policies import flatten
 from vaultcore.access.tokens import TokenValidator, ValidToken
 from vaultcore.access.trust import TrustedIssuer
 from vaultcore.audit.log import Audit
 from vaultcore.clock import Clock, SystemClock
-from vaultcore.errors import (
-    ConfigurationError,
-    ForkError,
-    NotFoundError,
-    TamperedError,
-    UnavailableError,
-    VaultcoreError,
-)
-from vaultcore.installation import DATABASE, SYSTEM, Installation, KeyRing, load_audit_signer
+from vaultcore.errors import ConfigurationError, NotFoundError
+from vaultcore.feed import Feed
+from vaultcore.housekeeping import Housekeeper
+from vaultcore.installation import DATABASE, Installation, KeyRing, load_audit_signer
 from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.registry import ProtectorOptions, create_protectors, open_protectors
+from vaultcore.purging import purge_due
 from vaultcore.state import Firewall, VaultState
 from vaultcore.storage import Store
 from vaultcore.vault import Caller, Vault
+from vaultcore.vaults import Vaults
 
 if TYPE_CHECKING:
     from vaultcore.key_use import Token
     from vaultcore.management import Management
-    from vaultcore.storage.rows import ObjectRow
-
-CHECKPOINT_SECONDS: Final = 1.0
-PURGE_SECONDS: Final = 60.0
-PURGE_BATCH: Final = 100
-_FEED_BATCH: Final = 1000
 
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
@@ -64,6 +53,7 @@ class Engine:
         issuer: the built-in issuer.
         keys: the vault keys and their protectors.
         installation: what the installation is called.
+        vaults: what is in memory about each vault.
         management_validator: validates tokens for the management plane.
     """
 
@@ -103,12 +93,13 @@ class Engine:
             self.issuer.trust((installation.management_resource,)), clock=clock
         )
         self.identity_epoch = 0
-        self._vaults: dict[str, VaultState] = {}
-        self._by_id: dict[str, VaultState] = {}
-        self._seen = -2
-        self._catching_up = threading.Lock()
-        self._closing = threading.Event()
-        self._housekeeper: threading.Thread | None = None
+        self.vaults = Vaults(store, keys, clock, self.gate, installation)
+        self._feed = Feed(self)
+        self._housekeeper = Housekeeper(self)
+        #: Takes over what any process has committed; see :meth:`Feed.synchronise`. Each request
+        #: calls it, so it is the feed's own method, and not one more call on the way there.
+        self.synchronise = self._feed.synchronise
+        self._closed = False
         self._forked = False
         _engines.add(self)
         self.synchronise()
@@ -141,7 +132,7 @@ class Engine:
             NotFoundError: there is no such vault.
         """
         self.synchronise()
-        found = self._vaults.get(name.lower())
+        found = self.vaults.find(name)
         if found is None:
             raise NotFoundError(
                 f"there is no vault named `{name[:64]}` here; `vaultcore vault list` shows those "
@@ -153,7 +144,7 @@ class Engine:
     def states(self) -> list[VaultState]:
         """Returns every vault, by name."""
         self.synchronise()
-        return [self._vaults[name] for name in sorted(self._vaults)]
+        return self.vaults.all()
 
     def administrator(self) -> Principal:
         """Returns the principal of whoever holds this folder and its keys.
@@ -254,94 +245,10 @@ class Engine:
             caller.expires = self._validator.validate(caller.token or "").expires
             caller.identity_epoch = epoch
 
-    # the change feed
-
-    def synchronise(self) -> None:
-        """Takes over what any process has committed since the last call.
-
-        Raises:
-            ForkError: this is a child of the process that opened the engine.
-            StorageError: the feed cannot be read, so that nothing cached may be used.
-        """
-        position = self.store.position()
-        if position == self._seen and position >= 0:
-            return
-        self._catch_up()
-
-    def _catch_up(self) -> None:
-        if self._forked:
-            raise ForkError(
-                "this engine was opened in the parent process; close it before the fork, or start "
-                "a fresh process instead of a fork"
-            )
-        with self._catching_up:
-            if self._seen < 0:
-                revision = self.store.revision()
-                self._load_vaults()
-                self._seen = revision
-                return
-            while True:
-                changes = self.store.changes(self._seen, _FEED_BATCH)
-                for change in changes:
-                    self._apply(change.vault_id, change.kind, change.key)
-                    self._seen = change.revision
-                if len(changes) < _FEED_BATCH:
-                    return
-
-    def _apply(self, vault_id: str, kind: str, key: str) -> None:
-        if kind in {"secrets", "keys", "certificates"}:
-            state = self._by_id.get(vault_id)
-            if state is not None:
-                state.invalidate(kind, key)
-        elif kind == "vaults":
-            self._load_vault(key)
-        elif kind == "vault-keys" and vault_id != SYSTEM:
-            self.keys.forget(vault_id)
-            self._load_vault(key)
-        elif kind == "applications":
-            self.identity_epoch += 1
-            self.gate.forget_tokens()
-        elif kind == "installation":
-            self.installation = Installation.load(self.store, self.keys.system)
-
-    def _load_vaults(self) -> None:
-        for key, _ in self.store.documents("vaults"):
-            self._load_vault(key)
-
-    def _load_vault(self, key: str) -> None:
-        found = self.keys.load_vault(key)
-        if found is None:
-            gone = self._vaults.pop(key, None)
-            if gone is not None:
-                gone.removed = True
-                self._by_id.pop(gone.id, None)
-                self.gate.remove_vault(gone.name)
-            return
-        vault_id, settings, kek = found
-        state = self._by_id.get(vault_id)
-        if state is None:
-            state = VaultState(
-                vault_id,
-                settings,
-                kek,
-                store=self.store,
-                clock=self.clock,
-                location=self.installation.location,
-                url=self.installation.vault_url(settings.name),
-                token=self.token(),
-            )
-        else:
-            state.replace_key(kek)
-            state.apply(settings)
-        self._vaults[key] = state
-        self._by_id[vault_id] = state
-        self.gate.set_vault(
-            settings.name,
-            location=self.installation.location,
-            default_action=settings.firewall.default_action,
-            ranges=settings.firewall.ranges,
-            policies=flatten(settings.policies),
-        )
+    def forget_identities(self) -> None:
+        """Forgets every token, because an application was changed."""
+        self.identity_epoch += 1
+        self.gate.forget_tokens()
 
     def token(self) -> "Token | None":
         """Returns the token that makes keys of ``-HSM`` types, if a protector has one."""
@@ -351,82 +258,25 @@ class Engine:
 
     def start_housekeeping(self) -> None:
         """Starts the thread that signs checkpoints and purges what is due."""
-        if self._housekeeper is None:
-            self._housekeeper = threading.Thread(
-                target=self._keep_house, name="vaultcore-housekeeping", daemon=True
-            )
-            self._housekeeper.start()
-
-    def _keep_house(self) -> None:
-        last_purge = 0.0
-        while not self._closing.wait(CHECKPOINT_SECONDS):
-            # A failure here is tried again in a second; requests report it to those who wait.
-            with contextlib.suppress(VaultcoreError, OSError):
-                self.audit.checkpoint()
-                if self.clock.now() - last_purge >= PURGE_SECONDS:
-                    last_purge = self.clock.now()
-                    self.issuer.maintain()
-                    self.purge_due()
+        self._housekeeper.start()
 
     def purge_due(self) -> int:
         """Purges deleted objects whose retention has passed, and returns how many."""
-        purged = 0
-        for row in self.store.due_for_purge(int(self.clock.now()), PURGE_BATCH):
-            state = self._by_id.get(row.vault_id)
-            if state is None or row.kind not in {"secrets", "keys"}:
-                continue
-            try:
-                self._purge(state, row)
-            except NotFoundError:
-                continue  # another process was quicker
-            except TamperedError as failure:
-                # Who moves a purge date in the database shall not make us destroy anything.
-                self._record_purge(state, row, 500, str(failure))
-            else:
-                self._record_purge(state, row, 204, "the retention has passed")
-                purged += 1
-        return purged
-
-    def _purge(self, state: VaultState, row: "ObjectRow") -> None:
-        if row.kind == "secrets":
-            self.store.write(state.secret_rules.purge(row.key, due=True))
-            return
-        versions = self.store.write(state.key_rules.purge(row.key, due=True))
-        # The pairs in a token that is away stay there, unreachable.
-        with contextlib.suppress(UnavailableError):
-            state.key_rules.discard(versions, row.key)
-
-    def _record_purge(self, state: VaultState, row: "ObjectRow", status: int, reason: str) -> None:
-        self.audit.record(
-            vault=state.name,
-            operation="SecretPurge" if row.kind == "secrets" else "KeyPurge",
-            api_version="",
-            status=status,
-            result_description=reason,
-            duration_ms=0.0,
-            address="",
-            correlation_id="",
-            principal=None,
-            request_uri="",
-            client_info="vaultcore housekeeping",
-            object_id=f"{state.url}/{row.kind}/{row.name}",
-            extra=None,
-        )
+        return purge_due(self)
 
     def close(self) -> None:
         """Closes the folder: the last checkpoint is signed, waiting writes are finished."""
-        if self._forked or self._closing.is_set():
+        if self._forked or self._closed:
             return
-        self._closing.set()
-        if self._housekeeper is not None:
-            self._housekeeper.join()
+        self._closed = True
+        self._housekeeper.close()
         self.audit.close()
         self.store.close()
         self.keys.close()
 
     def _after_fork(self) -> None:
         self._forked = True
-        self._seen = -2
+        self._feed.disinherit()
 
 
 def _mark_forked() -> None:

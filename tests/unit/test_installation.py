@@ -25,7 +25,8 @@ def two(tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
 
 def rotate(engine: Engine) -> int:
     # Below the management plane, which would first take over what others did.
-    state = engine._vaults["dev"]
+    state = engine.vaults.find("dev")
+    assert state is not None
     return engine.keys.rotate(state.id, "dev")
 
 
