@@ -11,8 +11,10 @@ from typing import Final, Literal
 import msgspec
 
 from vaultcore.access.trust import IssuerSettings, TrustedIssuer, trust_entra
-from vaultcore.errors import ConfigurationError
+from vaultcore.errors import ConfigurationError, UnreadableError
+from vaultcore.inputs import read_text_input
 
+_MAXIMUM_BYTES: Final = 1024 * 1024
 _MAXIMUM_WORKERS: Final = 64
 _MAXIMUM_PORT: Final = 65535
 
@@ -214,11 +216,9 @@ def load_configuration(path: Path) -> Configuration:
         ConfigurationError: it cannot be read, or is wrong; the message says where.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"`{path}` cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"`{path}` is not UTF-8 text") from None
+        text = read_text_input(path, limit=_MAXIMUM_BYTES)
+    except UnreadableError as error:
+        raise ConfigurationError(str(error)) from None
     return read_configuration(text, name=str(path))
 
 

@@ -36,6 +36,10 @@ class ConfigurationError(VaultcoreError):
     """The configuration, or the folder it points at, cannot be used as it is."""
 
 
+class UnreadableError(VaultcoreError):
+    """A file that was named cannot be read, or not as what it should be; the message says why."""
+
+
 class StorageError(VaultcoreError):
     """The store cannot be read or written, or holds something that does not verify."""
 

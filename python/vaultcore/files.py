@@ -100,6 +100,9 @@ def rewrap_file(
         OSError: If it cannot be read or written.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        # Before it is opened, which for a pipe without a writer would not end.
+        raise OSError(f"`{path}` is not a regular file; choose another name")
     with path.open("rb", buffering=0) as source:
         start = source.read(_HEAD_ROOM)
         rewrapped = kek.rewrap(start)

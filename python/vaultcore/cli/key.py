@@ -1,7 +1,6 @@
 """``vaultcore key``: the verbs of ``az keyvault key``."""
 
 import base64
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -21,6 +20,7 @@ from vaultcore.cli.objects import (
     add_shared_verbs,
     attributes,
     present,
+    read_named,
     target,
     vault_of,
 )
@@ -47,6 +47,8 @@ Algorithm = Annotated[
     str, typer.Option("--algorithm", "-a", help="For example RSA-OAEP-256, A256GCM, ES256.")
 ]
 Digest = Annotated[str, typer.Option("--digest", help="The digest, in base64.")]
+
+MAXIMUM_PEM_FILE: Final = 64 * 1024
 
 _COLUMNS: Final = {
     "id": "kid",
@@ -113,7 +115,7 @@ def import_(
     one = target(vault, name, id_)
     if pem_file is None:
         raise CommandError("say which key: --pem-file FILE, or --pem-file - for stdin")
-    data = sys.stdin.buffer.read() if str(pem_file) == "-" else pem_file.read_bytes()
+    data = read_named(pem_file, limit=MAXIMUM_PEM_FILE)
     jwk: dict[str, Any] = dict(read_pem(data, pem_password))
     operations = read_words(ops)
     if operations is not None:

@@ -15,11 +15,13 @@ from vaultcore._core import KeyEncryptionKey, Principal, parse_operation
 from vaultcore.cli.outcome import MISSING, CommandError
 from vaultcore.engine import Engine, open_engine
 from vaultcore.errors import BadParameterError, NotFoundError, UsageError
+from vaultcore.inputs import read_text_input
 from vaultcore.management import Management
 from vaultcore.service.keyvault.operations import HANDLERS, Request, Write
 from vaultcore.vault import API_VERSION, RANDOM_PERMISSION
 
 DEFAULT_DATA: Final = Path("vaultcore-data")
+MAXIMUM_PASSPHRASE: Final = 64 * 1024
 
 
 class LocalConnection:
@@ -123,8 +125,14 @@ class LocalConnection:
 
 
 def read_passphrase(file: Path | None) -> str | None:
-    """Returns the first line of a file, or None when there is no file."""
-    return None if file is None else file.read_text(encoding="utf-8").partition("\n")[0]
+    """Returns the first line of a file, or None when there is no file.
+
+    Raises:
+        UnreadableError: it cannot be read as text.
+    """
+    if file is None:
+        return None
+    return read_text_input(file, limit=MAXIMUM_PASSPHRASE).partition("\n")[0]
 
 
 def _principal(engine: Engine, name: str | None) -> Principal:

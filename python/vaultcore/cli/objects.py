@@ -1,6 +1,7 @@
 """How the commands of secrets and keys name an object, and the verbs that both kinds share."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
@@ -10,6 +11,8 @@ import typer
 from vaultcore.cli.outcome import CommandError
 from vaultcore.cli.session import Session, command
 from vaultcore.cli.words import read_date, read_identifier
+from vaultcore.errors import UnreadableError
+from vaultcore.inputs import read_input
 
 Vault = Annotated[
     str | None,
@@ -35,6 +38,8 @@ InFile = Annotated[Path, typer.Option("--file", "-f", help="The file to read.")]
 OutFile = Annotated[Path, typer.Option("--file", "-f", help="The file to write; must not exist.")]
 
 PAGE: Final = 25
+#: As much as the service takes in for a restore.
+MAXIMUM_BACKUP: Final = 32 * 1024 * 1024
 
 
 class Target(NamedTuple):
@@ -120,6 +125,39 @@ def every(session: Session, vault: str, path: str, maximum: int | None) -> list[
             return found[:maximum]
         token = parse_qs(urlsplit(link).query).get("$skiptoken", [""])[0]
         query = {**query, "$skiptoken": token}
+
+
+def read_named(file: Path, *, limit: int) -> bytes:
+    """Reads a file that was named on the command line; ``-`` is stdin.
+
+    Args:
+        file: the file.
+        limit: the most bytes that it may hold.
+
+    Raises:
+        UnreadableError: it cannot be read, or holds more.
+    """
+    if str(file) != "-":
+        return read_input(file, limit=limit)
+    if sys.stdin is None:
+        raise UnreadableError("there is no standard input: it was closed")
+    data = sys.stdin.buffer.read(limit + 1)
+    if len(data) > limit:
+        raise UnreadableError(f"standard input is longer than {limit} bytes, the most that is read")
+    return data
+
+
+def read_backup(file: Path) -> str:
+    """Reads a backup that ``backup`` wrote.
+
+    Raises:
+        CommandError: the file holds something else.
+        UnreadableError: it cannot be read.
+    """
+    data = read_named(file, limit=MAXIMUM_BACKUP).strip()
+    if not data or not data.isascii():
+        raise CommandError(f"`{file}` holds no backup: name a file that `backup` wrote")
+    return data.decode("ascii")
 
 
 def write_new(path: Path, data: bytes, *, overwrite: bool = False) -> None:
@@ -218,5 +256,5 @@ def add_shared_verbs(group: typer.Typer, kind: str, columns: dict[str, str]) -> 
     @command(group, "restore")
     def restore(session: Session, *, file: InFile, vault: Vault = None) -> None:
         """Restores an object from a backup of this vault."""
-        body = {"value": file.read_text(encoding="ascii").strip()}
+        body = {"value": read_backup(file)}
         session.record(session.request(vault_of(vault), "POST", f"/{kind}/restore", body=body))

@@ -25,7 +25,9 @@ _DATES: Final = frozenset(
 
 def print_json(answer: Any) -> None:
     """Prints an answer as JSON."""
-    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(answer, indent=2, ensure_ascii=False)
+    # The name of a file may be no text; JSON's own escapes say so without an error.
+    sys.stdout.write("".join(_escaped(c) if "\ud800" <= c <= "\udfff" else c for c in text) + "\n")
 
 
 def print_record(answer: Mapping[str, Any]) -> None:
@@ -88,6 +90,10 @@ def date_text(seconds: float) -> str:
     except (OverflowError, ValueError, OSError):
         return str(seconds)
     return date.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _escaped(surrogate: str) -> str:
+    return f"\\u{ord(surrogate):04x}"
 
 
 def _console() -> Console:

@@ -20,6 +20,7 @@ from vaultcore.cli.objects import (
     add_shared_verbs,
     attributes,
     present,
+    read_named,
     target,
     write_new,
 )
@@ -37,6 +38,9 @@ ContentType = Annotated[
     str | None,
     typer.Option("--content-type", "--description", help="What kind of value it is."),
 ]
+
+#: Any text of 25 KB in any of the encodings fits.
+MAXIMUM_VALUE_FILE: Final = 64 * 1024
 
 _COLUMNS: Final = {
     "id": "id",
@@ -75,8 +79,7 @@ def set_(
     if (value is None) == (file is None):
         raise CommandError("give the value once: --value TEXT, --file FILE, or --file - for stdin")
     if file is not None:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        value = decode_text(data, encoding)
+        value = decode_text(read_named(file, limit=MAXIMUM_VALUE_FILE), encoding)
     off = read_truth(disabled)
     body = present(
         value=value,

@@ -135,7 +135,22 @@ class Command(TyperCommand):
             if isinstance(parameter, TyperOption) and parameter.multiple
             for name in parameter.opts
         }
-        return super().parse_args(ctx, list(_repeated(args, lists)))
+        rest = super().parse_args(ctx, list(_repeated(args, lists)))
+        for parameter in self.params:
+            # The name of a file, a Path, may be any bytes; whatever else is said goes out as text.
+            if not _is_text(ctx.params.get(parameter.name)):
+                raise typer.BadParameter(f"{parameter.opts[0]} is not text in UTF-8", ctx)
+        return rest
+
+
+def _is_text(value: Any) -> bool:
+    words = value if isinstance(value, list | tuple) else [value]
+    return not any(
+        "\ud800" <= character <= "\udfff"
+        for word in words
+        if isinstance(word, str)
+        for character in word
+    )
 
 
 def _repeated(args: list[str], lists: set[str]) -> list[str]:
