@@ -383,6 +383,8 @@ def create_engine(
         )
         installation.save(store, keys.system)
         engine = Engine(folder, store, clock, keys, installation)
+        undo.callback(engine.close)
+        engine.management.record_creation()
         undo.pop_all()
     if housekeeping:
         engine.start_housekeeping()

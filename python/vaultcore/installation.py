@@ -15,6 +15,7 @@ from vaultcore._core import Context, Key, KeyEncryptionKey
 from vaultcore.errors import (
     ConflictError,
     DecryptionError,
+    NotFoundError,
     ProtectorError,
     StorageError,
     TamperedError,
@@ -77,7 +78,7 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"https://{name.lower()}.{self.domain}"
 
     @classmethod
-    def load(cls, store: "Store", system: KeyEncryptionKey) -> Self:
+    def load(cls, store: "Store | Transaction", system: KeyEncryptionKey) -> Self:
         """Reads the installation.
 
         Raises:
@@ -88,15 +89,39 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             type=cls,
         )
 
+    @classmethod
+    def revise(
+        cls,
+        store: "Store",
+        system: KeyEncryptionKey,
+        change: "Callable[[Installation], Installation]",
+    ) -> "Installation":
+        """Changes the installation, starting from what is stored, and returns what it is then.
+
+        Args:
+            store: the store.
+            system: the system key.
+            change: returns what it shall be; it may be called again.
+
+        Raises:
+            TamperedError: what is stored does not verify.
+        """
+
+        def work(transaction: "Transaction") -> Installation:
+            after = change(cls.load(transaction, system))
+            after._put(transaction, system)  # noqa: SLF001 - of the same class
+            return after
+
+        return store.write(work)
+
     def save(self, store: "Store", system: KeyEncryptionKey) -> None:
-        """Writes the installation."""
+        """Writes a new installation."""
+        store.write(lambda transaction: self._put(transaction, system))
+
+    def _put(self, transaction: "Transaction", system: KeyEncryptionKey) -> None:
         blob = _seal(system, msgspec.json.encode(self), "installation", "settings")
-
-        def work(transaction: "Transaction") -> None:
-            transaction.put_document("installation", "settings", blob)
-            transaction.changed(SYSTEM, "installation", "settings", "", "set")
-
-        store.write(work)
+        transaction.put_document("installation", "settings", blob)
+        transaction.changed(SYSTEM, "installation", "settings", "", "set")
 
 
 class _WrappedKey(msgspec.Struct, frozen=True):
@@ -114,6 +139,19 @@ class _WrappedKey(msgspec.Struct, frozen=True):
 class _VaultDocument(msgspec.Struct, frozen=True):
     id: str
     settings: bytes
+
+    @classmethod
+    def present(cls, transaction: "Transaction", vault_id: str, key: str) -> Self:
+        """Returns what is stored of a vault.
+
+        Raises:
+            NotFoundError: the vault was removed meanwhile, and its name is free or another's.
+        """
+        blob = transaction.document("vaults", key)
+        found = None if blob is None else _decode(blob, cls, f"settings of vault {key}")
+        if found is None or found.id != vault_id:
+            raise NotFoundError(f"vault {key} was removed meanwhile", code="VaultNotFound")
+        return found
 
 
 class KeyRing:
@@ -251,16 +289,13 @@ class KeyRing:
             revise: returns the new settings; it may be called again.
 
         Raises:
-            StorageError: the vault was removed meanwhile.
+            NotFoundError: the vault was removed meanwhile.
             TamperedError: the stored settings do not verify.
         """
         kek = self.kek(vault_id)
 
         def work(transaction: "Transaction") -> VaultSettings:
-            blob = transaction.document("vaults", key)
-            if blob is None:
-                raise StorageError(f"vault {key} was removed meanwhile")
-            stored = _decode(blob, _VaultDocument, f"settings of vault {key}")
+            stored = _VaultDocument.present(transaction, vault_id, key)
             try:
                 text = kek.open(stored.settings, context=_vault_context(vault_id, key))
             except DecryptionError:
@@ -278,9 +313,12 @@ class KeyRing:
 
         Raises:
             ConflictError: there is something in it, deleted objects included.
+            NotFoundError: the vault was removed meanwhile.
         """
 
         def work(transaction: "Transaction") -> None:
+            # By now another vault may have the name.
+            _VaultDocument.present(transaction, vault_id, key)
             counts = transaction.counts(vault_id)
             if any(count.active or count.deleted for count in counts.values()):
                 raise ConflictError(
@@ -314,6 +352,7 @@ class KeyRing:
 
         def work(transaction: "Transaction") -> None:
             self._require_known_protectors(transaction)
+            _VaultDocument.present(transaction, vault_id, key)
             if transaction.document("vault-keys", place) != before:
                 raise ConflictError("the vault key was changed meanwhile; try again")
             for wrap_key, wrap in wraps:

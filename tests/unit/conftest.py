@@ -19,4 +19,5 @@ def clock() -> ManualClock:
 def engine(tmp_path: Path, clock: ManualClock) -> Iterator[Engine]:
     with vaultcore.create(tmp_path / "data", clock=clock, housekeeping=False) as opened:
         opened.management.vault_create(name="dev")
+        opened.state("dev")  # what a test changes in the database was read before
         yield opened

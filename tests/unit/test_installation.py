@@ -18,6 +18,7 @@ def two(tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
     """Two engines on one folder, as two processes would have."""
     with create_engine(tmp_path / "data", housekeeping=False) as first:
         first.management.vault_create(name="dev")
+        first.state("dev")
         with open_engine(tmp_path / "data", housekeeping=False) as second:
             second.state("dev")
             yield first, second

@@ -80,28 +80,20 @@ def tail(
     ] = 1.0,
 ) -> None:
     """Shows records as they are written, until interrupted; with --json one a line."""
-    seen = -1
-    back = lines
+    answer = session.manage(
+        "audit.tail",
+        vault=vault,
+        operation=operation,
+        principal=principal,
+        status=status,
+        lines=lines,
+    )
     while True:
-        records = session.manage(
-            "audit.query",
-            vault=vault,
-            operation=operation,
-            principal=principal,
-            status=status,
-            since=None,
-            until=None,
-            limit=1000,
-        )
-        fresh = [record for record in records if record["sequence"] > seen]
-        if seen < 0:
-            seen = records[-1]["sequence"] if records else 0
-            fresh = fresh[-back:] if back else []
-        for record in fresh:
-            seen = max(seen, record["sequence"])
+        for record in answer["records"]:
             print_line(json.dumps(record) if session.json else _line(record))
         sys.stdout.flush()
         time.sleep(interval)
+        answer = session.manage("audit.follow", cursor=answer["cursor"])
 
 
 @command(group, "verify")

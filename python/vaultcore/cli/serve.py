@@ -89,7 +89,7 @@ def serve(*, config: Config = None) -> None:
 
     # Whatever is wrong with the folder is said here, once, and not by every worker.
     with open_engine(folder, housekeeping=False) as engine:
-        _check_folder(settings, {p["name"] for p in engine.management.protector_list()})
+        _check_folder(settings, {p.name for p in engine.keys.protectors})
         if engine.installation.domain != settings.server.domain:
             raise CommandError(
                 f"the folder was made for the domain {engine.installation.domain}, and the "

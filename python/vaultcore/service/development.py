@@ -12,22 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from vaultcore.clock import Clock, SystemClock
 from vaultcore.engine import Engine, create_engine, open_engine
-from vaultcore.errors import ConfigurationError, NotFoundError
+from vaultcore.errors import ConfigurationError
 from vaultcore.installation import DATABASE
 from vaultcore.protectors import softhsm
 from vaultcore.protectors.private_file import create_private
 from vaultcore.protectors.registry import ProtectorOptions
 from vaultcore.service.ready import ADDRESS, DOMAIN, READY_FILE, Ready, answers
 from vaultcore.service.tls import TlsFiles, ensure_certificates
-
-if TYPE_CHECKING:
-    from vaultcore.management import Management
 
 FIRST_VAULT: Final = "dev"
 ADMINISTRATOR: Final = "administrator"
@@ -102,11 +99,11 @@ class Development:
         tls = ensure_certificates(self.data / "tls", _SERVED_NAMES, clock=self._clock)
         with self._open() as engine:
             management = engine.management
-            if self._hsm and _TOKEN.name not in {p["name"] for p in management.protector_list()}:
+            if self._hsm and _TOKEN.name not in {p.name for p in engine.keys.protectors}:
                 management.protector_add(name=_TOKEN.name, kind=_TOKEN.kind)
             credentials = self._administrator(engine)
             for name in self.vaults:
-                self._vault(management, name)
+                self._vault(engine, name)
         ready = Ready(
             process=os.getpid(),
             port=self.port,
@@ -179,11 +176,8 @@ class Development:
         if engine.installation.domain == domain:
             return engine
         # The port is part of every address that the service gives out.
-        installation = msgspec.structs.replace(
-            engine.installation, domain=domain, issuer_url=f"https://login.{domain}"
-        )
-        installation.save(engine.store, engine.keys.system)
-        engine.close()
+        with engine:
+            engine.management.installation_move(domain=domain)
         return open_engine(self.data, housekeeping=False)
 
     def _protectors(self) -> list[ProtectorOptions]:
@@ -196,7 +190,7 @@ class Development:
     def _administrator(self, engine: Engine) -> Credentials:
         management = engine.management
         path = self.data / _CREDENTIALS_FILE
-        known = {application["name"] for application in management.app_list()}
+        known = {application.name for application in engine.issuer.applications.all()}
         if ADMINISTRATOR in known and path.exists():
             return msgspec.json.decode(path.read_bytes(), type=Credentials)
         made: dict[str, Any] = (
@@ -210,22 +204,24 @@ class Development:
         create_private(path, msgspec.json.encode(credentials), "credentials file")
         return credentials
 
-    def _vault(self, management: "Management", name: str) -> None:
+    def _vault(self, engine: Engine, name: str) -> None:
+        # What is there already is looked at without a record: nobody asked for it.
+        management = engine.management
         sku = "premium" if self._hsm else "standard"
-        try:
-            found = management.vault_show(name=name)
-        except NotFoundError:
+        found = {state.name.lower(): state.settings for state in engine.states()}.get(name.lower())
+        if found is None:
             management.vault_create(
                 name=name, secret_expiry=self._secret_expiry or "enforce", sku=sku
             )
         else:
             expiry = self._secret_expiry
-            if expiry is not None and found["secretExpiry"] != expiry:
+            if expiry is not None and found.secret_expiry != expiry:
                 management.vault_update(name=name, secret_expiry=expiry)
-            if self._hsm and found["sku"] != sku:
+            if self._hsm and found.sku != sku:
                 management.vault_update(name=name, sku=sku)
-        holders = {policy["name"] for policy in management.access_list(vault=name)}
-        if ADMINISTRATOR not in holders:
+        administrator = engine.issuer.applications.find(ADMINISTRATOR).object_id
+        holders = {policy.object_id for policy in engine.state(name).settings.policies}
+        if administrator not in holders:
             management.access_set(
                 vault=name,
                 principal=ADMINISTRATOR,

@@ -1,0 +1,19 @@
+"""What an administrator does: vaults, access, firewalls, applications, protectors, audit.
+
+Every operation takes keyword arguments and returns plain lists and dictionaries, so that the
+command line, the HTTPS door and a caller in process use the same ones. Each is on record.
+"""
+
+from vaultcore.management.access import Access
+from vaultcore.management.applications import Applications
+from vaultcore.management.firewalls import Firewalls
+from vaultcore.management.installations import Installations
+from vaultcore.management.operation import API_VERSION, OPERATIONS, Progress
+from vaultcore.management.protectors import Protectors
+from vaultcore.management.records import Records
+
+__all__ = ["API_VERSION", "OPERATIONS", "Management", "Progress"]
+
+
+class Management(Access, Firewalls, Applications, Records, Protectors, Installations):
+    """The operations of an administrator; see :class:`~.operation.Operator` for its arguments."""

@@ -1,0 +1,307 @@
+"""The one place that every operation of an administrator goes through, however it is called.
+
+As an attribute in process, by name, from the command line or over HTTPS: the caller is checked,
+then the arguments, and whatever comes of it is on record.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+
+import msgspec
+
+from vaultcore._core import Principal
+from vaultcore.errors import (
+    BadParameterError,
+    ForbiddenError,
+    UsageError,
+    VaultcoreError,
+    VaultError,
+)
+
+if TYPE_CHECKING:
+    from vaultcore.engine import Engine
+
+API_VERSION: Final = "v1"
+_UNKNOWN: Final = "ManagementOperation"
+#: The largest number that every reader of JSON takes as it is.
+_LARGEST: Final = 2**53
+#: How far an operation has come: what it does, how much of it is done, and how much there is.
+Progress = Callable[[str, int, int], None]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Operator")
+
+
+class Operation:
+    """An operation and how the audit log names it.
+
+    Args:
+        method: what carries it out.
+        audited: the name of its records.
+        local: whether it is refused over the network.
+        quiet: tells whether a call goes on with one that is on record; such a call is not recorded
+            when it succeeds.
+
+    Attributes:
+        audited: the name of its records.
+        local: whether it is refused over the network.
+        quiet: as above, or None.
+    """
+
+    def __init__(
+        self,
+        method: Callable[..., Any],
+        audited: str,
+        *,
+        local: bool = False,
+        quiet: "Callable[[Any, dict[str, Any]], bool] | None" = None,
+    ) -> None:
+        self._method = method
+        self.audited = audited
+        self.local = local
+        self.quiet = quiet
+        self._parameters = {
+            name: kind
+            for name, kind in method.__annotations__.items()
+            if name not in {"self", "return"}
+        }
+        self._required = set(self._parameters) - set(method.__kwdefaults__ or {})
+
+    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments in the method's own types.
+
+        Raises:
+            BadParameterError: an argument is unknown, missing or of another type.
+        """
+        unknown = set(arguments) - set(self._parameters)
+        missing = self._required - set(arguments)
+        if unknown or missing:
+            named = ", ".join(sorted(str(name)[:32] for name in unknown | missing))
+            raise BadParameterError(f"{'unknown' if unknown else 'missing'} arguments: {named}")
+        return {
+            name: msgspec.convert(value, type=self._parameters[name])
+            for name, value in arguments.items()
+        }
+
+    def call(self, operator: "Operator", arguments: Mapping[str, Any]) -> Any:
+        """Carries it out."""
+        return self._method(operator, **arguments)
+
+
+#: Every operation by name.
+OPERATIONS: Final[dict[str, Operation]] = {}
+
+
+def operation(
+    name: str,
+    audited: str,
+    *,
+    local: bool = False,
+    quiet: "Callable[[Any, dict[str, Any]], bool] | None" = None,
+) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
+    """Makes a method an operation: calling it is :meth:`Operator.perform` by its name.
+
+    Args:
+        name: for example ``vault.create``.
+        audited: the name of its records, for example ``VaultPut``.
+        local: whether it is refused over the network.
+        quiet: see :class:`Operation`.
+    """
+
+    def register(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+        OPERATIONS[name] = Operation(method, audited, local=local, quiet=quiet)
+
+        @functools.wraps(method)
+        def carry_out(operator: S, /, *_: P.args, **arguments: P.kwargs) -> R:
+            result: R = operator.perform(name, arguments)
+            return result
+
+        return carry_out
+
+    return register
+
+
+class Operator:
+    """Who carries out operations, and where the request came from.
+
+    Args:
+        engine: the engine.
+        principal: who acts; whoever holds the folder by default.
+        address: where the request came from; empty in process.
+        client: what the client calls itself.
+        remote: whether the request came over the network.
+        progress: told how far long operations have come.
+    """
+
+    def __init__(
+        self,
+        engine: "Engine",
+        principal: Principal | None = None,
+        address: str = "",
+        client: str = "vaultcore",
+        *,
+        remote: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self._engine = engine
+        self._principal = principal or engine.administrator()
+        self._address = address
+        self._client = client
+        self._remote = remote
+        self._progress: Progress = progress or (lambda *_: None)
+
+    def perform(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        """Performs an operation by name and records it.
+
+        Args:
+            operation: for example ``vault.create``.
+            arguments: the keyword arguments.
+
+        Raises:
+            AuditError: it could not be recorded.
+            BadParameterError: there is no such operation, or the arguments do not fit it.
+            ForbiddenError: the principal is not an administrator.
+        """
+        started = time.perf_counter()
+        found = OPERATIONS.get(operation)
+        checked: dict[str, Any] = {}
+        result: Any = None
+        # Whatever nobody foresaw is a failure, never a success.
+        status, description, quiet = 500, "", False
+        try:
+            found = self._admit(operation)
+            checked = found.check(arguments)
+            self._engine.synchronise()
+            quiet = found.quiet is not None and found.quiet(self, checked)
+            result = found.call(self, checked)
+        except VaultError as refused:
+            status, description = refused.status, refused.message
+            raise
+        except (UsageError, msgspec.ValidationError) as refused:
+            failure = BadParameterError(f"the arguments do not fit: {refused}")
+            status, description = failure.status, failure.message
+            raise failure from None
+        except VaultcoreError as refused:
+            description = str(refused)
+            raise
+        except BaseException as failure:
+            description = f"it failed in a way that nobody foresaw: {type(failure).__name__}"
+            raise
+        else:
+            status = 200
+            return result
+        finally:
+            if status != 200 or not quiet:  # noqa: PLR2004 - the status of HTTP
+                self._record(
+                    operation,
+                    _UNKNOWN if found is None else found.audited,
+                    arguments,
+                    status=status,
+                    description=description,
+                    milliseconds=(time.perf_counter() - started) * 1000.0,
+                    told=_told(checked, result),
+                )
+
+    def record_creation(self) -> None:
+        """Records that the installation was made, and whom it obeys: its first record.
+
+        Raises:
+            AuditError: it could not be recorded.
+        """
+        installation = self._engine.installation
+        self._record(
+            "installation.create",
+            "InstallationPut",
+            {},
+            status=201,
+            description="the installation was made; its operator may manage it",
+            milliseconds=0.0,
+            told={"operator": installation.operator, "domain": installation.domain},
+        )
+
+    def _admit(self, name: str) -> Operation:
+        if not self._engine.is_administrator(self._principal):
+            raise ForbiddenError(
+                "the caller is not an administrator of this installation; add it with "
+                "`vaultcore access administrator`",
+                inner="AccessDenied",
+            )
+        found = OPERATIONS.get(name)
+        if found is None:
+            raise BadParameterError(f"there is no operation named `{name[:64]}`")
+        if found.local and self._remote:
+            raise ForbiddenError(
+                f"{name} concerns code, files or keys of the server, and is done on the server "
+                "itself, with --data"
+            )
+        return found
+
+    def _record(
+        self,
+        name: str,
+        audited: str,
+        arguments: Mapping[str, Any],
+        *,
+        status: int,
+        description: str,
+        milliseconds: float,
+        told: dict[str, str | int | bool],
+    ) -> None:
+        self._engine.audit.record(
+            vault=_addressed(name, arguments),
+            operation=audited,
+            api_version=API_VERSION,
+            status=status,
+            result_description=_text(description),
+            duration_ms=milliseconds,
+            address=self._address,
+            correlation_id="",
+            principal=self._principal,
+            request_uri=_text(f"/{API_VERSION}/{name[:64]}"),
+            client_info=self._client,
+            object_id="",
+            extra=told,
+        )
+
+
+def _addressed(name: str, arguments: Mapping[str, Any]) -> str:
+    """Returns the vault that an operation is about, for its record."""
+    vault = arguments.get("name" if name.startswith("vault.") else "vault")
+    return _text(vault[:64]) if isinstance(vault, str) else ""
+
+
+def _told(arguments: Mapping[str, Any], result: Any) -> dict[str, str | int | bool]:
+    """Returns the arguments as a record holds them: who reads it wants to know who got what.
+
+    A name can be another's later, so the object id that it stood for is told too.
+    """
+    told: dict[str, str | int | bool] = {}
+    for name, value in arguments.items():
+        if name == "cursor":
+            continue
+        # The record has a member `id` of its own.
+        member = "secretId" if name == "id" else _camel(name)
+        if isinstance(value, bool) or (isinstance(value, int) and abs(value) <= _LARGEST):
+            told[member] = value
+        elif isinstance(value, (str, int)):
+            told[member] = _text(str(value))
+        elif isinstance(value, (list, tuple)):
+            told[member] = _text(" ".join(map(str, value)))
+    if isinstance(result, dict):
+        object_id = result.get("objectId") or result.get("object_id")
+        if isinstance(object_id, str):
+            told["objectId"] = _text(object_id)
+    return told
+
+
+def _text(text: str) -> str:
+    # Half a surrogate pair cannot be written; a caller in process may have passed one.
+    return text.encode("utf-8", "replace").decode()
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

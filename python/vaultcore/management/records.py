@@ -1,0 +1,165 @@
+"""Operations on the audit log: query it, follow it, verify it."""
+
+import base64
+import binascii
+from typing import Any, Final
+
+import msgspec
+
+from vaultcore._core import Context
+from vaultcore.audit.query import query_records
+from vaultcore.audit.verifier import verify
+from vaultcore.errors import BadParameterError, DecryptionError
+from vaultcore.management.operation import Operator, operation
+
+#: How long one record stands for all the looks of somebody who follows the log, in seconds.
+TAIL_SECONDS: Final = 3600
+_CURSOR: Final = Context({"purpose": "audit-tail"})
+#: How many records the first look into the log takes; each further one takes twice as many.
+_LOOK: Final = 1000
+
+
+class _Cursor(msgspec.Struct, frozen=True):
+    """How far somebody follows the log; sealed, so that nobody looks on without a record.
+
+    Attributes:
+        principal: the object id of who follows.
+        recorded: when that was recorded last, in Unix seconds.
+        seen: the number of the last record that was looked at.
+        vault: the filter, as of :meth:`Records.audit_query`.
+        operation: the same.
+        by: the same.
+        status: the same.
+    """
+
+    principal: str
+    recorded: int
+    seen: int
+    vault: str | None
+    operation: str | None
+    by: str | None
+    status: int | None
+
+
+class Records(Operator):
+    """The audit log."""
+
+    @operation("audit.query", "AuditQuery")
+    def audit_query(
+        self,
+        *,
+        vault: str | None = None,
+        operation: str | None = None,
+        principal: str | None = None,
+        status: int | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Returns the newest records that fit, oldest first."""
+        return list(
+            query_records(
+                self._engine.data / "audit",
+                vault=vault,
+                operation=operation,
+                principal=principal,
+                status=status,
+                since=since,
+                until=until,
+                limit=limit,
+            )
+        )
+
+    @operation("audit.tail", "AuditTail")
+    def audit_tail(
+        self,
+        *,
+        vault: str | None = None,
+        operation: str | None = None,
+        principal: str | None = None,
+        status: int | None = None,
+        lines: int = 10,
+    ) -> dict[str, Any]:
+        """Begins to follow the log: the newest records that fit, and a cursor to go on from."""
+        cursor = _Cursor(
+            principal=self._principal.object_id,
+            recorded=int(self._engine.clock.now()),
+            seen=self._newest(),
+            vault=vault,
+            operation=operation,
+            by=principal,
+            status=status,
+        )
+        found = self._matching(cursor, lines)
+        return self._followed([r for r in found if r["sequence"] <= cursor.seen], cursor)
+
+    @operation("audit.follow", "AuditTail", quiet=lambda self, given: self._is_followed(given))
+    def audit_follow(self, *, cursor: str) -> dict[str, Any]:
+        """Returns what was recorded since, and the cursor for the next look.
+
+        All looks of an hour are one act, and one record stands for them.
+        """
+        before = self._opened(cursor)
+        seen = max(self._newest(), before.seen)
+        found: list[dict[str, Any]] = []
+        limit = _LOOK
+        while seen > before.seen:
+            found = self._matching(before, limit)
+            if len(found) < limit or found[0]["sequence"] <= before.seen:
+                break
+            limit *= 2
+        fresh = [record for record in found if before.seen < record["sequence"] <= seen]
+        recorded = before.recorded if self._stands(before) else int(self._engine.clock.now())
+        return self._followed(fresh, msgspec.structs.replace(before, seen=seen, recorded=recorded))
+
+    @operation("audit.verify", "AuditVerify")
+    def audit_verify(self, *, expect: str | None = None) -> dict[str, Any]:
+        """Verifies the audit log from its first record to its last."""
+        self._engine.audit.checkpoint()
+        anchor = None
+        if expect is not None:
+            sequence, _, head = expect.partition(":")
+            if not (sequence.isascii() and sequence.isdigit()) or not head:
+                raise BadParameterError("expect is `SEQUENCE:HASH`, as an earlier verify printed")
+            anchor = (int(sequence), head)
+        report = verify(
+            self._engine.data / "audit",
+            public_key=self._engine.audit.public_key(),
+            expect=anchor,
+        )
+        return msgspec.to_builtins(report)  # type: ignore[no-any-return]
+
+    def _newest(self) -> int:
+        newest = query_records(self._engine.data / "audit", limit=1)
+        return int(newest[0]["sequence"]) if newest else 0
+
+    def _matching(self, cursor: _Cursor, limit: int) -> list[dict[str, Any]]:
+        return query_records(
+            self._engine.data / "audit",
+            vault=cursor.vault,
+            operation=cursor.operation,
+            principal=cursor.by,
+            status=cursor.status,
+            limit=limit,
+        )
+
+    def _followed(self, records: list[dict[str, Any]], cursor: _Cursor) -> dict[str, Any]:
+        sealed = self._engine.keys.system.seal(msgspec.json.encode(cursor), context=_CURSOR)
+        return {"records": records, "cursor": base64.urlsafe_b64encode(sealed).decode()}
+
+    def _opened(self, cursor: str) -> _Cursor:
+        try:
+            sealed = base64.urlsafe_b64decode(cursor.encode())
+            text = self._engine.keys.system.open(sealed, context=_CURSOR)
+            found = msgspec.json.decode(text, type=_Cursor)
+        except (DecryptionError, binascii.Error, UnicodeEncodeError, msgspec.DecodeError):
+            found = None
+        if found is None or found.principal != self._principal.object_id:
+            raise BadParameterError("the cursor is not one of yours: begin with audit.tail")
+        return found
+
+    def _stands(self, cursor: _Cursor) -> bool:
+        return 0 <= self._engine.clock.now() - cursor.recorded < TAIL_SECONDS
+
+    def _is_followed(self, arguments: dict[str, Any]) -> bool:
+        return self._stands(self._opened(arguments["cursor"]))

@@ -1,0 +1,262 @@
+"""Every operation of an administrator is checked and recorded once, however it is called."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vaultcore
+from vaultcore._core import Principal
+from vaultcore.cli.local import LocalConnection
+from vaultcore.clock import ManualClock
+from vaultcore.engine import Engine
+from vaultcore.errors import BadParameterError, ForbiddenError, NotFoundError
+from vaultcore.management import OPERATIONS, Management
+from vaultcore.management.records import TAIL_SECONDS
+from vaultcore.service.development import Development
+
+STRANGER = Principal(object_id="00000000-0000-0000-0000-00000000dead", name="stranger")
+
+
+def recorded(engine: Engine) -> list[dict[str, Any]]:
+    """Returns every record, read from the file itself."""
+    text = (engine.data / "audit/audit.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def records(engine: Engine) -> Callable[[], list[dict[str, Any]]]:
+    """Returns what was recorded since it was last asked."""
+    seen = len(recorded(engine))
+
+    def since() -> list[dict[str, Any]]:
+        nonlocal seen
+        found = recorded(engine)[seen:]
+        seen += len(found)
+        return found
+
+    return since
+
+
+Records = Callable[[], list[dict[str, Any]]]
+
+
+def statuses(found: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    return [(r["operationName"], r["properties"]["httpStatusCode"]) for r in found]
+
+
+#: What is called by each name: the attribute, and arguments that fit a new installation with an
+#: application `app`, a vault `dev` and an address and a grant in it.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "vault.create": {"name": "other"},
+    "vault.list": {},
+    "vault.show": {"name": "dev"},
+    "vault.update": {"name": "dev", "secret_expiry": "inform"},
+    "vault.rotate_key": {"name": "dev"},
+    "access.set": {"vault": "dev", "principal": "app", "secret_permissions": ["get", "list"]},
+    "access.remove": {"vault": "dev", "principal": "app"},
+    "access.list": {"vault": "dev"},
+    "access.administrator": {"principal": "app"},
+    "firewall.set": {"vault": "dev", "default_action": "Deny"},
+    "firewall.add": {"vault": "dev", "address": "10.0.0.0/8"},
+    "firewall.remove": {"vault": "dev", "address": "10.1.0.0/16"},
+    "firewall.list": {"vault": "dev"},
+    "app.create": {"name": "second"},
+    "app.list": {},
+    "app.add_secret": {"name": "app"},
+    "app.remove_secret": {"name": "app", "id": "?"},
+    "app.delete": {"name": "app"},
+    "audit.query": {},
+    "audit.tail": {},
+    "audit.verify": {},
+    "protector.list": {},
+    "protector.add": {"name": "spare", "kind": "file"},
+    "protector.remove": {"name": "second"},
+    "protector.verify": {},
+    "installation.move": {"domain": "vault.example"},
+    "vault.delete": {"name": "dev"},
+}
+
+
+@pytest.fixture
+def prepared(engine: Engine) -> Engine:
+    made = engine.management.app_create(name="app")
+    ARGUMENTS["app.remove_secret"]["id"] = made["secret_id"]
+    engine.management.access_set(vault="dev", principal="app", key_permissions=["get"])
+    engine.management.firewall_add(vault="dev", address="10.1.0.0/16")
+    engine.management.protector_add(name="second", kind="file")
+    return engine
+
+
+def attribute(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def test_the_table_of_this_test_is_whole() -> None:
+    assert {*ARGUMENTS, "audit.follow"} == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_an_attribute_is_the_operation_and_recorded_once(
+    prepared: Engine, records: Records, name: str
+) -> None:
+    records()
+    getattr(prepared.management, attribute(name))(**ARGUMENTS[name])
+    assert statuses(records()) == [(OPERATIONS[name].audited, 200)]
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_by_name_it_is_recorded_once(prepared: Engine, records: Records, name: str) -> None:
+    records()
+    prepared.management.perform(name, ARGUMENTS[name])
+    assert statuses(records()) == [(OPERATIONS[name].audited, 200)]
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_stranger_is_refused_and_recorded_once(
+    prepared: Engine, records: Records, name: str
+) -> None:
+    records()
+    with pytest.raises(ForbiddenError, match="not an administrator"):
+        getattr(Management(prepared, STRANGER), attribute(name))(**ARGUMENTS[name])
+    found = records()
+    assert [status for _, status in statuses(found)] == [403]
+    assert STRANGER.object_id in json.dumps(found[0]["identity"])
+
+
+def test_arguments_of_another_type_are_refused_in_process_too(
+    engine: Engine, records: Records
+) -> None:
+    with pytest.raises(BadParameterError, match="do not fit"):
+        engine.management.vault_create(name=7)  # type: ignore[arg-type]
+    with pytest.raises(BadParameterError, match="missing arguments: name"):
+        engine.management.vault_create()  # type: ignore[call-arg]
+    with pytest.raises(BadParameterError, match="unknown arguments: colour"):
+        engine.management.vault_list(colour="red")  # type: ignore[call-arg]
+    assert [status for _, status in statuses(records())] == [400, 400, 400]
+
+
+def test_a_record_says_who_got_what(engine: Engine, records: Records) -> None:
+    made = engine.management.app_create(name="app")
+    engine.management.access_administrator(principal="app")
+    engine.management.access_set(vault="dev", principal="app", secret_permissions=["get", "set"])
+    created, granted, allowed = (r["properties"] for r in records())
+    assert (created["name"], created["objectId"]) == ("app", made["object_id"])
+    assert (granted["principal"], granted["objectId"]) == ("app", made["object_id"])
+    assert (allowed["principal"], allowed["secretPermissions"]) == ("app", "get set")
+    assert made["client_secret"] not in json.dumps(recorded(engine))
+
+
+def test_what_no_record_can_hold_does_not_keep_it_from_the_record(
+    engine: Engine, records: Records
+) -> None:
+    engine.management.audit_query(limit=10**30)
+    with pytest.raises(NotFoundError):
+        engine.management.vault_show(name="\ud800")
+    engine.management.audit_query(principal="\ud800")
+    assert [status for _, status in statuses(records())] == [200, 404, 200]
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left"), KeyError("x"), SystemExit(3)])
+def test_a_failure_that_nobody_foresaw_is_recorded_as_one(
+    engine: Engine, records: Records, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(type(engine.keys), "create_vault", fail)
+    with pytest.raises(type(failure)):
+        engine.management.vault_create(name="other")
+    (record,) = records()
+    assert record["properties"]["httpStatusCode"] == 500
+    assert record["resultType"] != "Success"
+    assert type(failure).__name__ in record["resultDescription"]
+    assert "No space" not in json.dumps(record)
+
+
+def test_the_first_grants_are_the_first_records(tmp_path: Path) -> None:
+    with vaultcore.create(tmp_path / "data", housekeeping=False) as engine:
+        (first,) = recorded(engine)
+        assert first["operationName"] == "InstallationPut"
+        assert first["properties"]["operator"] == engine.installation.operator
+
+
+def test_dev_records_its_grants_once_and_nothing_when_it_starts_again(tmp_path: Path) -> None:
+    development = Development(tmp_path / "data", port=0)
+    development.prepare()
+    with vaultcore.open(tmp_path / "data", housekeeping=False) as engine:
+        first = statuses(recorded(engine))
+    assert first == [
+        ("InstallationPut", 201),
+        ("ApplicationPut", 200),
+        ("InstallationPatch", 200),
+        ("VaultPut", 200),
+        ("VaultPatch", 200),
+    ]
+    again = Development(tmp_path / "data", port=development.port)
+    again.prepare()
+    with vaultcore.open(tmp_path / "data", housekeeping=False) as engine:
+        assert statuses(recorded(engine)) == first
+
+
+def test_the_command_line_on_a_folder_records_once(engine: Engine, records: Records) -> None:
+    LocalConnection(engine, engine.administrator()).manage("vault.show", name="dev")
+    with pytest.raises(ForbiddenError):
+        LocalConnection(engine, STRANGER).manage("vault.show", name="dev")
+    assert statuses(records()) == [("VaultGet", 200), ("VaultGet", 403)]
+
+
+class TestTail:
+    def follow(self, engine: Engine, cursor: str) -> dict[str, Any]:
+        answer: dict[str, Any] = engine.management.audit_follow(cursor=cursor)
+        return answer
+
+    def test_it_is_recorded_at_its_start_and_once_an_hour(
+        self, engine: Engine, records: Records, clock: ManualClock
+    ) -> None:
+        answer = engine.management.audit_tail(lines=2)
+        assert len(answer["records"]) == 2
+        for _ in range(5):
+            answer = self.follow(engine, answer["cursor"])
+        assert statuses(records()) == [("AuditTail", 200)]
+        clock.advance(TAIL_SECONDS)
+        for _ in range(5):
+            answer = self.follow(engine, answer["cursor"])
+        assert statuses(records()) == [("AuditTail", 200)]
+
+    def test_it_shows_each_record_once(self, engine: Engine) -> None:
+        answer = engine.management.audit_tail(operation="VaultGet", lines=0)
+        assert answer["records"] == []
+        seen = []
+        for count in (0, 1, 3, 0):
+            for _ in range(count):
+                engine.management.vault_show(name="dev")
+            answer = self.follow(engine, answer["cursor"])
+            seen.append(len(answer["records"]))
+        assert seen == [0, 1, 3, 0]
+
+    def test_a_burst_longer_than_one_look_is_shown_whole(
+        self, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("vaultcore.management.records._LOOK", 4)
+        answer = engine.management.audit_tail(operation="VaultGet")
+        for _ in range(25):
+            engine.management.vault_show(name="dev")
+        assert len(self.follow(engine, answer["cursor"])["records"]) == 25
+
+    def test_another_principal_cannot_go_on_with_it_unrecorded(
+        self, engine: Engine, records: Records
+    ) -> None:
+        made = engine.management.app_create(name="app")
+        engine.management.access_administrator(principal="app")
+        cursor = engine.management.audit_tail()["cursor"]
+        records()
+        other = Management(engine, engine.application(made["name"]))
+        with pytest.raises(BadParameterError, match="not one of yours"):
+            other.audit_follow(cursor=cursor)
+        for made_up in ("", "AAAA", "\ud800", cursor[:-8]):
+            with pytest.raises(BadParameterError, match="not one of yours"):
+                engine.management.audit_follow(cursor=made_up)
+        assert statuses(records()) == [("AuditTail", 400)] * 5
