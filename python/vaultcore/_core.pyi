@@ -176,6 +176,20 @@ class KeyEncryptionKey:
         Raises:
             UsageError: If the key follows a key in a vault; that one is what to rotate.
         """
+    def retire(self) -> None:
+        """Forget every generation but the newest: what is sealed under them opens no more.
+
+        Raises:
+            UsageError: If the key follows a key in a vault.
+        """
+    def adopt(self, copy: KeyEncryptionKey) -> None:
+        """Take over the generations of another copy of this key.
+
+        Whoever shares this object seals under the newest of them from then on.
+
+        Raises:
+            UsageError: If it is not a copy of this key.
+        """
     def seal(self, plaintext: bytes, *, context: _Context = None) -> bytes:
         """Seal a message.
 

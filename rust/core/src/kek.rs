@@ -142,6 +142,35 @@ impl KeyEncryptionKey {
         Ok(number)
     }
 
+    /// Forgets every generation but the newest: what was sealed under them does not open any more.
+    pub fn retire(&self) -> Result<()> {
+        self.check_own("purge old versions of the key in its vault instead")?;
+        let mut generations = self
+            .generations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let newest = generations.last().map(Arc::clone).ok_or(Error::Backend)?;
+        *generations = Arc::new([newest]);
+        Ok(())
+    }
+
+    /// Takes over the generations of another copy of this key, as another process left them.
+    ///
+    /// Whoever shares this key seals under the newest of them from then on.
+    pub fn adopt(&self, copy: &Self) -> Result<()> {
+        if copy.id != self.id || copy.suite != self.suite || copy.origin != self.origin {
+            return Err(Error::Usage(
+                "these are generations of another key-encryption key".to_owned(),
+            ));
+        }
+        let adopted = copy.snapshot();
+        *self
+            .generations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = adopted;
+        Ok(())
+    }
+
     /// The size of the envelope of a message.
     pub fn sealed_size(&self, plaintext_size: usize) -> Result<usize> {
         plaintext_size

@@ -105,6 +105,14 @@ impl PyKeyEncryptionKey {
         self.0.rotate().map_err(to_python)
     }
 
+    fn retire(&self) -> PyResult<()> {
+        self.0.retire().map_err(to_python)
+    }
+
+    fn adopt(&self, copy: &Self) -> PyResult<()> {
+        self.0.adopt(&copy.0).map_err(to_python)
+    }
+
     #[pyo3(
         signature = (plaintext, *, context = ContextArgument::NONE),
         text_signature = "($self, plaintext, *, context=None)"
