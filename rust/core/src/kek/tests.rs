@@ -144,3 +144,27 @@ fn debug_shows_no_key() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_retired_generation_opens_nothing_and_a_copy_is_adopted_in_place() -> Result<()> {
+    let kek = KeyEncryptionKey::generate(Suite::GcmSiv)?;
+    let outer = KeyEncryptionKey::generate(Suite::GcmSiv)?;
+    let old = kek.seal(Content::Message, b"old", &context()?)?;
+    let copy = KeyEncryptionKey::unwrap_under(&outer, &kek.wrap_under(&outer)?)?;
+    assert_eq!(copy.rotate()?, 2);
+    kek.adopt(&copy)?;
+    assert_eq!(kek.generations(), [1, 2]);
+    let mut moved = vec![0; old.len()];
+    kek.rewrap_into(&old, &mut moved)?;
+    copy.retire()?;
+    kek.adopt(&copy)?;
+    assert_eq!(kek.generations(), [2]);
+    assert!(open(&kek, &old, &context()?).is_err());
+    assert_eq!(open(&kek, &moved, &context()?)?, b"old");
+    let kept = KeyEncryptionKey::unwrap_under(&outer, &kek.wrap_under(&outer)?)?;
+    assert_eq!(kept.generations(), [2]);
+    assert_eq!(kek.rotate()?, 3);
+    let other = KeyEncryptionKey::generate(Suite::GcmSiv)?;
+    assert!(matches!(kek.adopt(&other), Err(Error::Usage(_))));
+    Ok(())
+}
