@@ -41,6 +41,18 @@ class Connection(Protocol):
         """
         ...
 
+    def check_place(self, vault: str, identifier: str) -> None:
+        """Checks that an object's identifier is of the place that this is the way to.
+
+        Args:
+            vault: the vault that the identifier names.
+            identifier: an address of an object, as ``read_identifier`` takes it.
+
+        Raises:
+            CommandError: it is of another place.
+        """
+        ...
+
     def kek(self, vault: str, key: str) -> "KeyEncryptionKey":
         """Returns the key-encryption key that follows a key.
 

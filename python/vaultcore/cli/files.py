@@ -76,7 +76,7 @@ def seal(
     """
     from vaultcore.files import seal_file  # noqa: PLC0415 - as for the engine
 
-    kek = _key(session, _key_named(name, vault, id_))
+    kek = _key(session, _key_named(session, name, vault, id_))
     to = output or file.with_name(file.name + SUFFIX)
     size = _make(partial(seal_file, kek, replace=overwrite), file, to, context)
     session.record({"file": str(to), "size": size, "generation": kek.generation})
@@ -102,7 +102,7 @@ def open_(
     """
     from vaultcore.files import open_file  # noqa: PLC0415 - as for the engine
 
-    named = _key_named(name, vault, id_)
+    named = _key_named(session, name, vault, id_)
     if output is None and (file.suffix != SUFFIX or file.name == SUFFIX):
         raise CommandError(f"say where to: --output FILE (the name does not end in {SUFFIX})")
     to = output or file.with_suffix("")
@@ -126,14 +126,16 @@ def rewrap(
     """
     from vaultcore.files import rewrap_file  # noqa: PLC0415 - as for the engine
 
-    kek = _key(session, _key_named(name, vault, id_))
+    kek = _key(session, _key_named(session, name, vault, id_))
     with _progress(file) as progress, _guarded(file, file):
         rewrap_file(kek, file, progress=progress)
     session.record({"file": str(file), "generation": kek.generation})
 
 
-def _key_named(name: str | None, vault: str | None, identifier: str | None) -> Target:
-    named = target(vault, name, identifier)
+def _key_named(
+    session: Session, name: str | None, vault: str | None, identifier: str | None
+) -> Target:
+    named = target(session, vault, name, identifier)
     if named.version:
         raise CommandError(
             "a file is sealed under the newest version and opens under its own: leave out the "

@@ -78,7 +78,7 @@ def create(
     tags: Tags = None,
 ) -> None:
     """Makes a key, as a new version if the name is in use."""
-    one = target(vault, name, id_)
+    one = target(session, vault, name, id_)
     body = present(
         kty=_key_type(kty or ("EC" if curve else "RSA"), protection),
         key_size=size,
@@ -112,7 +112,7 @@ def import_(
     tags: Tags = None,
 ) -> None:
     """Imports a private key of yours, as a new version if the name is in use."""
-    one = target(vault, name, id_)
+    one = target(session, vault, name, id_)
     if pem_file is None:
         raise CommandError("say which key: --pem-file FILE, or --pem-file - for stdin")
     data = read_named(pem_file, limit=MAXIMUM_PEM_FILE)
@@ -139,7 +139,7 @@ def show(
     version: Version = None,
 ) -> None:
     """Shows a key: its public part and its attributes."""
-    one = target(vault, name, id_, version)
+    one = target(session, vault, name, id_, version)
     session.record(session.request(one.vault, "GET", one.version_path("keys")))
 
 
@@ -158,7 +158,7 @@ def set_attributes(
     tags: Tags = None,
 ) -> None:
     """Changes the attributes of a version; what is not given stays."""
-    one = target(vault, name, id_, version)
+    one = target(session, vault, name, id_, version)
     body = present(
         key_ops=read_words(ops),
         attributes=attributes(enabled=read_truth(enabled), expires=expires, not_before=not_before),
@@ -170,7 +170,7 @@ def set_attributes(
 @command(group, "rotate")
 def rotate(session: Session, *, name: Name = None, vault: Vault = None, id_: Id = None) -> None:
     """Makes a new version of the same kind."""
-    one = target(vault, name, id_)
+    one = target(session, vault, name, id_)
     session.record(session.request(one.vault, "POST", f"{one.path('keys')}/rotate"))
 
 
@@ -207,7 +207,7 @@ def encrypt(
     ] = None,
 ) -> None:
     """Encrypts; the result is in base64."""
-    one = target(vault, name, id_, version)
+    one = target(session, vault, name, id_, version)
     data = value.encode() if data_type == "plaintext" else read_base64(value, "--value")
     body = present(
         alg=algorithm, value=_wire(data), iv=_option(iv, "--iv"), aad=_option(aad, "--aad")
@@ -237,7 +237,7 @@ def decrypt(
     ] = None,
 ) -> None:
     """Decrypts."""
-    one = target(vault, name, id_, version)
+    one = target(session, vault, name, id_, version)
     body = present(
         alg=algorithm,
         value=_wire(read_base64(value, "--value")),
@@ -271,7 +271,7 @@ def sign(
     version: Version = None,
 ) -> None:
     """Signs a digest; the signature is in base64."""
-    one = target(vault, name, id_, version)
+    one = target(session, vault, name, id_, version)
     body = {"alg": algorithm, "value": _wire(read_base64(digest, "--digest"))}
     answer = _operate(session, one, "sign", body)
     session.record(
@@ -296,7 +296,7 @@ def verify(
     version: Version = None,
 ) -> None:
     """Verifies the signature of a digest; exit status 1 when it does not verify."""
-    one = target(vault, name, id_, version)
+    one = target(session, vault, name, id_, version)
     body = {
         "alg": algorithm,
         "digest": _wire(read_base64(digest, "--digest")),

@@ -7,7 +7,7 @@ contract's shapes, so that a command cannot tell this way from the one over HTTP
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -110,6 +110,20 @@ class LocalConnection:
             act,
         )
         return msgspec.json.decode(answer) if answer else None
+
+    def check_place(self, vault: str, identifier: str) -> None:
+        """Checks that an identifier is of this folder's service; the port may have changed.
+
+        Raises:
+            CommandError: it is of another service.
+        """
+        named = urlsplit(identifier).hostname
+        ours = urlsplit(self._engine.installation.vault_url(vault)).hostname
+        if named != ours:
+            raise CommandError(
+                f"--id is at {named}, and this folder's vault is at {ours}: use --url for a "
+                "service elsewhere"
+            )
 
     def kek(self, vault: str, key: str) -> KeyEncryptionKey:
         """Returns the key-encryption key that follows a key.

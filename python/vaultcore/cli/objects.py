@@ -76,17 +76,22 @@ def vault_of(vault: str | None) -> str:
 
 
 def target(
-    vault: str | None, name: str | None, identifier: str | None, version: str | None = None
+    session: Session,
+    vault: str | None,
+    name: str | None,
+    identifier: str | None,
+    version: str | None = None,
 ) -> Target:
     """Returns the object that the options name.
 
     Raises:
-        CommandError: they name none, or two.
+        CommandError: they name none, or two, or an object of another service.
     """
     if identifier is not None:
         if name is not None:
             raise CommandError("choose one: --id, or --name with --vault-name")
         named = read_identifier(identifier)
+        session.connection.check_place(named.vault, identifier)
         return Target(named.vault, named.name, version or named.version)
     if not name:
         raise CommandError("say which: --name NAME with --vault-name VAULT, or --id")
@@ -203,14 +208,14 @@ def add_shared_verbs(group: typer.Typer, kind: str, columns: dict[str, str]) -> 
         maxresults: Maximum = None,
     ) -> None:
         """Lists the versions of an object; never their values."""
-        one = target(vault, name, id_)
+        one = target(session, vault, name, id_)
         path = f"{one.path(kind)}/versions"
         session.records(every(session, one.vault, path, maxresults), columns)
 
     @command(group, "delete")
     def delete(session: Session, *, name: Name = None, vault: Vault = None, id_: Id = None) -> None:
         """Deletes an object; it can be recovered until its purge date."""
-        one = target(vault, name, id_)
+        one = target(session, vault, name, id_)
         session.record(session.request(one.vault, "DELETE", one.path(kind)))
 
     @command(group, "list-deleted")
@@ -224,7 +229,7 @@ def add_shared_verbs(group: typer.Typer, kind: str, columns: dict[str, str]) -> 
         session: Session, name: Name = None, vault: Vault = None, id_: Id = None
     ) -> None:
         """Shows a deleted object."""
-        one = target(vault, name, id_)
+        one = target(session, vault, name, id_)
         session.record(session.request(one.vault, "GET", one.path(kind, deleted=True)))
 
     @command(group, "recover")
@@ -232,14 +237,14 @@ def add_shared_verbs(group: typer.Typer, kind: str, columns: dict[str, str]) -> 
         session: Session, *, name: Name = None, vault: Vault = None, id_: Id = None
     ) -> None:
         """Recovers a deleted object."""
-        one = target(vault, name, id_)
+        one = target(session, vault, name, id_)
         path = f"{one.path(kind, deleted=True)}/recover"
         session.record(session.request(one.vault, "POST", path))
 
     @command(group, "purge")
     def purge(session: Session, *, name: Name = None, vault: Vault = None, id_: Id = None) -> None:
         """Removes a deleted object for good."""
-        one = target(vault, name, id_)
+        one = target(session, vault, name, id_)
         session.request(one.vault, "DELETE", one.path(kind, deleted=True))
         session.record({"purged": one.name})
 
@@ -248,7 +253,7 @@ def add_shared_verbs(group: typer.Typer, kind: str, columns: dict[str, str]) -> 
         session: Session, file: OutFile, name: Name = None, vault: Vault = None, id_: Id = None
     ) -> None:
         """Writes an object with all its versions, sealed, to a file."""
-        one = target(vault, name, id_)
+        one = target(session, vault, name, id_)
         answer = session.request(one.vault, "POST", f"{one.path(kind)}/backup")
         write_new(file, str(answer["value"]).encode())
         session.record({"file": str(file)})

@@ -1,6 +1,5 @@
 """The way to a running service, with the credentials of the environment."""
 
-import ipaddress
 import os
 import re
 import ssl
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from vaultcore.cli.address import Origin, ServiceAddress, read_origin
 from vaultcore.cli.outcome import CommandError, UnreachableError
 from vaultcore.errors import UnauthorizedError, VaultError
 
@@ -25,15 +25,13 @@ class RemoteConnection:
     """A running service.
 
     Args:
-        url: the address of one of its vaults, or of its management plane.
+        url: the address of one of its vaults, of its management plane, or of their domain.
         client: speaks HTTPS.
         credentials: the variables ``AZURE_AUTHORITY_HOST`` and so on.
     """
 
     def __init__(self, url: str, client: httpx.Client, credentials: Mapping[str, str]) -> None:
-        self._address = urlsplit(url)
-        if self._address.scheme != "https" or not self._address.hostname:
-            raise CommandError("--url is an https address, for example https://dev.vault.example")
+        self._address = ServiceAddress(url, self._resource_of)
         self._client = client
         self._credentials = credentials
         self._tokens: dict[str, str] = {}
@@ -63,7 +61,8 @@ class RemoteConnection:
             VaultError: it was refused.
         """
         body = {name: value for name, value in arguments.items() if value is not None}
-        answer = self._send("POST", f"{self._base('management')}/v1/{operation}", body=body)
+        url = f"https://{self._address.management()}/v1/{operation}"
+        answer = self._send("POST", url, body=body)
         return answer["result"]
 
     def request(
@@ -81,7 +80,22 @@ class RemoteConnection:
             VaultError: it was refused.
         """
         parameters = {"api-version": API_VERSION, **(query or {})}
-        return self._send(method, self._base(vault) + path, query=parameters, body=body)
+        url = f"https://{self._address.vault(vault)}{path}"
+        return self._send(method, url, query=parameters, body=body)
+
+    def check_place(self, vault: str, identifier: str) -> None:
+        """Checks that an identifier is of the service that ``--url`` names.
+
+        Raises:
+            CommandError: it is of another.
+        """
+        named = read_origin(f"https://{urlsplit(identifier).netloc}")
+        ours = self._address.vault(vault)
+        if named != ours:
+            raise CommandError(
+                f"--id is at {named}, and --url leads to {ours}: leave out one of the two, or make "
+                "them agree"
+            )
 
     def kek(self, vault: str, key: str) -> NoReturn:
         """Refuses: a key does not leave the service.
@@ -98,15 +112,14 @@ class RemoteConnection:
         """Closes the connections."""
         self._client.close()
 
-    def _base(self, label: str) -> str:
-        host = self._address.hostname or ""
-        if not _has_labels(host):
-            raise CommandError(
-                f"--url must name a host of the service, not {host}: its vaults are told apart by "
-                "the first label, as in https://dev.vault.localhost:8443"
-            )
-        port = "" if self._address.port is None else f":{self._address.port}"
-        return f"https://{label}.{host.partition('.')[2]}{port}"
+    def _resource_of(self, origin: Origin) -> str | None:
+        """Asks a host for whom its tokens are meant; nothing of ours goes with the question."""
+        try:
+            answer = self._exchange("GET", f"https://{origin}/")
+        except UnreachableError:
+            # A domain needs no address and no certificate of its own.
+            return None
+        return _challenge(answer).get("resource")
 
     def _send(
         self,
@@ -143,23 +156,22 @@ class RemoteConnection:
     def _exchange(self, method: str, url: str, **parts: Any) -> httpx.Response:
         try:
             return self._client.request(method, url, **parts)
-        except httpx.TransportError as error:
-            host = urlsplit(url).netloc
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            host = url.split("/", 3)[2]
             raise UnreachableError(f"{host} cannot be reached: {error}") from None
 
     def _token(self, origin: str, challenge: httpx.Response) -> str:
-        parameters = dict(
-            _CHALLENGE_PARAMETER.findall(challenge.headers.get("WWW-Authenticate", ""))
-        )
-        resource = parameters.get("resource", "")
+        resource = _challenge(challenge).get("resource", "")
         # As the SDKs do: a token is asked for the place it will be sent to, and no other.
-        if not resource or not f".{origin}".endswith(f".{urlsplit(resource).netloc}"):
+        if not _is_within(origin, resource):
             raise UnauthorizedError(
                 f"{origin} answers with a challenge for another place; is the address right?"
             )
         authority = self._credentials["AZURE_AUTHORITY_HOST"].rstrip("/")
-        if not authority.startswith("https://"):
+        if "://" not in authority:
             authority = f"https://{authority}"
+        if not authority.startswith("https://"):
+            raise CommandError("AZURE_AUTHORITY_HOST is an https address: a secret is sent there")
         tenant = self._credentials["AZURE_TENANT_ID"]
         endpoint = "oauth2/token" if tenant == "adfs" else "oauth2/v2.0/token"
         response = self._exchange(
@@ -180,12 +192,17 @@ class RemoteConnection:
         return token
 
 
-def _has_labels(host: str) -> bool:
+def _challenge(response: httpx.Response) -> dict[str, str]:
+    return dict(_CHALLENGE_PARAMETER.findall(response.headers.get("WWW-Authenticate", "")))
+
+
+def _is_within(origin: str, resource: str) -> bool:
+    """Returns whether a host is the one that tokens are meant for, or in its domain."""
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return "." in host
-    return False
+        place, meant = read_origin(f"https://{origin}"), read_origin(resource)
+    except CommandError:
+        return False
+    return place.port == meant.port and f".{place.host}".endswith(f".{meant.host}")
 
 
 def _answer(response: httpx.Response) -> Any:

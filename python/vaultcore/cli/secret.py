@@ -75,7 +75,7 @@ def set_(
     tags: Tags = None,
 ) -> None:
     """Stores a value, as a new version if the secret exists. The answer does not show it."""
-    one = target(vault, name, id_)
+    one = target(session, vault, name, id_)
     if (value is None) == (file is None):
         raise CommandError("give the value once: --value TEXT, --file FILE, or --file - for stdin")
     if file is not None:
@@ -106,7 +106,7 @@ def show(
     ] = False,
 ) -> None:
     """Shows a secret with its value."""
-    one = target(vault, name, id_, version)
+    one = target(session, vault, name, id_, version)
     answer = session.request(one.vault, "GET", one.version_path("secrets"))
     if value_only:
         sys.stdout.write(answer["value"])
@@ -131,7 +131,7 @@ def download(
     ] = False,
 ) -> None:
     """Writes a secret's value to a file that only you may read."""
-    one = target(vault, name, id_, version)
+    one = target(session, vault, name, id_, version)
     answer = session.request(one.vault, "GET", one.version_path("secrets"))
     write_new(file, encode_text(answer["value"], encoding), overwrite=overwrite)
     session.record({"file": str(file), "id": answer["id"]})
@@ -152,7 +152,7 @@ def set_attributes(
     tags: Tags = None,
 ) -> None:
     """Changes the attributes of a version; what is not given stays."""
-    one = target(vault, name, id_, version)
+    one = target(session, vault, name, id_, version)
     body = present(
         contentType=content_type,
         attributes=attributes(enabled=read_truth(enabled), expires=expires, not_before=not_before),

@@ -28,8 +28,9 @@ Url = Annotated[
     typer.Option(
         "--url",
         envvar="VAULTCORE_URL",
-        help="A running service, instead of a folder: the address of a vault of it. The "
-        "credentials are those of the environment, as the Azure SDKs read them.",
+        help="A running service, instead of a folder: the address of a vault of it, of its "
+        "management plane, or of the domain that they are in. The credentials are those of the "
+        "environment, as the Azure SDKs read them.",
     ),
 ]
 ActingAs = Annotated[

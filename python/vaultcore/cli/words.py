@@ -94,7 +94,10 @@ def read_identifier(text: str) -> Identifier:
     Raises:
         CommandError: it is not an identifier.
     """
-    address = urlsplit(text)
+    try:
+        address = urlsplit(text)
+    except ValueError:
+        address = urlsplit("")
     parts = address.path.split("/")[1:]
     kind = parts[0].removeprefix("deleted") if parts else ""
     if address.scheme != "https" or not address.hostname or kind not in _KINDS:
