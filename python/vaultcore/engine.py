@@ -130,6 +130,8 @@ class Engine:
 
         Raises:
             NotFoundError: there is no such vault.
+            ProtectorError: no protector opens its key.
+            TamperedError: its settings or its key do not verify; other vaults are not concerned.
         """
         self.synchronise()
         found = self.vaults.find(name)

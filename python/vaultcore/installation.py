@@ -17,11 +17,12 @@ from vaultcore.errors import (
     DecryptionError,
     NotFoundError,
     ProtectorError,
+    ProtectorUnavailableError,
     StorageError,
     TamperedError,
     UnavailableError,
 )
-from vaultcore.protectors.registry import TokenProtector
+from vaultcore.protectors.registry import AbsentProtector, TokenProtector
 from vaultcore.state import VaultSettings
 
 if TYPE_CHECKING:
@@ -197,24 +198,29 @@ class KeyRing:
 
         Raises:
             ProtectorError: none can; the message says why for each.
+            TamperedError: none can, though each is there: the wraps of this key were changed.
         """
         found = self._keks.get(vault_id)
         if found is not None:
             return found
         reasons = []
+        present = vault_id != SYSTEM  # what is wrong with a protector shows at the system key
         for protector in self._protectors:
+            present = present and not isinstance(protector, AbsentProtector)
             document = self._store.document("vault-keys", f"{vault_id}/{protector.name}")
             if document is None:
                 reasons.append(f"{protector.name}: holds no wrap of this key")
                 continue
             try:
                 opened = self._unwrap(protector, document)
-            except ProtectorError as refused:
+            except (ProtectorError, TamperedError) as refused:
                 reasons.append(f"{protector.name}: {refused}")
+                present = present and not isinstance(refused, ProtectorUnavailableError)
                 continue
             self._keks[vault_id] = opened
             return opened
-        raise ProtectorError(
+        kind = TamperedError if present and reasons else ProtectorError
+        raise kind(
             "no protector opens the vault key"
             + (f" ({'; '.join(reasons)})" if reasons else ": none is configured")
         )
@@ -533,7 +539,7 @@ def _wrap(kek: KeyEncryptionKey, protector: "Protector") -> bytes:
 def _decode(blob: bytes, kind: type[Document], what: str) -> Document:
     try:
         return msgspec.json.decode(blob, type=kind)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise TamperedError(
             f"the stored {what} cannot be read: it was changed outside the vault; restore the "
             "database from a backup"

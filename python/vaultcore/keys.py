@@ -1,6 +1,7 @@
 """The rules of keys (contract sections 1.2 and 4)."""
 
 import functools
+import logging
 import secrets as random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,7 @@ from vaultcore.errors import (
     DecryptionError,
     ForbiddenError,
     KeyFormatError,
+    TamperedError,
 )
 from vaultcore.key_use import AbsentToken, Token, TokenKey, UsableKey, refusals
 from vaultcore.lifecycle import Lifecycle, Work
@@ -60,7 +62,7 @@ _OTHER_TYPES: Final = frozenset({"oct-HSM", "OKP", "OKP-HSM", "AKP", "AKP-HSM"})
 _PUBLIC_MEMBERS: Final = ("n", "e", "crv", "x", "y")
 _HSM: Final = "-HSM"
 
-_decode_metadata = msgspec.json.Decoder(Metadata).decode
+logger = logging.getLogger("vaultcore.keys")
 
 
 class KeyParameters(msgspec.Struct, frozen=True):
@@ -286,12 +288,23 @@ class KeyRules(Lifecycle):
             UnavailableError: the token is away; the key pairs stay in it, unreachable.
         """
         for version in versions:
-            metadata = _decode_metadata(version.metadata)
-            if self.token is not None and (metadata.key_type or "").endswith(_HSM):
-                reference = self.vault.kek.open(
-                    version.payload, context=self.context(key, version.version, version.metadata)
-                ).decode()
-                _in_token(functools.partial(self.token.destroy, reference))
+            try:
+                metadata = self.metadata(key, version)
+                if self.token is None or not (metadata.key_type or "").endswith(_HSM):
+                    continue
+                context = self.context(key, version.version, version.metadata)
+                reference = self.vault.kek.open(version.payload, context=context).decode()
+            except (TamperedError, DecryptionError):
+                # The object is gone, as was asked; which pair it meant cannot be known any more.
+                logger.warning(
+                    "version %s of the purged key %s of vault %s does not verify: if it was in "
+                    "the token, its pair stays there",
+                    version.version,
+                    key,
+                    self.vault.name,
+                )
+                continue
+            _in_token(functools.partial(self.token.destroy, reference))
 
     def refuse_deleted_name(self, key: str) -> None:
         """Refuses a name that a deleted key holds, before a key is made for it."""
@@ -389,7 +402,7 @@ class KeyRules(Lifecycle):
 
     def _open(self, name: str, key: str, stored: "VersionRow") -> UsableKey:
         context: Context = self.context(key, stored.version, stored.metadata)
-        metadata = _decode_metadata(stored.metadata)
+        metadata = self.metadata(name, stored)
         kty = metadata.key_type or ""
         try:
             if not kty.endswith(_HSM):

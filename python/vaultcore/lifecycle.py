@@ -449,6 +449,17 @@ class Lifecycle:
             name=name,
         )
 
+    def metadata(self, name: str, version: VersionRow) -> Metadata:
+        """Reads the attributes of a version, before or after they are verified.
+
+        Raises:
+            TamperedError: they cannot be read.
+        """
+        try:
+            return _decode_metadata(version.metadata)
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            self.tampered(name, version.version)
+
     def tampered(self, name: str, version: str) -> NoReturn:
         """Reports a row that does not verify.
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 MAXIMUM_VALUE: Final = 25 * 1024  # bytes of UTF-8
 MAXIMUM_CONTENT_TYPE: Final = 255  # characters
 
-_decode_metadata = msgspec.json.Decoder(Metadata).decode
-
 
 class CachedSecret(msgspec.Struct, gc=False, eq=False):
     """A version of a secret as the hot path keeps it: sealed, with what is needed to open it.
@@ -158,7 +156,7 @@ class SecretRules(Lifecycle):
         found = CachedSecret(
             row.name,
             stored.version,
-            _decode_metadata(stored.metadata),
+            self.metadata(row.name, stored),
             stored.payload,
             self.context(key, stored.version, stored.metadata),
         )
@@ -177,18 +175,27 @@ class SecretRules(Lifecycle):
         """
         metadata = secret.metadata
         if not metadata.enabled:
+            self._verify(secret)
             raise ForbiddenError(
                 "Operation get is not allowed on a disabled secret.", inner="SecretDisabled"
             )
         if metadata.expires is not None and self.vault.enforces_expiry:
-            self._refuse_expired(metadata.expires)
+            self._refuse_expired(secret, metadata.expires)
         try:
             return self.vault.kek.open(secret.payload, context=secret.context)
         except DecryptionError:
             self.tampered(secret.name, secret.version)
 
-    def _refuse_expired(self, expires: int) -> None:
+    def _verify(self, secret: CachedSecret) -> None:
+        """Keeps a refusal from resting on attributes that were changed outside the vault."""
+        try:
+            self.vault.kek.verify(secret.payload, context=secret.context)
+        except DecryptionError:
+            self.tampered(secret.name, secret.version)
+
+    def _refuse_expired(self, secret: CachedSecret, expires: int) -> None:
         if self.vault.clock.now() >= expires:
+            self._verify(secret)
             raise ForbiddenError(
                 "Operation get is not allowed on an expired secret. Set a later expiry, or a new "
                 "version, to use it again.",

@@ -2,12 +2,12 @@
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import msgspec
 
 from vaultcore.access.policies import AccessPolicy
-from vaultcore.errors import BadParameterError
+from vaultcore.errors import BadParameterError, NotFoundError, VaultcoreError
 from vaultcore.keys import KeyRules
 from vaultcore.secrets import SecretRules
 
@@ -174,6 +174,7 @@ class VaultState:
         self.secret_cache: Cache[Any] = Cache()
         self.key_cache: Cache[Any] = Cache()
         self.removed = False
+        self._failure: VaultcoreError | None = None
         self.secret_rules = SecretRules(self)
         self.key_rules = KeyRules(self, token)
         self.apply(settings)
@@ -189,6 +190,28 @@ class VaultState:
     def replace_key(self, kek: "KeyEncryptionKey") -> None:
         """Takes over a vault key that has gained a generation."""
         self.kek = kek
+
+    def close(self, failure: "VaultcoreError | None" = None) -> None:
+        """Ends the use of this object by everybody who holds it.
+
+        Args:
+            failure: why the vault cannot be opened any more; None when it was removed.
+        """
+        self._failure = failure
+        self.removed = True
+
+    def refuse(self) -> NoReturn:
+        """Says why this vault cannot be used any more.
+
+        Raises:
+            NotFoundError: it was removed.
+            ProtectorError: no protector opens its key.
+            TamperedError: its settings or its key do not verify.
+        """
+        if self._failure is not None:
+            # One for each caller: a traceback belongs to one thread.
+            raise type(self._failure)(str(self._failure))
+        raise NotFoundError("the vault was removed", code="VaultNotFound")
 
     def now(self) -> int:
         """Returns Unix seconds."""

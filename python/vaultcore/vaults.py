@@ -1,15 +1,37 @@
-"""The vaults of a folder, in memory: each with its settings, its key, its caches, and its gate."""
+"""The vaults of a folder, in memory: each with its settings, its key, its caches, and its gate.
 
-from typing import TYPE_CHECKING
+A vault whose rows do not verify is set aside: it is refused, and the others go on.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from vaultcore.access.policies import flatten
+from vaultcore.errors import ProtectorError, TamperedError
 from vaultcore.state import VaultState
 
 if TYPE_CHECKING:
     from vaultcore._core import Gate
+    from vaultcore._core import KeyEncryptionKey as Kek
     from vaultcore.clock import Clock
     from vaultcore.installation import Installation, KeyRing
+    from vaultcore.state import VaultSettings
     from vaultcore.storage import Store
+
+#: How long a vault that could not be opened is refused without another look, in seconds.
+RETRY_SECONDS: Final = 5.0
+
+logger = logging.getLogger("vaultcore.vaults")
+
+
+@dataclass
+class _Aside:
+    """Why a vault is not served, and when it was last tried."""
+
+    failure: TamperedError | ProtectorError
+    tried: float
 
 
 class Vaults:
@@ -38,10 +60,28 @@ class Vaults:
         self._installation = installation
         self._by_name: dict[str, VaultState] = {}
         self._by_id: dict[str, VaultState] = {}
+        self._aside: dict[str, _Aside] = {}
+        # Whoever reads later must not be overtaken by what was read before.
+        self._loading = threading.Lock()
 
     def find(self, name: str) -> VaultState | None:
-        """Returns a vault by name, in any case."""
-        return self._by_name.get(name.lower())
+        """Returns a vault by name, in any case.
+
+        Raises:
+            ProtectorError: there is such a vault, and no protector opens its key.
+            StorageError: the store cannot be read.
+            TamperedError: there is such a vault, and its settings or its key do not verify.
+        """
+        key = name.lower()
+        found = self._by_name.get(key)
+        if found is None and (aside := self._aside.get(key)) is not None:
+            # What kept it from opening may have passed, and nobody writes to the feed then.
+            if abs(self._clock.now() - aside.tried) >= RETRY_SECONDS:
+                self.load(key)
+                found = self._by_name.get(key)
+            if found is None and (aside := self._aside.get(key)) is not None:
+                raise type(aside.failure)(str(aside.failure))
+        return found
 
     def find_by_id(self, vault_id: str) -> VaultState | None:
         """Returns a vault by its identifier."""
@@ -55,31 +95,51 @@ class Vaults:
         """Reads the settings of every vault that is stored.
 
         Raises:
-            ProtectorError: no protector opens the key of a vault.
-            StorageError: the store cannot be read, or settings do not verify.
+            StorageError: the store cannot be read.
         """
         for key, _ in self._store.documents("vaults"):
             self.load(key)
 
     def load(self, key: str) -> None:
-        """Reads the settings of a vault, or forgets a vault that was removed.
+        """Reads the settings of a vault; forgets one that was removed, sets aside a broken one.
 
         Args:
             key: the vault's name in lower case.
 
         Raises:
-            ProtectorError: no protector opens its key.
-            StorageError: the store cannot be read, or the settings do not verify.
+            StorageError: the store cannot be read.
         """
-        found = self._keys.load_vault(key)
-        if found is None:
-            gone = self._by_name.pop(key, None)
-            if gone is not None:
-                gone.removed = True
-                self._by_id.pop(gone.id, None)
-                self._gate.remove_vault(gone.name)
-            return
-        vault_id, settings, kek = found
+        with self._loading:
+            try:
+                found = self._keys.load_vault(key)
+            except (TamperedError, ProtectorError) as failure:
+                self._set_aside(key, failure)
+                return
+            if self._aside.pop(key, None) is not None:
+                logger.warning("vault %s can be opened again", key)
+            if found is None:
+                self._forget(key)
+            else:
+                self._serve(key, *found)
+
+    def _set_aside(self, key: str, failure: TamperedError | ProtectorError) -> None:
+        before = self._aside.get(key)
+        if before is None or str(before.failure) != str(failure):
+            logger.error("vault %s is refused, the others go on: %s", key, failure)
+        self._aside[key] = _Aside(failure, self._clock.now())
+        self._forget(key, failure)
+
+    def _forget(self, key: str, failure: TamperedError | ProtectorError | None = None) -> None:
+        gone = self._by_name.pop(key, None)
+        if gone is not None:
+            gone.close(failure)
+            self._by_id.pop(gone.id, None)
+            self._gate.remove_vault(gone.name)
+
+    def _serve(self, key: str, vault_id: str, settings: "VaultSettings", kek: "Kek") -> None:
+        before = self._by_name.get(key)
+        if before is not None and before.id != vault_id:
+            self._forget(key)  # removed, and another one made under its name
         state = self._by_id.get(vault_id)
         if state is None:
             state = VaultState(

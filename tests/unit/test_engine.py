@@ -332,8 +332,8 @@ class TestTampering:
         text[len(text) // 2] ^= 1
         change(engine, "UPDATE documents SET blob = ? WHERE collection = 'vaults'", bytes(text))
         engine.close()
-        with pytest.raises(vaultcore.VaultcoreError):
-            vaultcore.open(engine.data)
+        with vaultcore.open(engine.data) as again, pytest.raises(TamperedError):
+            again.vault("dev")
 
     def test_every_bit_of_a_row_matters(self, engine, vault):
         vault.secrets.set("a", "value")

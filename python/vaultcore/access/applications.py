@@ -162,10 +162,10 @@ class Applications:
         return NewSecret(application, secret.id, client_secret, secret.expires)
 
     def all(self) -> list[Application]:
-        """Returns all applications, by name.
+        """Returns all applications that verify, by name.
 
         Raises:
-            StorageError: the store cannot be read, or an application does not verify.
+            StorageError: the store cannot be read.
         """
         return sorted(self._documents.all(self._store), key=lambda a: a.name.casefold())
 
@@ -303,6 +303,8 @@ class Applications:
 
     def _find(self, reader: Reader, text: str) -> Application:
         folded = text.casefold()
+        # Asked for by its own id, one that does not verify is named; by its name it is not known.
+        self._documents.get(reader, folded)
         for application in self._documents.all(reader):
             if folded in {
                 application.client_id,

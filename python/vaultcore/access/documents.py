@@ -1,6 +1,7 @@
 """Small sealed documents: what the issuer must remember, so that a changed store is noticed."""
 
-from typing import Generic, Protocol, TypeVar
+import logging
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -9,6 +10,9 @@ from vaultcore.errors import DecryptionError, TamperedError
 from vaultcore.storage import Transaction
 
 T = TypeVar("T", bound=msgspec.Struct)
+_REPORTED: Final = 100  # documents that are remembered to be broken
+
+logger = logging.getLogger("vaultcore.access")
 
 
 class Reader(Protocol):
@@ -37,6 +41,7 @@ class SealedDocuments(Generic[T]):
     def __init__(self, collection: str, kind: type[T], kek: KeyEncryptionKey) -> None:
         self._collection = collection
         self._kek = kek
+        self._reported: dict[str, bytes] = {}
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
 
     def context(self, key: str) -> Context:
@@ -87,12 +92,28 @@ class SealedDocuments(Generic[T]):
         return reader.documents(self._collection)
 
     def all(self, reader: Reader) -> list[T]:
-        """Returns all documents, in the order of their keys.
+        """Returns all documents that verify, in the order of their keys.
+
+        One that does not is logged, once for this process, and left out: it concerns itself only.
 
         Raises:
-            StorageError: the store cannot be read, or a document does not verify.
+            StorageError: the store cannot be read.
         """
-        return [self.open(key, blob) for key, blob in self.blobs(reader)]
+        found = []
+        for key, blob in self.blobs(reader):
+            try:
+                found.append(self.open(key, blob))
+            except TamperedError as failure:
+                self.report(key, blob, failure)
+        return found
+
+    def report(self, key: str, blob: bytes, failure: TamperedError) -> None:
+        """Logs that a document does not verify, unless that was said already."""
+        if self._reported.get(key) != blob:
+            if len(self._reported) >= _REPORTED:
+                self._reported.clear()
+            self._reported[key] = blob
+            logger.error("%s", failure)
 
     def put(self, transaction: Transaction, key: str, document: T, what: str) -> None:
         """Adds or replaces a document, and says so in the feed.

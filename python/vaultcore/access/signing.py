@@ -158,8 +158,7 @@ class SigningKeys:
         """
         if self._signer() is None:
             self._made_signer()
-        keys = [self._open(kid, blob) for kid, blob in self._documents.blobs(self._store)]
-        return {"keys": [opened.jwk for opened in keys if self._verifies(opened.document)]}
+        return {"keys": [key.jwk for key in self._usable() if self._verifies(key.document)]}
 
     def rotate(self) -> str:
         """Makes a new key that signs from now on, and returns its kid.
@@ -202,9 +201,18 @@ class SigningKeys:
         return document.retired is None or self._clock.now() < document.retired
 
     def _signer(self) -> _Opened | None:
-        keys = [self._open(kid, blob) for kid, blob in self._documents.blobs(self._store)]
-        signing = [opened for opened in keys if opened.document.retired is None]
+        signing = [opened for opened in self._usable() if opened.document.retired is None]
         return max(signing, key=lambda o: (o.document.created, o.document.kid), default=None)
+
+    def _usable(self) -> list[_Opened]:
+        """Returns the keys that verify; another one takes no part in anything."""
+        found = []
+        for kid, blob in self._documents.blobs(self._store):
+            try:
+                found.append(self._open(kid, blob))
+            except TamperedError as failure:
+                self._documents.report(kid, blob, failure)
+        return found
 
     def _made_signer(self) -> _Opened:
         self._replace(lambda documents: all(d.retired is not None for d in documents))

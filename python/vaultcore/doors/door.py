@@ -81,6 +81,8 @@ class Door:
         if caller.token is not None:
             engine.refresh(caller)
         if not engine.gate.permitted(self._state.name, caller.principal, permission):
+            if self._state.removed:
+                self._state.refuse()
             raise gate_refusals.by_policy(self._state, caller.principal, permission)
 
     def perform(

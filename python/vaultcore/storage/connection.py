@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from vaultcore.errors import StorageError, UnavailableError, VaultcoreError
 
@@ -43,6 +44,33 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise translated(error, "open the database") from error
     return connection
+
+
+def rows(
+    connection: sqlite3.Connection, sql: str, parameters: tuple[str | int | bytes | None, ...]
+) -> list[Any]:
+    """Returns all rows of a statement, also of one that meets text that is not UTF-8.
+
+    Such text was not written by us. Read with replacements it verifies nowhere, so that it
+    concerns its own row, and not all those that are read with it.
+
+    Raises:
+        sqlite3.Error: the statement failed.
+    """
+    try:
+        return connection.execute(sql, parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith("Could not decode to UTF-8"):
+            raise
+    connection.text_factory = _replacing
+    try:
+        return connection.execute(sql, parameters).fetchall()
+    finally:
+        connection.text_factory = str
+
+
+def _replacing(text: bytes) -> str:
+    return text.decode(errors="replace")
 
 
 def _configure(connection: sqlite3.Connection) -> None:

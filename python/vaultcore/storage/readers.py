@@ -7,7 +7,7 @@ import weakref
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vaultcore.storage.connection import connect
+from vaultcore.storage.connection import connect, rows
 from vaultcore.storage.reads import Parameters
 
 
@@ -90,7 +90,7 @@ class _Holder:
 
     def rows(self, sql: str, parameters: Parameters) -> list[Any]:
         with self._lock:
-            return self._connection.execute(sql, parameters).fetchall()
+            return rows(self._connection, sql, parameters)
 
     def close(self) -> None:
         with self._lock:

@@ -1,11 +1,16 @@
 """The questions one can ask the store; the same outside and inside of a transaction."""
 
+import contextlib
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
+
+from vaultcore.errors import TamperedError
 from vaultcore.storage import statements
 from vaultcore.storage.rows import ChangeRow, Counts, ObjectRow, VersionRow
 
+Row = TypeVar("Row", ObjectRow, VersionRow)
 Parameters = tuple[str | int | bytes | None, ...]
 
 # The columns of an object; those of a version follow in rows that hold both.
@@ -24,9 +29,10 @@ class Reads(ABC):
 
         Raises:
             StorageError: the store cannot be read; UnavailableError if that may pass.
+            TamperedError: the row is not as vaultcore writes it.
         """
         rows = self._rows(statements.OBJECT, (vault_id, kind, key))
-        return ObjectRow(*rows[0]) if rows else None
+        return _record(rows[0], ObjectRow) if rows else None
 
     def current(self, vault_id: str, kind: str, key: str) -> tuple[ObjectRow, VersionRow] | None:
         """Returns an object and its current version; None also if it has no version.
@@ -83,7 +89,7 @@ class Reads(ABC):
             rows = self._rows(statements.VERSIONS_NEWEST, (object_id, limit))
         else:
             rows = self._rows(statements.VERSIONS_BEFORE, (object_id, before, limit))
-        return [VersionRow(*row) for row in rows]
+        return [_record(row, VersionRow) for row in rows]
 
     def versions(self, object_id: int) -> list[VersionRow]:
         """Returns all versions of an object, oldest first.
@@ -91,15 +97,22 @@ class Reads(ABC):
         Raises:
             StorageError: the store cannot be read; UnavailableError if that may pass.
         """
-        return [VersionRow(*row) for row in self._rows(statements.VERSIONS, (object_id,))]
+        rows = self._rows(statements.VERSIONS, (object_id,))
+        return [_record(row, VersionRow) for row in rows]
 
     def due_for_purge(self, now: int, limit: int) -> list[ObjectRow]:
         """Returns objects whose time to be purged has come, the longest overdue first.
 
+        A row that was changed into what is no object is left out: nothing is purged for it.
+
         Raises:
             StorageError: the store cannot be read; UnavailableError if that may pass.
         """
-        return [ObjectRow(*row) for row in self._rows(statements.DUE_FOR_PURGE, (now, limit))]
+        found = []
+        for row in self._rows(statements.DUE_FOR_PURGE, (now, limit)):
+            with contextlib.suppress(TamperedError):
+                found.append(_record(row, ObjectRow))
+        return found
 
     def counts(self, vault_id: str) -> dict[str, Counts]:
         """Returns how many objects a vault holds, by kind; the cost grows with that number.
@@ -133,8 +146,8 @@ class Reads(ABC):
         Raises:
             StorageError: the store cannot be read; UnavailableError if that may pass.
         """
-        rows: list[tuple[bytes]] = self._rows(statements.DOCUMENT, (collection, key))
-        return rows[0][0] if rows else None
+        rows = self._rows(statements.DOCUMENT, (collection, key))
+        return _blob(rows[0][0]) if rows else None
 
     def documents(self, collection: str) -> list[tuple[str, bytes]]:
         """Returns all documents of a collection, in the order of their keys.
@@ -142,8 +155,24 @@ class Reads(ABC):
         Raises:
             StorageError: the store cannot be read; UnavailableError if that may pass.
         """
-        return self._rows(statements.DOCUMENTS, (collection,))
+        rows: list[tuple[bytes, Any]] = self._rows(statements.DOCUMENTS, (collection,))
+        return [(key.decode(errors="replace"), _blob(blob)) for key, blob in rows]
 
 
 def _pair(row: tuple[Any, ...]) -> tuple[ObjectRow, VersionRow]:
-    return ObjectRow(*row[:_WIDTH]), VersionRow(*row[_WIDTH:])
+    return _record(row[:_WIDTH], ObjectRow), _record(row[_WIDTH:], VersionRow)
+
+
+def _record(row: tuple[Any, ...], kind: type[Row]) -> Row:
+    try:
+        return msgspec.convert(row, kind)
+    except msgspec.ValidationError as error:
+        raise TamperedError(
+            f"a row of the store is not as vaultcore writes it ({error}): it was changed outside "
+            "the vault; restore it from a backup"
+        ) from None
+
+
+def _blob(value: Any) -> bytes:
+    # What is not bytes was not written by us; empty, it verifies nowhere.
+    return value if isinstance(value, bytes) else b""

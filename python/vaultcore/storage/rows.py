@@ -1,13 +1,13 @@
 """What the store hands out: one frozen record for each kind of row.
 
 The fields stand in the order of the columns, so that a row of the driver becomes a record in one
-call.
+call. SQLite keeps a value of any type in any column, so that call checks the types.
 """
 
 import msgspec
 
 
-class ObjectRow(msgspec.Struct, frozen=True, gc=False):
+class ObjectRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A named object of a vault: a secret, a key or a certificate.
 
     Attributes:
@@ -33,7 +33,7 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False):
     seal: bytes
 
 
-class VersionRow(msgspec.Struct, frozen=True, gc=False):
+class VersionRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One version of an object.
 
     Attributes:

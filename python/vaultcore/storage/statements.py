@@ -8,8 +8,10 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    LargeBinary,
     bindparam,
     case,
+    cast,
     delete,
     func,
     insert,
@@ -146,7 +148,8 @@ DOCUMENT = compiled(
     "key",
 )
 DOCUMENTS = compiled(
-    select(documents.c.key, documents.c.blob)
+    # As bytes: one key that is not UTF-8 must not keep the others from being read.
+    select(cast(documents.c.key, LargeBinary), documents.c.blob)
     .where(documents.c.collection == bindparam("collection"))
     .order_by(documents.c.key),
     "collection",

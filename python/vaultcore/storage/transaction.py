@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from vaultcore.errors import StorageError, UsageError
 from vaultcore.storage import statements
-from vaultcore.storage.connection import translated
+from vaultcore.storage.connection import rows, translated
 from vaultcore.storage.reads import Parameters, Reads
 from vaultcore.storage.rows import ChangeRow
 
@@ -43,7 +43,7 @@ class Transaction(Reads):
     def _rows(self, sql: str, parameters: Parameters = ()) -> list[Any]:
         connection = self._living()
         try:
-            return connection.execute(sql, parameters).fetchall()
+            return rows(connection, sql, parameters)
         except sqlite3.Error as error:
             self._end_if_lost(connection)
             raise translated(error, "read the store") from error

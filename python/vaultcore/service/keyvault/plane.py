@@ -231,7 +231,7 @@ class DataPlane:
         self._engine.synchronise()
         if door.vault.removed:
             self._doors.clear()
-            raise NotFoundError("the vault was removed", code="VaultNotFound")
+            door.vault.refuse()
         admission = await self._pass_gate(door, scope, headers)
         operation = passage.operation = admission.operation
         principal = passage.principal = admission.principal
