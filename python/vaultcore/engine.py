@@ -93,6 +93,8 @@ class Engine:
             self.issuer.trust((installation.management_resource,)), clock=clock
         )
         self.identity_epoch = 0
+        #: Moves with everything that decides who may do what, once that has taken effect.
+        self.access_epoch = 0
         self.vaults = Vaults(store, keys, clock, self.gate, installation)
         self._feed = Feed(self)
         self._housekeeper = Housekeeper(self)

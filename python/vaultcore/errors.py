@@ -71,17 +71,28 @@ class VaultError(VaultcoreError):
         status: the HTTP status, also for callers in process.
         code: the contract's error code, for example ``SecretNotFound``.
         inner_code: the code of ``innererror``, or None.
-        message: what happened and what to do.
+        message: what happened and what to do; for callers in process, the log and the record.
+        public: what a caller over the network reads. It names no file, host or issuer of this
+            machine: the message by default, and general words where something here has failed.
     """
 
     status = 500
     default_code = "InternalError"
+    general: str | None = None
 
-    def __init__(self, message: str, *, code: str | None = None, inner: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        inner: str | None = None,
+        public: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
         self.inner_code = inner
+        self.public = public or self.general or message
 
 
 class BadParameterError(VaultError):
@@ -160,8 +171,17 @@ class ThrottledError(VaultError):
     default_code = "Throttled"
 
 
+class RequestTimeoutError(VaultError):
+    """The body did not arrive in time."""
+
+    status = 408
+    default_code = "RequestTimeout"
+
+
 class InternalError(VaultError):
     """Something failed that is not the caller's doing."""
+
+    general = "An unexpected error occurred; the service's log says more."
 
 
 class UnavailableError(VaultError):
@@ -169,3 +189,4 @@ class UnavailableError(VaultError):
 
     status = 503
     default_code = "ServiceUnavailable"
+    general = "the service cannot do this now; try again later"

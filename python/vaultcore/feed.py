@@ -54,6 +54,7 @@ class Feed:
             if self._seen < 0:
                 revision = self._store.revision()
                 self._engine.vaults.load_all()
+                self._engine.access_epoch += 1
                 self._seen = revision
                 return
             while True:
@@ -70,7 +71,8 @@ class Feed:
             state = engine.vaults.find_by_id(vault_id)
             if state is not None:
                 state.invalidate(kind, key)
-        elif kind == "vaults":
+            return
+        if kind == "vaults":
             engine.vaults.load(key)
         elif kind == "vault-keys" and vault_id != SYSTEM:
             engine.keys.forget(vault_id)
@@ -79,3 +81,5 @@ class Feed:
             engine.forget_identities()
         elif kind == "installation":
             engine.installation = Installation.load(self._store, engine.keys.system)
+        # After it has taken effect: who has seen this count goes by the new rules.
+        engine.access_epoch += 1

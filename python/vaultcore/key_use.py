@@ -184,4 +184,6 @@ class refusals:  # noqa: N801 - reads as a verb where it is used: `with refusals
         if isinstance(error, (AlgorithmError, KeyFormatError, UsageError)):
             raise BadParameterError(f"Property alg or value is invalid: {error}") from None
         if isinstance(error, ProtectorError):
-            raise UnavailableError(str(error)) from None
+            raise UnavailableError(
+                str(error), public="the token that holds this key is away; try again later"
+            ) from None

@@ -242,11 +242,14 @@ def test_administration_and_tokens_are_on_record(api: Service) -> None:
     assert record["resultType"] == "Failure"
 
 
-def test_answers_that_need_no_record(api: Service, vault: Vault) -> None:
+def test_what_the_issuer_publishes_is_recorded_and_health_is_not(
+    api: Service, vault: Vault
+) -> None:
     since = api.record_count()
     assert api.http.get(f"{vault.url}/healthz").json() == {"status": "ok"}
-    api.http.get(f"https://login.{DOMAIN}:{api.port}/adfs/discovery/keys")
     assert api.records(since) == []
+    api.http.get(f"https://login.{DOMAIN}:{api.port}/adfs/discovery/keys")
+    assert only_record(api, since)["operationName"] == "IssuerKeyList"
 
 
 # log injection

@@ -116,7 +116,8 @@ class TokenValidator:
         if key is None:
             if not issuer.keys.available:
                 raise UnavailableError(
-                    f"the keys of the issuer `{issuer.name}` are out of reach, try again later"
+                    f"the keys of the issuer `{issuer.name}` are out of reach, try again later",
+                    public="the keys of the token's issuer are out of reach; try again later",
                 )
             raise UnauthorizedError(
                 "AKV10046: Unable to resolve the key used for signature validation"
@@ -164,8 +165,10 @@ class TokenValidator:
 
     def _invalid_issuer(self, found: str) -> UnauthorizedError:
         expected = ", ".join(list(self._issuers)[:8])
+        # Whom this installation trusts is nothing for strangers to know.
         return UnauthorizedError(
-            f"AKV10032: Invalid issuer. Expected one of {expected}, found {_shown(found)}."
+            f"AKV10032: Invalid issuer. Expected one of {expected}, found {_shown(found)}.",
+            public=f"AKV10032: Invalid issuer. Found {_shown(found)}, which is not trusted here.",
         )
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,8 @@ TAIL_SECONDS: Final = 3600
 _CURSOR: Final = Context({"purpose": "audit-tail"})
 #: How many records the first look into the log takes; each further one takes twice as many.
 _LOOK: Final = 1000
+#: Not `isdigit`: a superscript is a digit too, but of no number; nor is any length a number.
+_SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -119,7 +122,7 @@ class Records(Operator):
         anchor = None
         if expect is not None:
             sequence, _, head = expect.partition(":")
-            if not (sequence.isascii() and sequence.isdigit()) or not head:
+            if not (_SEQUENCE.fullmatch(sequence) and head):
                 raise BadParameterError("expect is `SEQUENCE:HASH`, as an earlier verify printed")
             anchor = (int(sequence), head)
         report = verify(

@@ -1,15 +1,16 @@
-"""The application: the data plane in front, and Starlette's routes for everything else."""
+"""The application: the front, and behind it the vaults, the issuer and the management plane."""
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Host, Route, Router
+from starlette.routing import Route
 
-from vaultcore.service.identity.routes import identity_routes
-from vaultcore.service.keyvault.plane import HEALTH, DataPlane
-from vaultcore.service.management.routes import management_routes
+from vaultcore.service.front import HEALTH, Front, Place
+from vaultcore.service.identity.routes import issuer_place
+from vaultcore.service.keyvault.plane import DataPlane
+from vaultcore.service.management.routes import management_place
+from vaultcore.service.routed import Routed
 
 if TYPE_CHECKING:
     from vaultcore.engine import Engine
@@ -21,7 +22,7 @@ def build_application(
     default_hosts: tuple[str, ...] = (),
     default_vault: str | None = None,
     challenge_tenant: str | None = None,
-) -> DataPlane:
+) -> Front:
     """Returns the whole service as one ASGI application.
 
     Args:
@@ -30,22 +31,21 @@ def build_application(
         default_vault: the name of that vault.
         challenge_tenant: the tenant that the challenge names.
     """
-    domain = engine.installation.domain.partition(":")[0]
-    others = Starlette(
-        routes=[
-            Route(HEALTH.decode(), _health(engine), methods=["GET"]),
-            Host(f"login.{domain}", Router(identity_routes(engine)), name="identity"),
-            Host(f"management.{domain}", Router(management_routes(engine)), name="management"),
-            Route("/{path:path}", _no_vault, methods=["GET", "PUT", "POST", "PATCH", "DELETE"]),
-        ]
-    )
-    return DataPlane(
+    domain = engine.installation.domain
+    known: dict[bytes, Place] = {
+        f"login.{domain}".encode(): issuer_place(engine.issuer, engine.clock),
+        f"management.{domain}".encode(): management_place(engine),
+    }
+    plane = DataPlane(
         engine,
-        others,
+        known,
         default_hosts=default_hosts,
         default_vault=default_vault,
         challenge_tenant=challenge_tenant,
     )
+    health = _health(engine)
+    nowhere = Routed("", [Route(path.decode(), health, methods=["GET"]) for path in HEALTH])
+    return Front(known, plane.find, nowhere, engine.audit.record, plane.close)
 
 
 def _health(engine: "Engine") -> Any:
@@ -55,8 +55,3 @@ def _health(engine: "Engine") -> Any:
         return JSONResponse({"status": "ok"})
 
     return health
-
-
-async def _no_vault(_: Request) -> Response:
-    error = {"code": "VaultNotFound", "message": "no vault is served under this host name"}
-    return JSONResponse({"error": error}, status_code=404)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vaultcore.access.trust import TrustedIssuer
-    from vaultcore.service.keyvault.plane import Receive, Scope, Send
+    from vaultcore.service.exchange import Receive, Scope, Send
 
 #: What the workers are told; an environment variable, because they may be started afresh.
 _SETTINGS: Final = "VAULTCORE_WORKER"

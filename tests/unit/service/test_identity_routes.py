@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -21,15 +21,14 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from vaultcore._core import KeyEncryptionKey
 from vaultcore.access.issuer import Issuer
 from vaultcore.access.tokens import TokenValidator
-from vaultcore.clock import ManualClock, SystemClock
+from vaultcore.clock import Clock, ManualClock, SystemClock
 from vaultcore.errors import AuditError
-from vaultcore.service.identity.routes import IdentityRoutes, TokenEvent
+from vaultcore.service.front import Front
+from vaultcore.service.identity.routes import issuer_place
 from vaultcore.service.tls import ensure_certificates
 from vaultcore.storage import Store
 
@@ -52,8 +51,8 @@ TOKEN_PATHS = (
 class Http:
     """A client that calls an application without a network."""
 
-    def __init__(self, routes: list[Route]) -> None:
-        self._transport = httpx.ASGITransport(Starlette(routes=routes), client=("192.0.2.7", 1))
+    def __init__(self, application: Any) -> None:
+        self._transport = httpx.ASGITransport(application, client=("192.0.2.7", 1))
 
     def request(self, method: str, url: str, **options: Any) -> httpx.Response:
         async def call() -> httpx.Response:
@@ -67,6 +66,12 @@ class Http:
 
     def post(self, url: str, **options: Any) -> httpx.Response:
         return self.request("POST", url, **options)
+
+
+def serve(issuer: Issuer, clock: Clock, record: Callable[..., object]) -> Front:
+    """Returns the issuer as an application that answers at every host."""
+    place = issuer_place(issuer, clock)
+    return Front({}, lambda _: place, place, record)
 
 
 class World:
@@ -84,9 +89,8 @@ class World:
             resources=[VAULT],
         )
         self.app: NewSecret = self.issuer.applications.create("web")
-        self.events: list[TokenEvent] = []
-        routes = IdentityRoutes(self.issuer, clock=self.clock, record=self.events.append).routes
-        self.http = Http(routes)
+        self.events: list[dict[str, Any]] = []
+        self.http = Http(serve(self.issuer, self.clock, lambda **event: self.events.append(event)))
         self.validator = TokenValidator(self.issuer.trust([VAULT]), clock=self.clock)
 
     def form(self, **changes: str | None) -> dict[str, str]:
@@ -441,23 +445,27 @@ def test_each_token_request_is_on_the_record_before_its_answer(world: World) -> 
     world.post("/common/oauth2/token")
     good, bad, lost = world.events
     application = world.app.application
-    assert (good.status, good.error) == (200, "")
-    assert (good.client_id, good.object_id) == (application.client_id, application.object_id)
-    assert (good.tenant, good.path) == (TENANT, TOKEN_PATHS[0])
-    assert (bad.status, bad.error, bad.object_id) == (401, "invalid_client", "")
-    assert bad.client_id == "", "what a caller makes up does not enter the record"
-    assert (lost.status, lost.tenant) == (400, "")
+    assert (good["status"], good["result_description"]) == (200, "")
+    principal = good["principal"]
+    assert (good["object_id"], principal.object_id) == (
+        application.client_id,
+        application.object_id,
+    )
+    assert (principal.tenant_id, good["request_uri"]) == (TENANT, (BASE + TOKEN_PATHS[0]).encode())
+    assert (bad["status"], bad["result_description"]) == (401, "invalid_client")
+    assert (bad["principal"], bad["object_id"]) == (None, ""), "what a caller makes up is no id"
+    assert (lost["status"], lost["principal"]) == (400, None)
     for event in world.events:
-        assert event.address == "192.0.2.7"
+        assert event["operation"] == "TokenIssue"
+        assert event["address"] == "192.0.2.7"
         assert world.app.client_secret not in repr(event)
 
 
 def test_without_a_record_there_is_no_token(world: World) -> None:
-    def fail(_: TokenEvent) -> None:
+    def fail(**_: Any) -> None:
         raise AuditError("the disk is full")
 
-    routes = IdentityRoutes(world.issuer, clock=world.clock, record=fail).routes
-    answer = Http(routes).post(TOKEN_PATHS[0], data=world.form())
+    answer = Http(serve(world.issuer, world.clock, fail)).post(TOKEN_PATHS[0], data=world.form())
     assert answer.status_code == 503
     assert "access_token" not in answer.text
     assert "disk" not in answer.text
@@ -510,7 +518,7 @@ class Running:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.server = Server(
-            Starlette(routes=IdentityRoutes(self.issuer, clock=self.clock).routes),
+            serve(self.issuer, self.clock, lambda **_: None),
             port=self.port,
             interface=Interfaces.ASGINL,
             ssl_cert=self.files.certificate,

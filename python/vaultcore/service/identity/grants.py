@@ -44,7 +44,7 @@ def grant(
     segment: str,
     shape: Shape,
     form: Mapping[str, str],
-    authorization: str | None = None,
+    authorization: bytes | None = None,
 ) -> IssuedToken:
     """Gives a token for the secret of an application.
 
@@ -101,9 +101,10 @@ def _resource(form: Mapping[str, str]) -> str:
     return named[0].removesuffix(_DEFAULT)
 
 
-def _credentials(form: Mapping[str, str], authorization: str | None) -> tuple[str, str]:
-    scheme, _, encoded = (authorization or "").partition(" ")
-    if scheme.lower() == "basic":
+def _credentials(form: Mapping[str, str], authorization: bytes | None) -> tuple[str, str]:
+    # As bytes: as text, what is not ASCII would be refused by a decoder in words of its own.
+    scheme, _, encoded = (authorization or b"").partition(b" ")
+    if scheme.lower() == b"basic":
         if "client_secret" in form:
             raise refusals.malformed("Send the client secret in one place only.")
         try:

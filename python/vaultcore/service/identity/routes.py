@@ -1,13 +1,10 @@
-"""The routes of the built-in issuer, for the host ``login.<domain>``."""
+"""The built-in issuer over HTTPS, for the host ``login.<domain>``."""
 
-import asyncio
 import json
 import re
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,82 +14,54 @@ from starlette.routing import Route
 from vaultcore._core import Principal
 from vaultcore.access.issuer import ADFS, IssuedToken, Issuer, Shape
 from vaultcore.clock import Clock
-from vaultcore.errors import AuditError, StorageError, UnavailableError
+from vaultcore.errors import PayloadTooLargeError, RequestTimeoutError, VaultError
+from vaultcore.service.exchange import TWO_CREDENTIALS
 from vaultcore.service.identity import refusals
 from vaultcore.service.identity.grants import MAXIMUM_FORM, grant, parse_form
 from vaultcore.service.identity.refusals import TokenRefusedError
+from vaultcore.service.routed import Routed, exchange_of
 
 if TYPE_CHECKING:
-    from vaultcore.engine import Engine
+    from vaultcore.service.exchange import Exchange
 
+#: What the record calls what is asked here; the contract has no words for it.
+TOKEN: Final = "TokenIssue"  # noqa: S105 - the name of an operation
+DISCOVERY: Final = "IssuerDiscovery"
+KEYS: Final = "IssuerKeyList"
+FORM_SECONDS: Final = 15.0
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _OK = 200
-_SHOWN = 256
-_PATIENCE = 15.0  # seconds, for a form to arrive
 _HEADERS = {"x-content-type-options": "nosniff", "strict-transport-security": "max-age=31536000"}
 _SECRET = {"cache-control": "no-store, no-cache", "pragma": "no-cache", **_HEADERS}
 # Short: a verifier elsewhere should see a rotation soon.
 _PUBLIC = {"cache-control": "public, max-age=300", **_HEADERS}
 
 
-def identity_routes(engine: "Engine") -> list[Route]:
-    """Returns the routes of the issuer's host; each token request goes on the engine's record."""
-
-    def record(event: TokenEvent) -> None:
-        principal = None
-        if event.object_id:
-            principal = Principal(
-                object_id=event.object_id,
-                app_id=event.client_id,
-                tenant_id=event.tenant,
-                issuer=engine.installation.issuer_url,
-            )
-        engine.audit.record(
-            vault="",
-            operation="TokenIssue",
-            api_version="",
-            status=event.status,
-            result_description=event.error,
-            duration_ms=event.duration_ms,
-            address=event.address,
-            correlation_id=event.correlation_id,
-            principal=principal,
-            request_uri=f"{engine.installation.issuer_url}{event.path}",
-            client_info=event.client_info,
-            object_id=event.client_id,
-            extra=None,
-        )
-
-    return IdentityRoutes(engine.issuer, clock=engine.clock, record=record).routes
+def issuer_place(issuer: Issuer, clock: Clock) -> "IssuerPlace":
+    """Returns the issuer as a place that answers."""
+    return IssuerPlace(issuer, IdentityRoutes(issuer, clock=clock))
 
 
-@dataclass(frozen=True)
-class TokenEvent:
-    """A request to the token endpoint, as the audit records it.
+class IssuerPlace(Routed):
+    """The host of the issuer: its routes, and refusals as the client libraries parse them.
 
-    Attributes:
-        status: the HTTP status of the answer.
-        error: the error of OAuth 2.0, or an empty string.
-        client_id: what the caller called himself if that has the form of an id, else empty.
-        object_id: who the token speaks for, or an empty string.
-        tenant: the tenant segment of the path if it is served, else empty.
-        address: where the request came from.
-        path: the path of the request.
-        client_info: what the client calls its program.
-        correlation_id: as in the answer.
-        duration_ms: how long the answer took.
+    Args:
+        issuer: gives the tokens.
+        identity: its routes.
     """
 
-    status: int
-    error: str
-    client_id: str
-    object_id: str
-    tenant: str
-    address: str
-    path: str
-    client_info: str
-    correlation_id: str
-    duration_ms: float
+    def __init__(self, issuer: Issuer, identity: "IdentityRoutes") -> None:
+        super().__init__(issuer.base_url, identity.routes)
+        self._identity = identity
+
+    def refuse(self, exchange: "Exchange", failure: VaultError) -> tuple[int, bytes]:
+        """Returns a refusal in the shape of OAuth 2.0."""
+        refused = _refused(failure)
+        exchange.reason = exchange.reason or refused.error
+        answer = self._identity.refusal(refused, str(uuid.uuid4()))
+        allowed = [header for header in exchange.headers if header[0] == b"allow"]
+        exchange.headers = [*answer.raw_headers, *allowed]
+        return answer.status_code, bytes(answer.body)
 
 
 class IdentityRoutes:
@@ -101,20 +70,11 @@ class IdentityRoutes:
     Args:
         issuer: gives the tokens.
         clock: tells the time.
-        record: called with every answer of the token endpoint before it leaves, on a thread of the
-            pool. If it raises ``AuditError``, the answer is a refusal.
     """
 
-    def __init__(
-        self,
-        issuer: Issuer,
-        *,
-        clock: Clock,
-        record: Callable[[TokenEvent], None] | None = None,
-    ) -> None:
+    def __init__(self, issuer: Issuer, *, clock: Clock) -> None:
         self._issuer = issuer
         self._clock = clock
-        self._record = record
 
     @property
     def routes(self) -> list[Route]:
@@ -140,96 +100,101 @@ class IdentityRoutes:
 
     def _token(self, shape: Shape) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            started = time.monotonic()
+            exchange = exchange_of(request)
+            exchange.operation = TOKEN
             segment = request.path_params.get("tenant", ADFS)
             form: dict[str, str] = {}
             issued: IssuedToken | None = None
             refused: TokenRefusedError | None = None
             try:
-                form = await _read_form(request)
+                form = await _read_form(request, exchange)
                 issued = await run_in_threadpool(
                     grant,
                     self._issuer,
                     segment=segment,
                     shape=shape,
                     form=form,
-                    authorization=request.headers.get("authorization"),
+                    authorization=exchange.authorization,
                 )
             except TokenRefusedError as error:
                 refused = error
-            except (UnavailableError, StorageError):
-                # What broke is for the operator's log, not for someone who has proved nothing.
-                refused = refusals.unavailable()
             correlation_id = _correlation_id(request, form)
-            if self._record is not None:
-                event = TokenEvent(
-                    status=refused.status if refused else _OK,
-                    error=refused.error if refused else "",
-                    client_id=_guid(form.get("client_id", "")),
-                    object_id=issued.object_id if issued else "",
-                    tenant=self._issuer.resolve_tenant(segment) or "",
-                    address=request.client.host if request.client else "",
-                    path=request.scope["path"][:_SHOWN],
-                    client_info=request.headers.get("user-agent", "")[:_SHOWN],
-                    correlation_id=correlation_id,
-                    duration_ms=(time.monotonic() - started) * 1000,
-                )
-                try:
-                    await run_in_threadpool(self._record, event)
-                except AuditError:
-                    issued, refused = None, refusals.unavailable()
-            if issued is not None:
-                return _answer(_OK, _token_body(issued, shape), correlation_id, _SECRET)
-            return self._refusal(refused or refusals.invalid_client(), correlation_id)
+            exchange.correlation = correlation_id.encode()
+            # What a caller made up is no id, and does not enter the record as one.
+            exchange.object_id = _guid(form.get("client_id", ""))
+            if issued is None:
+                return self.refusal(refused or refusals.invalid_client(), correlation_id, exchange)
+            exchange.principal = Principal(
+                object_id=issued.object_id,
+                app_id=exchange.object_id,
+                tenant_id=self._issuer.resolve_tenant(segment) or "",
+                issuer=self._issuer.base_url,
+            )
+            return _answer(_OK, _token_body(issued, shape), correlation_id, _SECRET)
 
         return endpoint
 
     def _discovery(self, shape: Shape) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
+            exchange = exchange_of(request)
+            exchange.operation = DISCOVERY
             correlation_id = _correlation_id(request, {})
             tenant = self._issuer.resolve_tenant(request.path_params.get("tenant", ADFS))
             if tenant is None:
-                return self._refusal(refusals.unknown_tenant(), correlation_id)
+                return self.refusal(refusals.unknown_tenant(), correlation_id, exchange)
             document = self._issuer.discovery(tenant, shape)
             return _answer(_OK, document, correlation_id, _PUBLIC)
 
         return endpoint
 
     async def _keys(self, request: Request) -> Response:
+        exchange = exchange_of(request)
+        exchange.operation = KEYS
         correlation_id = _correlation_id(request, {})
         if self._issuer.resolve_tenant(request.path_params.get("tenant", ADFS)) is None:
-            return self._refusal(refusals.unknown_tenant(), correlation_id)
-        try:
-            keys = await run_in_threadpool(self._issuer.published_keys)
-        except (UnavailableError, StorageError):
-            return self._refusal(refusals.unavailable(), correlation_id)
+            return self.refusal(refusals.unknown_tenant(), correlation_id, exchange)
+        keys = await run_in_threadpool(self._issuer.published_keys)
         return _answer(_OK, keys, correlation_id, _PUBLIC)
 
     async def _nothing(self, request: Request) -> Response:
-        return self._refusal(refusals.unknown_path(), _correlation_id(request, {}))
+        correlation_id = _correlation_id(request, {})
+        return self.refusal(refusals.unknown_path(), correlation_id, exchange_of(request))
 
-    def _refusal(self, refused: TokenRefusedError, correlation_id: str) -> Response:
+    def refusal(
+        self, refused: TokenRefusedError, correlation_id: str, exchange: "Exchange | None" = None
+    ) -> Response:
+        """Returns the answer that a refusal is."""
+        if exchange is not None:
+            exchange.reason = refused.error
         trace_id = str(uuid.uuid4())
         body = refused.body(now=self._clock.now(), trace_id=trace_id, correlation_id=correlation_id)
         return _answer(refused.status, body, correlation_id, _SECRET, trace_id)
 
 
-async def _read_form(request: Request) -> dict[str, str]:
+def _refused(failure: VaultError) -> TokenRefusedError:
+    """Returns what the issuer says of a refusal that is not its own."""
+    if failure.status == 404:  # noqa: PLR2004
+        return refusals.unknown_path()
+    if failure.status == 405:  # noqa: PLR2004
+        return refusals.wrong_method()
+    # What broke is for the operator's log, not for someone who has proved nothing.
+    if failure.general is not None:
+        return refusals.unavailable()
+    return refusals.malformed(f"{failure.public[:1].upper()}{failure.public[1:]}.")
+
+
+async def _read_form(request: Request, exchange: "Exchange") -> dict[str, str]:
     if request.method != "POST":
         raise refusals.wrong_method()
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > MAXIMUM_FORM:
-        raise refusals.too_large(MAXIMUM_FORM)
-    body = bytearray()
+    if exchange.authorization == TWO_CREDENTIALS:
+        raise refusals.malformed("The Authorization header occurs twice, or is empty.")
     try:
-        async with asyncio.timeout(_PATIENCE):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAXIMUM_FORM:
-                    raise refusals.too_large(MAXIMUM_FORM)
-    except TimeoutError:
+        body = await exchange.body(MAXIMUM_FORM, FORM_SECONDS)
+    except PayloadTooLargeError:
+        raise refusals.too_large(MAXIMUM_FORM) from None
+    except RequestTimeoutError:
         raise refusals.too_slow() from None
-    return parse_form(bytes(body), request.headers.get("content-type", ""))
+    return parse_form(body, request.headers.get("content-type", ""))
 
 
 def _token_body(issued: IssuedToken, shape: Shape) -> dict[str, Any]:

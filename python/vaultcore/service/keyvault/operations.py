@@ -339,6 +339,17 @@ def verify(request: Request) -> bytes:
     return b'{"value":true}' if valid else b'{"value":false}'
 
 
+def confirm(request: Request) -> None:
+    """Checks that a key may still do what it has just done, after a wait for its pool or token.
+
+    Raises:
+        ForbiddenError: it was disabled or limited meanwhile.
+        ObjectNotFoundError: it was deleted or purged meanwhile.
+    """
+    use = request.operation.permission.partition("/")[2]
+    request.vault.key_rules.authorize_use(request.key(), use)
+
+
 def get_random_bytes(request: Request) -> bytes:
     """GetRandomBytes."""
     body: RandomBody = _read_random(request.body)

@@ -127,8 +127,8 @@ def at_least(api_version: str, first: str) -> bool:
 
 
 def error_body(error: VaultError) -> bytes:
-    """Returns the contract's error shape."""
-    shown: dict[str, Any] = {"code": error.code, "message": error.message}
+    """Returns the contract's error shape, in the words for callers over the network."""
+    shown: dict[str, Any] = {"code": error.code, "message": error.public}
     if error.inner_code is not None:
         shown["innererror"] = {"code": error.inner_code}
     return encode({"error": shown})

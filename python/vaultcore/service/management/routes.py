@@ -5,7 +5,6 @@ goes on when there are none.
 """
 
 import asyncio
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,144 +12,108 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vaultcore._core import Principal, check_json
+from vaultcore import _core
 from vaultcore.access import refusals
 from vaultcore.errors import (
     AuditError,
     BadParameterError,
     InternalError,
-    PayloadTooLargeError,
-    UnavailableError,
     UsageError,
     VaultcoreError,
     VaultError,
 )
-from vaultcore.management import API_VERSION, Management
-from vaultcore.service.keyvault.wire import error_body
+from vaultcore.management import API_VERSION, OPERATIONS, Management
+from vaultcore.service.routed import Routed, exchange_of
 
 if TYPE_CHECKING:
     from vaultcore.engine import Engine
+    from vaultcore.service.exchange import Exchange
 
 MAXIMUM_BODY: Final = 64 * 1024
 BODY_SECONDS: Final = 30.0
+#: What the record calls an operation that the management plane does not have.
+UNKNOWN: Final = "ManagementOperation"
 
 
-def management_routes(engine: "Engine") -> list[Route]:
-    """Returns the routes of the management host."""
+def management_place(engine: "Engine") -> Routed:
+    """Returns the management plane of an engine."""
     installation = engine.installation
     challenge = (
         f'Bearer authorization="{installation.issuer_url}/{installation.tenant_id}", '
         f'resource="{installation.management_resource}"'
     )
 
-    async def answer(work: Awaitable[Any]) -> Response:
-        try:
-            try:
-                return _answer(200, msgspec.json.encode(await work))
-            except VaultError:
-                raise
-            except AuditError as failure:
-                raise UnavailableError(str(failure)) from None
-            except VaultcoreError as failure:
-                raise InternalError(str(failure)) from None
-        except VaultError as refused:
-            headers = {"www-authenticate": challenge} if refused.status == 401 else {}  # noqa: PLR2004
-            return _answer(refused.status, error_body(refused), headers)
-
     async def operate(request: Request) -> Response:
-        return await answer(_perform(engine, request))
+        operation: str = request.path_params["operation"]
+        found = OPERATIONS.get(operation)
+        named = UNKNOWN if found is None else found.audited
+        return await _perform(engine, exchange_of(request), operation, named)
 
     async def subscriptions(request: Request) -> Response:
-        return await answer(_subscriptions(engine, request))
+        exchange = exchange_of(request)
+        exchange.operation = "SubscriptionList"
+        _authenticate(engine, exchange)
+        return _answer({"value": []})
 
-    return [
-        Route(f"/{API_VERSION}/{{operation}}", operate, methods=["POST"]),
-        Route("/subscriptions", subscriptions, methods=["GET"]),
-    ]
-
-
-async def _perform(engine: "Engine", request: Request) -> Any:
-    operation: str = request.path_params["operation"]
-    management = Management(
-        engine,
-        _authenticate(engine, request),
-        _address(request),
-        request.headers.get("user-agent", ""),
-        remote=True,
+    return Routed(
+        installation.management_resource,
+        [
+            Route(f"/{API_VERSION}/{{operation}}", operate, methods=["POST"]),
+            Route("/subscriptions", subscriptions, methods=["GET"]),
+        ],
+        challenge,
     )
-    body = await _read(request)
+
+
+async def _perform(
+    engine: "Engine", exchange: "Exchange", operation: str, audited: str
+) -> Response:
+    exchange.api_version = API_VERSION
+    exchange.operation = audited
+    # Before the body: a stranger does not make us read one.
+    _authenticate(engine, exchange)
+    body = await exchange.body(MAXIMUM_BODY, BODY_SECONDS) or b"{}"
     try:
-        check_json(body)
+        _core.check_json(body)
         arguments = msgspec.json.decode(body, type=dict[str, Any])
     except (UsageError, msgspec.DecodeError):
         raise BadParameterError("the body is not a JSON object of arguments") from None
+
+    def perform() -> Any:
+        # After the body and the queue: the token may have been revoked meanwhile.
+        principal = _authenticate(engine, exchange)
+        management = Management(
+            engine, principal, exchange.address, exchange.agent.decode("latin-1"), remote=True
+        )
+        # From here on the operation writes its record itself, whatever becomes of it.
+        exchange.recorded = True
+        try:
+            return management.perform(operation, arguments)
+        except (VaultError, AuditError):
+            raise
+        except VaultcoreError as failure:
+            # The status that the operation has recorded.
+            raise InternalError(str(failure)) from None
+
     # Off the loop: a new vault asks the token, and a verified audit log is read whole.
-    loop = asyncio.get_running_loop()
-    return {"result": await loop.run_in_executor(None, management.perform, operation, arguments)}
+    result = await asyncio.get_running_loop().run_in_executor(None, perform)
+    return _answer({"result": result})
 
 
-async def _subscriptions(engine: "Engine", request: Request) -> Any:
-    principal = _authenticate(engine, request)
-    _record(engine, request, "SubscriptionList", principal=principal)
-    return {"value": []}
+def _authenticate(engine: "Engine", exchange: "Exchange") -> _core.Principal:
+    token = _core.bearer_token(exchange.authorization or b"")
+    if token is None:
+        raise refusals.no_token()
+    engine.synchronise()
+    principal = engine.management_validator.validate(token).principal
+    exchange.principal = principal
+    return principal
 
 
-def _authenticate(engine: "Engine", request: Request) -> Principal:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    try:
-        if scheme.lower() != "bearer" or not token:
-            raise refusals.no_token()
-        engine.synchronise()
-        return engine.management_validator.validate(token.strip()).principal
-    except VaultError as refused:
-        _record(engine, request, "Authentication", refused=refused)
-        raise
-
-
-async def _read(request: Request) -> bytes:
-    parts, size = [], 0
-    async with asyncio.timeout(BODY_SECONDS):
-        async for part in request.stream():
-            size += len(part)
-            if size > MAXIMUM_BODY:
-                raise PayloadTooLargeError(f"the body is larger than {MAXIMUM_BODY} bytes")
-            parts.append(part)
-    return b"".join(parts) or b"{}"
-
-
-def _record(
-    engine: "Engine",
-    request: Request,
-    operation: str,
-    *,
-    principal: Principal | None = None,
-    refused: VaultError | None = None,
-) -> None:
-    engine.audit.record(
-        vault="",
-        operation=operation,
-        api_version=API_VERSION,
-        status=200 if refused is None else refused.status,
-        result_description="" if refused is None else refused.message,
-        duration_ms=0.0,
-        address=_address(request),
-        correlation_id="",
-        principal=principal,
-        request_uri=request.url.path[:80],
-        client_info=request.headers.get("user-agent", ""),
-        object_id="",
-        extra=None,
-    )
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else ""
-
-
-def _answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> Response:
+def _answer(content: Any) -> Response:
     return Response(
-        body,
-        status,
-        {"cache-control": "no-store", "x-content-type-options": "nosniff", **(headers or {})},
+        msgspec.json.encode(content),
+        200,
+        {"cache-control": "no-store", "x-content-type-options": "nosniff"},
         "application/json",
     )

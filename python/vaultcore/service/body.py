@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from vaultcore.errors import BadParameterError, PayloadTooLargeError
+from vaultcore.errors import BadParameterError, PayloadTooLargeError, RequestTimeoutError
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -26,20 +26,23 @@ class Bodies:
     def __init__(self) -> None:
         self._deadlines: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
-        self._looking = False
+        self._looking: asyncio.AbstractEventLoop | None = None
 
-    async def read(self, receive: Receive, length: bytes, limit: int) -> bytes:
+    async def read(
+        self, receive: Receive, length: bytes, limit: int, seconds: float = BODY_SECONDS
+    ) -> bytes:
         """Returns a body.
 
         Args:
             receive: the server's.
             length: the header Content-Length, or nothing.
             limit: the most bytes that are taken.
+            seconds: how long it may take to arrive.
 
         Raises:
             BadParameterError: the body ended before its announced length.
             PayloadTooLargeError: it is larger than the limit, or says so.
-            TimeoutError: it did not arrive in time.
+            RequestTimeoutError: it did not arrive in time.
         """
         announced = -1
         if length:
@@ -48,26 +51,28 @@ class Bodies:
                 raise _too_large(limit)
             if announced == 0:
                 return b""
-        task = self._wait()
+        task = self._wait(seconds)
         try:
             return await _collect(receive, announced, limit)
         except asyncio.CancelledError:
             if task in self._late:
-                raise TimeoutError from None
+                raise RequestTimeoutError(
+                    f"the body did not arrive within {seconds:g} seconds"
+                ) from None
             raise
         finally:
             del self._deadlines[task]
             self._late.discard(task)
 
-    def _wait(self) -> asyncio.Task[Any]:
+    def _wait(self, seconds: float) -> asyncio.Task[Any]:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a body is read inside a task")
         loop = task.get_loop()
-        if not self._looking:
-            self._looking = True
+        if self._looking is not loop:
+            self._looking = loop
             loop.call_later(_LOOK_SECONDS, self._look, loop)
-        self._deadlines[task] = loop.time() + BODY_SECONDS
+        self._deadlines[task] = loop.time() + seconds
         return task
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -76,8 +81,8 @@ class Bodies:
             if now >= deadline and task not in self._late:
                 self._late.add(task)
                 task.cancel()
-        self._looking = bool(self._deadlines)
-        if self._looking:
+        self._looking = loop if self._deadlines else None
+        if self._looking is not None:
             loop.call_later(_LOOK_SECONDS, self._look, loop)
 
 

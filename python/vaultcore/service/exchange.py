@@ -1,0 +1,183 @@
+"""One request on its way: what its headers say, and what its record will say."""
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final
+
+from vaultcore.service.body import BODY_SECONDS, Bodies, drain
+
+if TYPE_CHECKING:
+    from vaultcore._core import Principal
+    from vaultcore.service.keyvault.operations import Request
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+#: What the contract calls an operation that was not named, or was refused before it counted.
+AUTHENTICATION: Final = "Authentication"
+#: Stands for two Host headers; no name of a host, so that no host is found under it.
+TWO_HOSTS: Final = b"\0"
+#: Stands for two headers that ask for another method; no method has this name.
+TWO_METHODS: Final = b"?"
+#: Stands for two Authorization headers; no credential of any scheme.
+TWO_CREDENTIALS: Final = b""
+_OVERRIDING: Final = frozenset({b"x-http-method", b"x-http-method-override", b"x-http-request"})
+
+
+class Exchange:
+    """A request, and what is known of it so far.
+
+    The headers that the service reads are picked here in one pass, and nowhere else: a header that
+    two readers could take differently counts the same on every host.
+
+    Args:
+        scope: of ASGI.
+        receive: of ASGI.
+        bodies: reads the body.
+
+    Attributes:
+        address: where the request came from.
+        agent: what the client calls itself.
+        authorization: the credentials; None without any.
+        correlation: the client's own name for the request.
+        host: the host that is addressed.
+        override: the method that a header asks for instead.
+        api_version: for the record, like all that follow.
+        object_id: of what the request is about.
+        operation: the audit's name for what is asked.
+        principal: who asks, once that is known.
+        reason: why the request was refused.
+        recorded: whether the record is not to be written here, because an operation writes its own
+            or the request is none that is recorded.
+        question: what the gate was asked.
+        epoch: the state of the rules by which the gate answered.
+        request: the admitted request, which may add to the record.
+        headers: of the answer, where a place does not give every answer the same.
+        unread: whether there is a body that nobody has read.
+        closing: whether the connection shall not be used again.
+    """
+
+    __slots__ = (
+        "_bodies",
+        "_receive",
+        "_started",
+        "address",
+        "agent",
+        "api_version",
+        "authorization",
+        "closing",
+        "correlation",
+        "epoch",
+        "headers",
+        "host",
+        "length",
+        "object_id",
+        "operation",
+        "override",
+        "principal",
+        "question",
+        "raw_path",
+        "reason",
+        "recorded",
+        "request",
+        "scope",
+        "unread",
+    )
+
+    epoch: int
+    question: tuple[str, str, bytes, bytes, str, bytes | None]
+
+    def __init__(self, scope: Scope, receive: Receive, bodies: Bodies) -> None:
+        self._started = time.perf_counter()
+        self._bodies = bodies
+        self._receive = receive
+        self.scope = scope
+        self.raw_path: bytes = scope["raw_path"]
+        self.address: str = scope["client"][0]
+        self.api_version = ""
+        self.closing = False
+        self.headers: Headers = []
+        self.object_id = ""
+        self.operation = AUTHENTICATION
+        self.principal: Principal | None = None
+        self.reason = ""
+        self.recorded = False
+        self.request: Request | None = None
+        self.authorization: bytes | None = None
+        self.correlation = b""
+        self.agent = b""
+        self.length = b""
+        host: bytes | None = None
+        override: bytes | None = None
+        chunked = False
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                # Two different tokens would let two readers see two callers.
+                self.authorization = value if self.authorization is None else TWO_CREDENTIALS
+            elif name == b"host":
+                host = value if host is None else TWO_HOSTS
+            elif name == b"user-agent":
+                self.agent = value
+            elif name == b"x-ms-client-request-id":
+                self.correlation = value
+            elif name == b"content-length":
+                self.length = value
+            elif name == b"transfer-encoding":
+                chunked = True
+            elif name in _OVERRIDING:
+                override = value if override is None else TWO_METHODS
+        self.host = host or b""
+        self.override = override or b""
+        self.unread = chunked or self.length.strip(b"0") != b""
+
+    def members(self, vault: str, base: bytes, status: int) -> dict[str, Any]:
+        """Returns the members of the record, for an answer with this status.
+
+        Every record of an answer of the service is built here. It may be called before what it
+        tells is committed.
+
+        Args:
+            vault: the name of the vault that answers; empty where it is none.
+            base: what the address of the request begins with.
+            status: of the answer.
+        """
+        return {
+            "vault": vault,
+            "operation": self.operation,
+            "api_version": self.api_version,
+            "status": status,
+            "result_description": self.reason,
+            "duration_ms": (time.perf_counter() - self._started) * 1000.0,
+            "address": self.address,
+            "correlation_id": self.correlation,
+            "principal": self.principal,
+            # Without the query: it may hold what has no place in a log.
+            "request_uri": base + self.raw_path,
+            "client_info": self.agent,
+            "object_id": self.object_id,
+            "extra": None if self.request is None else self.request.extra,
+        }
+
+    async def body(self, limit: int, seconds: float = BODY_SECONDS) -> bytes:
+        """Returns the body.
+
+        Args:
+            limit: the most bytes that are taken.
+            seconds: how long it may take to arrive.
+
+        Raises:
+            BadParameterError: it ended before its announced length.
+            PayloadTooLargeError: it is larger than the limit, or says so.
+            RequestTimeoutError: it did not arrive in time.
+        """
+        found = await self._bodies.read(self._receive, self.length, limit, seconds)
+        self.unread = False
+        return found
+
+    async def let_in(self) -> None:
+        """Reads past a body that nobody wants, for a moment; see :func:`drain`."""
+        self.unread = False
+        self.closing = not await drain(self._receive, self.length)

@@ -1,0 +1,186 @@
+"""The outermost handler: every request of every host comes in here, and every answer leaves here.
+
+It finds the place that a host name stands for, lets that answer, writes the one record, and sends.
+Whatever fails in between is answered and recorded as what it is.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, MutableMapping
+from typing import Final, Protocol
+
+from vaultcore.errors import (
+    AuditError,
+    BadParameterError,
+    InternalError,
+    NotFoundError,
+    ProtectorError,
+    StorageError,
+    TamperedError,
+    UnavailableError,
+    VaultcoreError,
+    VaultError,
+)
+from vaultcore.service.body import Bodies
+from vaultcore.service.exchange import AUTHENTICATION, Exchange, Headers, Receive, Scope, Send
+
+#: Asked by whoever watches the process, at any host; answered alike for all, and not recorded.
+HEALTH: Final = frozenset({b"/healthz"})
+#: The value of Host (RFC 9110 section 7.2): a name or an address, and perhaps a port; no user.
+_HOST: Final = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?", re.ASCII
+)
+_DEFAULT_PORT: Final = b":443"
+_WITHOUT_HOST: Final = frozenset({"1", "1.0"})
+_UNAUTHORIZED: Final = 401
+
+logger = logging.getLogger("vaultcore.service")
+
+
+class Place(Protocol):
+    """What a host name stands for: a vault, the issuer, the management plane."""
+
+    @property
+    def name(self) -> str:
+        """The name of the vault; empty for any other place."""
+        ...
+
+    @property
+    def base(self) -> bytes:
+        """What the address of a request begins with, for the record."""
+        ...
+
+    async def handle(self, exchange: Exchange) -> tuple[int, bytes]:
+        """Does what is asked, and returns the status and the content of the answer.
+
+        Raises:
+            VaultError: the answer is a refusal.
+        """
+        ...
+
+    def refuse(self, exchange: Exchange, failure: VaultError) -> tuple[int, bytes]:
+        """Returns the status and the content of a refusal, in the words of this place."""
+        ...
+
+    def headers(self, exchange: Exchange, status: int) -> Headers:
+        """Returns the headers of the answer."""
+        ...
+
+
+class Front:
+    """The service as one ASGI application.
+
+    Args:
+        known: the places by host name; those that are found are added.
+        find: finds the place of a host name in lower case, or None.
+        nowhere: what answers where there is no place, and for the health of the service.
+        record: writes a record; it is given what :meth:`Exchange.members` returns.
+        close: called at the end.
+    """
+
+    def __init__(
+        self,
+        known: MutableMapping[bytes, Place],
+        find: Callable[[bytes], Place | None],
+        nowhere: Place,
+        record: Callable[..., object],
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._known = known
+        self._find = find
+        self._nowhere = nowhere
+        self._record = record
+        self._bodies = Bodies()
+        self.close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            raise NotImplementedError(f"only HTTP is answered, not {scope['type']}")
+        exchange = Exchange(scope, receive, self._bodies)
+        found = self._known.get(exchange.host)
+        place = found or self._nowhere
+        try:
+            if found is None or exchange.raw_path in HEALTH:
+                place = self._locate(exchange)
+            status, content = await place.handle(exchange)
+        except VaultError as refused:
+            status, content = self._refuse(place, exchange, refused)
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a panic too: the caller gets an answer
+            status, content = self._refuse(place, exchange, translate(error))
+        if not exchange.recorded:
+            try:
+                self._record(**exchange.members(place.name, place.base, status))
+            except Exception as error:  # noqa: BLE001 - whatever it is, there is no record
+                # No record, no answer: what was done or found stays here.
+                status, content = self._refuse(place, exchange, unrecorded(error))
+        if exchange.unread:
+            await exchange.let_in()
+        headers = place.headers(exchange, status)
+        if exchange.closing:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    def _refuse(self, place: Place, exchange: Exchange, failure: VaultError) -> tuple[int, bytes]:
+        if failure.status == _UNAUTHORIZED:
+            exchange.operation = AUTHENTICATION
+        exchange.reason = failure.message
+        if failure.general is not None:
+            # The caller reads general words; what they are about is said here.
+            logger.error("%s", failure.message)
+        return place.refuse(exchange, failure)
+
+    def _locate(self, exchange: Exchange) -> Place:
+        """Finds the place of a request whose host is not known yet.
+
+        Raises:
+            BadParameterError: there is no host, more than one, or none that can be (RFC 9112,
+                section 3.2).
+            NotFoundError: nothing is served under this name.
+        """
+        host = exchange.host
+        asks_for_health = exchange.raw_path in HEALTH
+        # Some that watch a service speak HTTP/1.0, which knows no Host.
+        hostless = asks_for_health and not host and exchange.scope["http_version"] in _WITHOUT_HOST
+        if not (hostless or _HOST.fullmatch(host)):
+            raise BadParameterError(
+                "the request names no host, more than one, or one that is malformed"
+            )
+        if asks_for_health:
+            exchange.recorded = True
+            return self._nowhere
+        name = host.lower().removesuffix(_DEFAULT_PORT)
+        place = self._known.get(name) or self._find(name)
+        if place is None:
+            raise NotFoundError("no vault is served under this host name", code="VaultNotFound")
+        return place
+
+
+def translate(error: BaseException) -> VaultError:
+    """Turns what is not a refusal into the contract's error, and logs what nobody foresaw."""
+    if isinstance(error, AuditError):
+        return unrecorded(error)
+    if isinstance(error, TamperedError):
+        return InternalError(
+            str(error),
+            public="what is stored does not verify: it was changed outside the vault; the "
+            "service's log says more",
+        )
+    if isinstance(error, (StorageError, ProtectorError)):
+        return UnavailableError(str(error))
+    if isinstance(error, VaultcoreError):
+        return InternalError(f"{type(error).__name__}: {error}")
+    logger.error("unexpected %s", type(error).__name__, exc_info=error)
+    return InternalError(f"unexpected {type(error).__name__}")
+
+
+def unrecorded(error: Exception) -> UnavailableError:
+    """Returns the refusal of what cannot be recorded."""
+    return UnavailableError(
+        f"the audit record could not be written: {error}",
+        public="the audit log cannot be written, so that nothing may be answered; try again later",
+    )

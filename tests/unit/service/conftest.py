@@ -1,0 +1,15 @@
+"""A running service for each test that asks for one."""
+
+from collections.abc import Iterator
+
+import pytest
+from running import Service
+
+from vaultcore.engine import Engine
+
+
+@pytest.fixture
+def service(engine: Engine) -> Iterator[Service]:
+    made = Service(engine)
+    yield made
+    made.stop()
