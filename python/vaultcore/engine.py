@@ -54,6 +54,7 @@ class Engine:
         keys: the vault keys and their protectors.
         installation: what the installation is called.
         vaults: what is in memory about each vault.
+        feed: keeps that fresh.
         management_validator: validates tokens for the management plane.
     """
 
@@ -96,11 +97,11 @@ class Engine:
         #: Moves with everything that decides who may do what, once that has taken effect.
         self.access_epoch = 0
         self.vaults = Vaults(store, keys, clock, self.gate, installation)
-        self._feed = Feed(self)
+        self.feed = Feed(self)
         self._housekeeper = Housekeeper(self)
         #: Takes over what any process has committed; see :meth:`Feed.synchronise`. Each request
         #: calls it, so it is the feed's own method, and not one more call on the way there.
-        self.synchronise = self._feed.synchronise
+        self.synchronise = self.feed.synchronise
         self._closed = False
         self._forked = False
         _engines.add(self)
@@ -280,7 +281,7 @@ class Engine:
 
     def _after_fork(self) -> None:
         self._forked = True
-        self._feed.disinherit()
+        self.feed.disinherit()
 
 
 def _mark_forked() -> None:

@@ -46,6 +46,7 @@ class Housekeeper:
         while not self._closing.wait(CHECKPOINT_SECONDS):
             # A failure here is tried again in a second; requests report it to those who wait.
             with contextlib.suppress(VaultcoreError, OSError):
+                engine.feed.look()
                 engine.audit.checkpoint()
                 if engine.clock.now() - last_purge >= PURGE_SECONDS:
                     last_purge = engine.clock.now()

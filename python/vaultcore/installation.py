@@ -170,6 +170,8 @@ class KeyRing:
         self._store = store
         self._protectors = list(protectors)
         self._keks: dict[str, KeyEncryptionKey] = {}
+        # The wrap that each key was opened from: its place, and what stood there.
+        self._opened: dict[str, tuple[str, bytes]] = {}
         self.system = self.kek(SYSTEM)
 
     @classmethod
@@ -207,7 +209,8 @@ class KeyRing:
         present = vault_id != SYSTEM  # what is wrong with a protector shows at the system key
         for protector in self._protectors:
             present = present and not isinstance(protector, AbsentProtector)
-            document = self._store.document("vault-keys", f"{vault_id}/{protector.name}")
+            place = f"{vault_id}/{protector.name}"
+            document = self._store.document("vault-keys", place)
             if document is None:
                 reasons.append(f"{protector.name}: holds no wrap of this key")
                 continue
@@ -218,6 +221,7 @@ class KeyRing:
                 present = present and not isinstance(refused, ProtectorUnavailableError)
                 continue
             self._keks[vault_id] = opened
+            self._opened[vault_id] = place, document
             return opened
         kind = TamperedError if present and reasons else ProtectorError
         raise kind(
@@ -228,6 +232,20 @@ class KeyRing:
     def forget(self, vault_id: str) -> None:
         """Forgets an unwrapped key, so that it is unwrapped again when it is next needed."""
         self._keks.pop(vault_id, None)
+        self._opened.pop(vault_id, None)
+
+    def forget_replaced(self) -> None:
+        """Forgets the keys whose wraps in the store are others than those they were opened from.
+
+        A key whose wrap still stands is kept: the token that would unwrap it may be unavailable.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        for vault_id in list(self._keks):
+            place, document = self._opened.get(vault_id, ("", b""))
+            if vault_id != SYSTEM and self._store.document("vault-keys", place) != document:
+                self.forget(vault_id)
 
     def load_vault(self, key: str) -> tuple[str, VaultSettings, KeyEncryptionKey] | None:
         """Reads a vault's settings.

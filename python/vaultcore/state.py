@@ -231,3 +231,8 @@ class VaultState:
             self.secret_cache.invalidate(key)
         elif kind == "keys":
             self.key_cache.invalidate(key)
+
+    def clear(self) -> None:
+        """Forgets everything that is cached."""
+        self.secret_cache.clear()
+        self.key_cache.clear()

@@ -100,6 +100,22 @@ class Vaults:
         for key, _ in self._store.documents("vaults"):
             self.load(key)
 
+    def reload(self, installation: "Installation") -> None:
+        """Reads the settings of every vault again, and forgets what is cached of its objects.
+
+        Args:
+            installation: what the installation is called now.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        self._installation = installation
+        for state in self.all():
+            state.clear()
+        stored = {key for key, _ in self._store.documents("vaults")}
+        for key in sorted(stored.union(self._by_name, self._aside)):
+            self.load(key)
+
     def load(self, key: str) -> None:
         """Reads the settings of a vault; forgets one that was removed, sets aside a broken one.
 

@@ -25,16 +25,26 @@ _ADVICE = {
 }
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
     """Opens a connection in autocommit mode that several threads may close.
+
+    Args:
+        path: the database.
+        create: whether to make the file if it is not there. Else a file that was removed under a
+            running service would come back empty.
 
     Raises:
         StorageError: the file is not a database.
         UnavailableError: the file cannot be opened now.
     """
+    mode = "rwc" if create else "rw"
     try:
         connection = sqlite3.connect(
-            path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode={mode}",
+            timeout=PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
         )
         try:
             _configure(connection)

@@ -14,8 +14,12 @@ from vaultcore.storage.connection import PATIENCE, translated
 _MOST = 100
 
 _FEED = """
-    SELECT 'feed: ' || (max(revision) - min(revision) + 1 - count(*)) || ' revisions are missing'
-    FROM changes HAVING count(*) <> max(revision) - min(revision) + 1
+    SELECT 'feed: ' || sum(revision - before - 1) || ' revisions are missing' FROM (
+        SELECT revision, kind, lag(revision, 1, revision - 1) OVER (ORDER BY revision) AS before
+        FROM changes
+    )
+    -- Before a repair there may be a gap: a revision is not given out twice.
+    WHERE revision <> before + 1 AND kind <> 'feed' HAVING count(*) > 0
     UNION ALL
     SELECT 'feed: revision ' || revision || ' is not positive' FROM changes WHERE revision < 1
     UNION ALL
@@ -64,7 +68,11 @@ def check(path: Path) -> list[str]:
         StorageError: the file cannot be read at all; UnavailableError if that may pass.
     """
     try:
-        with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as connection:
+        # A file that is not there is not made.
+        name = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(
+            sqlite3.connect(name, timeout=PATIENCE, isolation_level=None, uri=True)
+        ) as connection:
             return _findings(connection)
     except sqlite3.Error as error:
         raise translated(error, "check the store") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vaultcore.storage.connection import connect, rows
+from vaultcore.storage.presence import Presence
 from vaultcore.storage.reads import Parameters
 
 
@@ -16,12 +17,16 @@ class Readers(threading.local):
 
     Args:
         path: the database.
+        presence: tells whether it is still the file that was opened.
         every: the connections of all threads.
     """
 
-    def __init__(self, path: Path, every: "Every") -> None:
+    def __init__(self, path: Path, presence: Presence, every: "Every") -> None:
         # Runs once in each thread. The holder goes when its thread does.
-        self._holder = every.add(connect(path))
+        holder = every.add(connect(path))
+        # Threads must not read from two databases.
+        presence.check()
+        self._holder = holder
 
     def rows(self, sql: str, parameters: Parameters) -> list[Any]:
         """Returns the rows of a query."""

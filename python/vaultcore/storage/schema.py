@@ -19,7 +19,7 @@ def upgrade(path: Path) -> None:
         StorageError: the file holds something else, or belongs to a newer version of vaultcore;
             UnavailableError if it cannot be opened now.
     """
-    connection = connect(path)
+    connection = connect(path, create=True)
     try:
         found = _version(connection)
     except sqlite3.Error as error:

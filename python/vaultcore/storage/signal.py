@@ -60,6 +60,11 @@ class Signal:
         word: int = self._words[_WORD]
         return UNKNOWN if word & 1 else word >> 1
 
+    def last(self) -> int:
+        """Returns the revision that was announced last, whether a commit is under way or not."""
+        word: int = self._words[_WORD]
+        return word >> 1
+
     def begin(self) -> None:
         """Says that a commit is under way; only the holder of the write lock calls it."""
         self._words[_WORD] |= 1

@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -139,6 +140,13 @@ CHANGES = compiled(
     "limit",
 )
 REVISION = compiled(select(func.max(changes.c.revision)))
+FORGET_CHANGES = compiled(
+    delete(changes).where(
+        or_(changes.c.revision > bindparam("highest"), changes.c.revision < bindparam("lowest"))
+    ),
+    "highest",
+    "lowest",
+)
 
 DOCUMENT = compiled(
     select(documents.c.blob).where(

@@ -55,7 +55,7 @@ class Store(Reads):
             self._lock.close()
             raise
         self._every = Every()
-        self._readers: Readers | Refusal = Readers(path, self._every)
+        self._readers: Readers | Refusal = Readers(path, self._writer.presence, self._every)
         self._position: Callable[[], int] = signal.position
         # Also at the end of the interpreter, and for a store that nobody closed.
         self._finalizer = weakref.finalize(self, self._writer.close)
@@ -136,6 +136,15 @@ class Store(Reads):
             UsageError: the store is closed.
         """
         return self._position()
+
+    def check_presence(self) -> None:
+        """Checks that the database is still the file that was opened; costs two system calls.
+
+        Raises:
+            UnavailableError: it was moved, replaced or removed: what this process reads is not
+                what others see, and what it writes is refused.
+        """
+        self._writer.presence.check()
 
     def fsck(self) -> list[str]:
         """Checks the database file without the code that wrote it, and returns what is wrong.

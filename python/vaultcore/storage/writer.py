@@ -4,12 +4,14 @@ A commit costs a sync of the disk, which takes longer than hundreds of works. Wh
 synced the next one gathers, so the disk is waited for once, however many callers there are.
 """
 
+import logging
 import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from vaultcore.clock import Clock
 from vaultcore.errors import ForkError, UnavailableError, UsageError, VaultcoreError
@@ -17,6 +19,7 @@ from vaultcore.storage import forks, statements
 from vaultcore.storage.connection import connect, translated
 from vaultcore.storage.jobs import Job, resolve
 from vaultcore.storage.lock import WriteLock
+from vaultcore.storage.presence import Presence
 from vaultcore.storage.signal import UNKNOWN, Signal
 from vaultcore.storage.transaction import Entry, Transaction
 
@@ -24,6 +27,13 @@ from vaultcore.storage.transaction import Entry, Transaction
 _LONGEST_BATCH = 512
 # How often an idle writer looks after the signal, in seconds.
 _TICK = 1.0
+# No feed of ours gets as far: an entry beyond was put there by somebody else. Twice as much still
+# fits the word of the signal, and a batch more still fits a column.
+HIGHEST_REVISION: Final = 1 << 62
+# The kind of the entry that tells of a feed which was put right.
+REPAIR: Final = "feed"
+
+logger = logging.getLogger("vaultcore.storage")
 
 _Run = Callable[[list[Job], sqlite3.Connection, int, int], int | None]
 
@@ -48,6 +58,8 @@ class Writer:
         self._gate = threading.Lock()
         self._open = True
         self._connection: sqlite3.Connection | None = None
+        #: Tells whether the database is still the file that was opened.
+        self.presence = Presence(path)
         self._ended = False
         self._thread = threading.Thread(target=self._loop, name="vaultcore-writer", daemon=True)
 
@@ -145,14 +157,17 @@ class Writer:
         connection = self._connected()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            before = self._revision(connection)
+            before = self._repair(connection)
             revision = run(jobs, connection, before, int(self._clock.now()))
             if revision is None or revision == before:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 return revision is not None
+            self.presence.check()
             self._signal.begin()
             connection.execute("COMMIT")
+            # What went into a file that nobody will open again was not committed.
+            self.presence.check()
             self._signal.settle(revision)
         except BaseException:
             self._abandon(connection)
@@ -164,17 +179,32 @@ class Writer:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            self._signal.settle(self._revision(connection))
+            self._signal.settle(self._word(connection))
         except sqlite3.Error:
             # The signal stays pending: everybody asks the database until it can answer.
             self._disconnect()
 
     def _settle(self) -> None:
         try:
-            self._signal.settle(self._revision(self._connected()))
+            connection = self._connected()
+            self._commit_repair(connection)
+            self._signal.settle(self._word(connection))
         except sqlite3.Error as error:
             self._disconnect()
             raise translated(error, "read the store") from error
+
+    def _commit_repair(self, connection: sqlite3.Connection) -> None:
+        if self._signal.last() <= self._word(connection):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._repair(connection)
+            self._signal.begin()
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
 
     def _tend(self) -> None:
         """Repairs, while idle, what a writer that died or an operator left behind."""
@@ -182,21 +212,66 @@ class Writer:
             return
         if self._signal.misplaced():
             self._signal.remap()
-        if self._signal.position() == UNKNOWN and self._lock.try_enter():
+        if self._strayed() and self._lock.try_enter():
             try:
                 self._settle()
             finally:
                 self._lock.leave()
 
+    def _strayed(self) -> bool:
+        """Returns whether the signal says something else than the database, as after a restore."""
+        position = self._signal.position()
+        try:
+            return position == UNKNOWN or position != self._word(self._connected())
+        except sqlite3.Error as error:
+            self._disconnect()
+            raise translated(error, "read the store") from error
+
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = connect(self._path)
+            connection = connect(self._path)
+            try:
+                # The log is there once something was read.
+                self._revision(connection)
+                self.presence.opened()
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
         return self._connection
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def _word(self, connection: sqlite3.Connection) -> int:
+        # An implausible entry stays in the feed until the next commit; the signal cannot say it.
+        return min(max(self._revision(connection), 0), HIGHEST_REVISION)
+
+    def _repair(self, connection: sqlite3.Connection) -> int:
+        """Returns the last revision, after putting right what vaultcore did not do to the feed.
+
+        Entries that no work of ours wrote are removed. A revision that was announced before the
+        feed went back is not given out again: who has seen it would take the one for the other.
+        Both are told in the feed, so that everybody reads everything again.
+        """
+        revision, told = self._revision(connection), self._signal.last()
+        if told >= HIGHEST_REVISION:
+            told = 0
+        if told <= revision < HIGHEST_REVISION:
+            return revision
+        logger.error(
+            "the feed of changes was changed outside of vaultcore: it ends at %d, and %d was "
+            "announced; it is put right, and every process reads everything again",
+            revision,
+            told,
+        )
+        connection.execute(statements.FORGET_CHANGES, (HIGHEST_REVISION - 1, 1))
+        revision = max(self._revision(connection), told) + 1
+        entry = (revision, "", REPAIR, "", "", "repair", int(self._clock.now()))
+        connection.execute(statements.INSERT_CHANGE, entry)
+        return revision
 
     @staticmethod
     def _revision(connection: sqlite3.Connection) -> int:

@@ -96,11 +96,26 @@ def test_the_next_to_open_repairs_the_word(url, clock):
         assert store.position() == word.position() == 1
 
 
+def test_a_word_ahead_of_the_database_is_not_announced_twice(url, clock):
+    with Store.open(url, clock=clock) as store:
+        store.write(count("c"))
+        path = store.path.with_suffix(".signal")
+    # As after a restored backup: a process that has seen 4711 must not take another for it.
+    Signal(path).settle(4711)
+    with Store.open(url, clock=clock) as store:
+        assert store.position() == store.revision() == 4712
+        assert [change.kind for change in store.changes(1, 10)] == ["feed"]
+        assert store.fsck() == []
+    Signal(path).settle(2**62)
+    with Store.open(url, clock=clock) as store:
+        assert store.position() == store.revision() == 4712
+
+
 def test_the_word_is_taken_from_the_database_not_from_an_old_file(url, clock):
     with Store.open(url, clock=clock) as store:
         store.write(count("c"))
         path = store.path.with_suffix(".signal")
-    Signal(path).settle(4711)
+    Signal(path).settle(0)
     with Store.open(url, clock=clock) as store:
         assert store.position() == 1
     path.unlink()

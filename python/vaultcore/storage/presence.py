@@ -1,0 +1,71 @@
+"""Whether the database is still the file that was opened.
+
+SQLite goes on reading and writing a file that was moved, replaced or removed under it. What is
+committed there is acknowledged, and gone with the last process that has it open. So the files are
+looked at around each commit, and now and then by who only reads.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from vaultcore.errors import UnavailableError
+
+_LOG: Final = "-wal"
+_Identity = tuple[int, int]
+
+
+class Presence:
+    """The database of a process, and the write-ahead log that its writer has open.
+
+    Args:
+        path: the database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = str(path)
+        self._log = f"{path}{_LOG}"
+        self._expected: dict[str, _Identity] = {}
+
+    def opened(self) -> None:
+        """Remembers the files; the writer calls it when it has connected, and read something.
+
+        The database stays the one that was opened first. Its log may be another: SQLite removes
+        it with the last connection, and the writer connects again after some errors.
+
+        Raises:
+            UnavailableError: the database is another one than before, or is not there.
+        """
+        expected = {self._database: self._look(self._database)}
+        if os.path.exists(self._log):  # noqa: PTH110 - the names are texts, see below
+            expected[self._log] = self._look(self._log)
+        self._expected = {**expected, self._database: self._first(expected)}
+        self.check()
+
+    def check(self) -> None:
+        """Checks that the files are still in their place.
+
+        Raises:
+            UnavailableError: one of them was moved, replaced or removed.
+        """
+        for name, identity in self._expected.items():
+            if self._look(name) != identity:
+                raise UnavailableError(
+                    "a file of the database was replaced while it was open: put the files back as "
+                    "they were, or restart every process that has it open"
+                )
+
+    def _first(self, expected: dict[str, _Identity]) -> _Identity:
+        return self._expected.get(self._database, expected[self._database])
+
+    @staticmethod
+    def _look(name: str) -> _Identity:
+        try:
+            # Around each commit: a Path costs twice as much.
+            found = os.stat(name)  # noqa: PTH116
+        except OSError:
+            raise UnavailableError(
+                "a file of the database was moved or removed while it was open: put the files "
+                "back as they were, or restart every process that has it open"
+            ) from None
+        return found.st_dev, found.st_ino
