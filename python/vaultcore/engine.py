@@ -22,6 +22,7 @@ from vaultcore.errors import ConfigurationError, NotFoundError
 from vaultcore.feed import Feed
 from vaultcore.housekeeping import Housekeeper
 from vaultcore.installation import DATABASE, Installation, KeyRing, load_audit_signer
+from vaultcore.ownership import secure_folder
 from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.registry import ProtectorOptions, create_protectors, open_protectors
 from vaultcore.purging import purge_due
@@ -308,7 +309,7 @@ def open_engine(
         housekeeping: whether to sign checkpoints and purge in the background.
 
     Raises:
-        ConfigurationError: there is no vault in the folder.
+        ConfigurationError: there is no vault in the folder, or other users could change it.
         ProtectorError: no protector opens the vault keys; the message says why for each.
         StorageError: the store cannot be read.
     """
@@ -318,6 +319,7 @@ def open_engine(
             f"there is no vault in `{folder}`; make one with `vaultcore init --data {folder}` or "
             "vaultcore.create()"
         )
+    secure_folder(folder)
     clock = clock or SystemClock()
     with contextlib.ExitStack() as undo:
         store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)

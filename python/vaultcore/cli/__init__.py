@@ -18,6 +18,7 @@ from vaultcore.cli import (
     vault,
 )
 from vaultcore.cli.session import new_group
+from vaultcore.hardening import harden
 
 app = new_group(
     "A vault for secrets and keys that speaks the Azure Key Vault API.\n\n"
@@ -59,4 +60,6 @@ def options(
 
 def main() -> None:
     """Runs the command line."""
+    # Whatever the command is, a passphrase, a key or a value may pass through it.
+    harden()
     app(prog_name="vaultcore")

@@ -7,13 +7,14 @@ from pathlib import Path
 from vaultcore.errors import ProtectorError, ProtectorUnavailableError
 
 
-def read_private(path: Path, what: str, limit: int) -> bytes:
+def read_private(path: Path, what: str, limit: int, *, follow: bool = True) -> bytes:
     """Returns the content of a file that nobody but its owner can read.
 
     Args:
         path: the file.
         what: what the messages call it, for example "key file".
         limit: the greatest size that makes sense.
+        follow: whether the path may be a symbolic link.
 
     Raises:
         ProtectorError: others can read the file, it belongs to somebody else, or it is none.
@@ -21,7 +22,8 @@ def read_private(path: Path, what: str, limit: int) -> bytes:
     """
     try:
         # Non-blocking, so that a pipe in the place of the file does not stop the service.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     except FileNotFoundError:
         raise ProtectorUnavailableError(
             f"the {what} `{path}` is absent: bring it back or correct the path"
@@ -31,6 +33,8 @@ def read_private(path: Path, what: str, limit: int) -> bytes:
     try:
         _check(os.fstat(descriptor), path, what)
         content = os.read(descriptor, limit + 1)
+    except OSError as error:
+        raise ProtectorError(f"the {what} `{path}` cannot be read: {error.strerror}") from None
     finally:
         os.close(descriptor)
     if len(content) > limit:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
-from vaultcore.errors import ConfigurationError, ProtectorError
+from vaultcore.errors import ConfigurationError, ProtectorError, ProtectorUnavailableError
+from vaultcore.ownership import LIST, check_code
 from vaultcore.protectors import softhsm
 from vaultcore.protectors.file import FileProtector
 from vaultcore.protectors.hsm_keys import HsmKeys
@@ -25,9 +26,9 @@ from vaultcore.protectors.token import Token
 if TYPE_CHECKING:
     from vaultcore.installation import KeyRing
 
-LIST: Final = "protectors.json"
 KEY_FILES: Final = "keys"
 SOFT_TOKEN: Final = "token"  # noqa: S105 - a folder
+_MAXIMUM_LIST: Final = 1 << 20  # bytes
 _KNOWN: Final = {
     "file": {"path", "key_id", "passphrase_file"},
     "pkcs11": {
@@ -136,16 +137,19 @@ def configured(folder: Path) -> list[ProtectorOptions]:
     """Returns the protectors of a data folder.
 
     Raises:
-        ConfigurationError: the list is missing or damaged.
+        ConfigurationError: the list is missing or damaged, or others could have changed it.
     """
     try:
-        text = (folder / LIST).read_bytes()
+        # It names code that is loaded, so it is looked at like a key file.
+        text = read_private(folder / LIST, "list of protectors", _MAXIMUM_LIST, follow=False)
         return msgspec.json.decode(text, type=list[ProtectorOptions])
-    except FileNotFoundError:
+    except ProtectorUnavailableError:
         raise ConfigurationError(
             f"`{folder / LIST}` is missing: it names what opens the vault keys; restore it"
         ) from None
-    except (OSError, msgspec.DecodeError) as error:
+    except ProtectorError as refused:
+        raise ConfigurationError(str(refused)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"`{folder / LIST}` cannot be read: {error}") from None
 
 
@@ -283,6 +287,7 @@ def _passphrase(folder: Path, given: dict[str, str], passphrase: str | None) -> 
 
 
 def _token(folder: Path, given: dict[str, str]) -> Token:
+    check_code(Path(given["module"]), "PKCS#11 module")
     return Token(
         module=given["module"],
         label=given["token_label"],

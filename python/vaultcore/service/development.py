@@ -21,7 +21,7 @@ from vaultcore.engine import Engine, create_engine, open_engine
 from vaultcore.errors import ConfigurationError
 from vaultcore.installation import DATABASE
 from vaultcore.protectors import softhsm
-from vaultcore.protectors.private_file import create_private
+from vaultcore.protectors.private_file import create_private, read_private
 from vaultcore.protectors.registry import ProtectorOptions
 from vaultcore.service.ready import ADDRESS, DOMAIN, READY_FILE, Ready, answers
 from vaultcore.service.tls import TlsFiles, ensure_certificates
@@ -34,6 +34,7 @@ _SERVED_NAMES: Final = (
     "localhost", DOMAIN, f"*.{DOMAIN}", ADDRESS, "::1",
 )  # fmt: skip
 _READY_SECONDS: Final = 60.0
+_MAXIMUM_CREDENTIALS: Final = 4096  # bytes
 _EVERYTHING: Final = ("all", "purge")
 _TOKEN: Final = ProtectorOptions(name="hsm", kind="softhsm")
 
@@ -192,7 +193,8 @@ class Development:
         path = self.data / _CREDENTIALS_FILE
         known = {application.name for application in engine.issuer.applications.all()}
         if ADMINISTRATOR in known and path.exists():
-            return msgspec.json.decode(path.read_bytes(), type=Credentials)
+            text = read_private(path, "credentials file", _MAXIMUM_CREDENTIALS)
+            return msgspec.json.decode(text, type=Credentials)
         made: dict[str, Any] = (
             management.app_add_secret(name=ADMINISTRATOR)
             if ADMINISTRATOR in known

@@ -11,9 +11,13 @@ from typing import Final
 
 import msgspec
 
+from vaultcore.errors import ProtectorUnavailableError
+from vaultcore.protectors.private_file import read_private
+
 DOMAIN: Final = "vault.localhost"
 ADDRESS: Final = "127.0.0.1"
 READY_FILE: Final = "dev.json"
+_MAXIMUM_SIZE: Final = 1 << 20  # bytes
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -71,10 +75,15 @@ def answers(ready: Ready) -> bool:
 
 
 def read_ready(data: Path) -> Ready | None:
-    """Returns what ``dev.json`` tells, if the service that wrote it still answers."""
+    """Returns what ``dev.json`` tells, if the service that wrote it still answers.
+
+    Raises:
+        ProtectorError: another user wrote the file, or could have; it says whom to trust.
+    """
     try:
-        ready = msgspec.json.decode((data / READY_FILE).read_bytes(), type=Ready)
-    except (FileNotFoundError, msgspec.DecodeError):
+        text = read_private(data / READY_FILE, "ready file", _MAXIMUM_SIZE)
+        ready = msgspec.json.decode(text, type=Ready)
+    except (ProtectorUnavailableError, msgspec.DecodeError):
         return None
     # A service that was killed leaves its file behind.
     return ready if answers(ready) else None

@@ -32,7 +32,8 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from vaultcore.clock import Clock
-from vaultcore.errors import ConfigurationError
+from vaultcore.errors import ConfigurationError, ProtectorError
+from vaultcore.protectors.private_file import read_private
 
 AUTHORITY_LIFETIME = dt.timedelta(days=3652)
 # The longest lifetime that the platforms' verifiers accept of a server certificate.
@@ -42,6 +43,7 @@ RENEW_BEFORE = dt.timedelta(days=30)
 _BACKDATE = dt.timedelta(days=1)
 # Java wants a password for the integrity of a truststore; it keeps nothing secret.
 TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105
+_MAXIMUM_KEY = 1 << 16  # bytes
 _EVERY_V4, _EVERY_V6 = ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
@@ -200,7 +202,9 @@ def _load_pair(
         return None
     try:
         certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
-        key = load_pem_private_key(key_path.read_bytes(), None)
+        key = load_pem_private_key(read_private(key_path, "private key", _MAXIMUM_KEY), None)
+    except ProtectorError as refused:
+        raise ConfigurationError(str(refused)) from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"`{certificate_path}` or `{key_path}` cannot be read: "

@@ -41,6 +41,7 @@ def test_the_secret_is_in_no_repr() -> None:
 def test_a_service_that_does_not_answer_is_not_ready(content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / READY_FILE).write_bytes(content)
+        (tmp_path / READY_FILE).chmod(0o600)
     assert read_ready(tmp_path) is None
 
 
