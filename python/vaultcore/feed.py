@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from vaultcore.engine import Engine
     from vaultcore.storage.rows import ChangeRow
 
+#: The kinds of what is in a vault; every other kind of change may change who may do what.
+OBJECTS: Final = frozenset({"secrets", "keys", "certificates"})
 _BATCH: Final = 1000  # entries that are read at once
 _NOTHING: Final = -2  # a revision that no position equals
 
@@ -204,7 +206,7 @@ class Feed:
 
     def _apply(self, vault_id: str, kind: str, key: str) -> None:
         engine = self._engine
-        if kind in {"secrets", "keys", "certificates"}:
+        if kind in OBJECTS:
             state = engine.vaults.find_by_id(vault_id)
             if state is not None:
                 state.invalidate(kind, key)

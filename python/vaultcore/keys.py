@@ -281,6 +281,22 @@ class KeyRules(Lifecycle):
                     f"Operation {operation} is not allowed on an expired key.", inner="KeyExpired"
                 )
 
+    def confirm(self, found: UsableKey, key: str, version: str, operation: str) -> None:
+        """Checks that a key may still do what it has just done, after a wait for pool or token.
+
+        Args:
+            found: what :meth:`load` returned.
+            key: the canonical name that it was loaded by.
+            version: the version that it was loaded by.
+            operation: what it has done.
+
+        Raises:
+            ForbiddenError: it was disabled or limited meanwhile.
+            NotFoundError: it was deleted or purged meanwhile.
+        """
+        if self.vault.key_cache.get((key, version)) is not found:
+            self.authorize_use(self.load(key, found.version), operation)
+
     def discard(self, versions: "Sequence[VersionRow]", key: str) -> None:
         """Removes from the token what purged versions kept there.
 

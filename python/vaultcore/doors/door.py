@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from vaultcore import guarded
 from vaultcore._core import object_name
 from vaultcore.access import refusals as gate_refusals
 from vaultcore.attributes import (
@@ -74,6 +75,9 @@ class Door:
         """Takes the caller through the gate (design: the way of a request, steps 3 to 5)."""
         engine, caller = self._engine, self._caller
         engine.synchronise()
+        if self._state.removed:
+            # Before the rest, which goes by the name: another vault may bear it by now.
+            self._state.refuse()
         if caller.address is not None and not engine.gate.address_allowed(
             self._state.name, caller.address
         ):
@@ -81,8 +85,6 @@ class Door:
         if caller.token is not None:
             engine.refresh(caller)
         if not engine.gate.permitted(self._state.name, caller.principal, permission):
-            if self._state.removed:
-                self._state.refuse()
             raise gate_refusals.by_policy(self._state, caller.principal, permission)
 
     def perform(
@@ -164,8 +166,14 @@ class Door:
             found.purge_at,
         )
 
-    def _write(self, work: Work[Version]) -> Properties:
-        return self._properties(self._engine.store.write(work))
+    def _write(self, work: Work[T], permission: str) -> T:
+        """Has the store do a work, if the caller still has the permission when it does."""
+        return guarded.write(
+            self._engine.store, guarded.guarded(work, lambda: self._admit(permission))
+        )
+
+    def _change(self, work: Work[Version], permission: str) -> Properties:
+        return self._properties(self._write(work, permission))
 
     def _pages(
         self, operation: str, permission: str, name: str, read: Callable[[str, str | None], Page]
@@ -197,7 +205,7 @@ class Door:
             self.kind + "/delete",
             name,
             "",
-            lambda _, key: self._write(self._rules.delete(key)),
+            lambda _, key: self._change(self._rules.delete(key), self.kind + "/delete"),
         )
 
     def list(self) -> Iterator[Properties]:
@@ -256,7 +264,7 @@ class Door:
             self.kind + "/recover",
             name,
             "",
-            lambda _, key: self._write(self._rules.recover(key)),
+            lambda _, key: self._change(self._rules.recover(key), self.kind + "/recover"),
         )
 
     def purge(self, name: str) -> None:
@@ -268,7 +276,8 @@ class Door:
         """
 
         def act(_: str, key: str) -> None:
-            self._discard(self._engine.store.write(self._rules.purge(key)), key)
+            purged = self._write(self._rules.purge(key), self.kind + "/purge")
+            self._discard(purged, key)
 
         self.perform(self._noun + "Purge", self.kind + "/purge", name, "", act)
 
@@ -300,7 +309,7 @@ class Door:
             self.kind + "/restore",
             "",
             "",
-            lambda *_: self._write(self._rules.restore(blob, object_name)),
+            lambda *_: self._change(self._rules.restore(blob, object_name), self.kind + "/restore"),
         )
 
     def _current(self, *, deleted: bool) -> Callable[[str, str | None], Page]:

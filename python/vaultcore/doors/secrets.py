@@ -72,7 +72,7 @@ class Secrets(Door):
         """
 
         def act(given: str, key: str) -> Properties:
-            return self._write(
+            return self._change(
                 self._rules.set(
                     given,
                     key,
@@ -80,7 +80,8 @@ class Secrets(Door):
                     content_type=content_type,
                     attributes=Attributes(enabled, not_before, expires),
                     tags=tags,
-                )
+                ),
+                "secrets/set",
             )
 
         return self.perform("SecretSet", "secrets/set", name, "", act)
@@ -105,14 +106,15 @@ class Secrets(Door):
         """
 
         def act(_: str, key: str) -> Properties:
-            return self._write(
+            return self._change(
                 self._rules.update(
                     key,
                     version,
                     content_type=content_type,
                     attributes=Attributes(enabled, not_before, expires),
                     tags=tags,
-                )
+                ),
+                "secrets/set",
             )
 
         return self.perform("SecretUpdate", "secrets/set", name, version, act)

@@ -27,16 +27,27 @@ class Transaction(Reads):
         now: the time that the feed records.
         feed: gathers the entries of works that run together, to be written in one go; None for a
             work that runs apart: it can be undone without touching what others did.
+        kinds: gathers the kinds of what the works of one commit have changed.
+
+    Attributes:
+        kinds: of what works before this one have changed and not yet committed; such a change is
+            seen by this transaction, and by nobody else.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, revision: int, now: int, feed: list[Entry] | None
+        self,
+        connection: sqlite3.Connection,
+        revision: int,
+        now: int,
+        feed: list[Entry] | None,
+        kinds: set[str] | None = None,
     ) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._start = revision
         self._last = revision
         self._now = now
         self._feed = feed
+        self.kinds: set[str] = set() if kinds is None else kinds
         self._entries: list[Entry] = []
         self._wrote = False
 
@@ -204,6 +215,8 @@ class Transaction(Reads):
         """
         if self._wrote and self._last == self._start:
             raise StorageError("the work changed the store and did not say so: call changed()")
+        for entry in self._entries:
+            self.kinds.add(entry[2])
         if self._feed is not None:
             self._feed += self._entries
         else:

@@ -287,8 +287,9 @@ def _run_together(
     Returns None if a job failed after it wrote: its changes cannot be told from those of others.
     """
     feed: list[Entry] = []
+    kinds: set[str] = set()
     for job in jobs:
-        transaction = Transaction(connection, revision, now, feed)
+        transaction = Transaction(connection, revision, now, feed, kinds)
         revision = _run(job, transaction, revision)
         if not connection.in_transaction or (job.error is not None and transaction.wrote):
             return None
@@ -301,8 +302,9 @@ def _run_together(
 
 def _run_apart(jobs: list[Job], connection: sqlite3.Connection, revision: int, now: int) -> int:
     """Runs jobs, each in its own savepoint; returns the last revision."""
+    kinds: set[str] = set()
     for job in jobs:
-        revision = _run(job, Transaction(connection, revision, now, None), revision)
+        revision = _run(job, Transaction(connection, revision, now, None, kinds), revision)
         if not connection.in_transaction:
             # SQLite rolled back everything: a full disk, an I/O error, no memory.
             if isinstance(job.error, VaultcoreError):

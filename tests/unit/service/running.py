@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from granian.constants import Interfaces
@@ -66,6 +67,12 @@ class Service:
         self._loop.call_soon_threadsafe(self._server.stop)
         self._thread.join(20)
         self.application.close()
+
+    @property
+    def slow_pool(self) -> ThreadPoolExecutor:
+        """The threads of slow operations."""
+        pool: ThreadPoolExecutor = self.application.close.__self__._slow  # type: ignore[attr-defined]
+        return pool
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), 20)

@@ -57,9 +57,10 @@ class Request:
         base: what identifiers begin with.
         body: the body.
         extra: what the audit record shall say besides; a handler may add to it.
+        used: the key that was used.
     """
 
-    __slots__ = ("base", "body", "extra", "operation", "principal", "vault")
+    __slots__ = ("base", "body", "extra", "operation", "principal", "used", "vault")
 
     def __init__(
         self, vault: "VaultState", operation: "Operation", principal: "Principal", base: str
@@ -70,6 +71,7 @@ class Request:
         self.base = base
         self.body = b""
         self.extra: dict[str, str | int | bool] | None = None
+        self.used: UsableKey | None = None
 
     @property
     def bundles(self) -> Bundles:
@@ -340,14 +342,16 @@ def verify(request: Request) -> bytes:
 
 
 def confirm(request: Request) -> None:
-    """Checks that a key may still do what it has just done, after a wait for its pool or token.
+    """Checks that the key that a request has used may still do what it has done.
 
     Raises:
         ForbiddenError: it was disabled or limited meanwhile.
         ObjectNotFoundError: it was deleted or purged meanwhile.
     """
-    use = request.operation.permission.partition("/")[2]
-    request.vault.key_rules.authorize_use(request.key(), use)
+    found, operation = request.used, request.operation
+    if found is not None:
+        use = operation.permission.partition("/")[2]
+        request.vault.key_rules.confirm(found, operation.object_key, operation.version, use)
 
 
 def get_random_bytes(request: Request) -> bytes:
@@ -474,7 +478,7 @@ def _marker_context(request: Request) -> Context:
 
 def _operand(request: Request, use: str) -> tuple[KeyOperationBody, UsableKey]:
     body: KeyOperationBody = _read_key_operation(request.body)
-    found = request.key()
+    found = request.used = request.key()
     request.vault.key_rules.authorize_use(found, use)
     request.extra = {"Algorithm": _algorithm(body.alg)}
     return body, found

@@ -10,7 +10,7 @@ import os
 import uuid
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from vaultcore import _core
 from vaultcore.errors import (
@@ -21,6 +21,8 @@ from vaultcore.errors import (
     UnauthorizedError,
     VaultError,
 )
+from vaultcore.guarded import guarded as guarded_work
+from vaultcore.guarded import write_async
 from vaultcore.service.keyvault.operations import HANDLERS, Handler, Request, Write, confirm
 from vaultcore.service.keyvault.wire import error_body
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from vaultcore.service.exchange import Exchange, Headers
     from vaultcore.service.front import Place
     from vaultcore.state import VaultState
-    from vaultcore.storage import Transaction
 
 SLOW_THREADS: Final = max(2, (os.cpu_count() or 2))
 SLOW_WAITING: Final = 512
@@ -268,13 +269,9 @@ class DataPlane:
     async def _write(self, door: Door, exchange: "Exchange", write: Write) -> bytes:
         """Has the store do a write, and returns the body of its answer."""
         work, render, settle = write
-
-        def guarded(transaction: "Transaction") -> Any:
-            # Nobody else commits while this runs, so that what is seen here holds for the write.
-            self._look_again(door, exchange)
-            return work(transaction)
-
-        result = await self._engine.store.write_async(guarded)
+        # Here, and not before the queue: what the store sees then holds for the write.
+        guarded = guarded_work(work, lambda: self._look_again(door, exchange))
+        result = await write_async(self._engine.store, guarded)
         if settle is not None:
             await asyncio.get_running_loop().run_in_executor(self._slow, settle, result)
         return render(result)
