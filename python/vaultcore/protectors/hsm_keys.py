@@ -49,6 +49,24 @@ class HsmKeys:
         self._offers: dict[str, bool] = {}
         self._lock = threading.Lock()
 
+    @property
+    def processes(self) -> int:
+        """How many calls the token carries out at a time."""
+        return self._token.processes
+
+    @property
+    def deadline(self) -> float:
+        """For how many seconds a call is waited for."""
+        return self._token.deadline
+
+    def check(self) -> None:
+        """Refuses what the token would not answer now; see :meth:`Token.check`.
+
+        Raises:
+            ProtectorUnavailableError: the token has missed a deadline and not answered since.
+        """
+        self._token.check()
+
     def generate(
         self, kty: str, *, size: int | None = None, curve: str | None = None, label: str = ""
     ) -> HsmKey:

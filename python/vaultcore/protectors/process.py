@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,10 @@ class WorkerLostError(Exception):
 
 class WorkerSlowError(Exception):
     """The worker did not answer in time, and was ended for it."""
+
+
+class WorkerBehindError(Exception):
+    """The caller's time is over, while the worker still has some; `finish` waits for the rest."""
 
 
 class WorkerProcess:
@@ -62,24 +67,56 @@ class WorkerProcess:
         """Returns whether the process runs."""
         return self._process.poll() is None
 
-    def exchange(self, request: Request, expires: float) -> Reply:
-        """Sends a request and returns its reply; after any exception the worker is ended.
+    def exchange(self, request: Request, hangs: float, expires: float | None = None) -> Reply:
+        """Sends a request and returns its reply; after other exceptions the worker is ended.
 
         Args:
             request: what is asked.
-            expires: the reading of the monotonic clock after which the worker counts as hanging.
+            hangs: the reading of the monotonic clock after which the worker counts as hanging.
+            expires: the reading after which the caller waits no longer; `hangs` by default.
+
+        Raises:
+            WorkerBehindError: `expires` has passed, but `hangs` has not: call `finish`.
+            WorkerLostError: the worker is gone.
+            WorkerSlowError: the worker did not answer in time.
+        """
+        self._number += 1
+        seconds = max(hangs - time.monotonic(), _LEAST)
+        call = Call(number=self._number, seconds=seconds, request=request)
+        with self._ended_on_failure():
+            self._channel.settimeout(seconds)
+            send(self._channel, msgspec.msgpack.encode(call))
+            if expires is not None and expires < hangs and not self._replies_by(expires):
+                raise WorkerBehindError
+            return self._receive(hangs)
+
+    def finish(self, hangs: float) -> None:
+        """Waits for a reply that nobody wants any more, so that the worker can be used again.
 
         Raises:
             WorkerLostError: the worker is gone.
             WorkerSlowError: the worker did not answer in time.
         """
-        self._number += 1
-        seconds = max(expires - time.monotonic(), _LEAST)
-        call = Call(number=self._number, seconds=seconds, request=request)
+        with self._ended_on_failure():
+            self._receive(hangs)
+
+    def _replies_by(self, expires: float) -> bool:
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        return bool(poll.poll(max(expires - time.monotonic(), 0) * 1000))
+
+    def _receive(self, hangs: float) -> Reply:
+        answer = _DECODER.decode(receive(self._channel, hangs))
+        if answer.number != self._number:
+            raise EOFError("the worker answered another request")
+        return answer.reply
+
+    @contextlib.contextmanager
+    def _ended_on_failure(self) -> Iterator[None]:
         try:
-            self._channel.settimeout(seconds)
-            send(self._channel, msgspec.msgpack.encode(call))
-            answer = _DECODER.decode(receive(self._channel, expires))
+            yield
+        except WorkerBehindError:
+            raise
         except TimeoutError:
             self.end()
             raise WorkerSlowError from None
@@ -89,10 +126,6 @@ class WorkerProcess:
         except BaseException:  # an interrupt between request and reply
             self.end()
             raise
-        if answer.number != self._number:
-            self.end()
-            raise WorkerLostError
-        return answer.reply
 
     def end(self) -> None:
         """Ends the worker at once and waits until it is gone."""

@@ -5,6 +5,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ STEPS = ("C_Initialize", "C_Login", "C_FindObjects", "C_Encrypt", "C_Decrypt", "
 # All codes at all calls takes a few minutes: ask for it with this variable.
 THOROUGH = os.environ.get("VAULTCORE_THOROUGH") == "1"
 Open = Callable[..., Token]
+
+
+def eventually(work: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Returns what `work` returns once the token answers again."""
+    expires = time.monotonic() + seconds
+    while True:
+        try:
+            return work()
+        except ProtectorUnavailableError:
+            if time.monotonic() > expires:
+                raise
+            time.sleep(0.02)
 
 
 @pytest.fixture
@@ -161,9 +174,8 @@ def test_a_call_that_hangs_ends_at_the_deadline(
     with pytest.raises(ProtectorUnavailableError, match="did not answer within 1 s"):
         own.unwrap(wrapped)
     assert time.monotonic() - started < 5.0
-    assert token.workers == []
     shim.heal()
-    assert own.unwrap(wrapped) == SECRET
+    assert eventually(lambda: own.unwrap(wrapped)) == SECRET
 
 
 def test_a_login_that_hangs_ends_at_its_deadline(
@@ -174,7 +186,64 @@ def test_a_login_that_hangs_ends_at_its_deadline(
     with pytest.raises(ProtectorUnavailableError, match=r"did not open within 2\.5 s"):
         token.open()
     shim.heal()
-    assert token.open().label == "vaultcore"
+    assert eventually(token.open).label == "vaultcore"
+
+
+def test_after_a_missed_deadline_calls_are_refused_until_the_token_has_answered_one(
+    shim: Any, shimmed: Open, protector: Pkcs11Protector
+) -> None:
+    """A token that opens, but hangs when it is used: one caller at a time finds out."""
+    wrapped = protector.wrap(SECRET)
+    token = shimmed(deadline=2.0)
+    own = Pkcs11Protector(token, key_label="shared")
+    assert own.unwrap(wrapped) == SECRET
+    shim.fail("C_Decrypt", 0, "sleep 300000")
+    hung, refused = 0, 0
+    expires = time.monotonic() + 6.0
+    while time.monotonic() < expires:
+        with pytest.raises(ProtectorUnavailableError) as failure:
+            own.unwrap(wrapped)
+        hung += "within" in str(failure.value)
+        refused += "is not asked again" in str(failure.value)
+        time.sleep(0.005)
+    # Without the refusals each of the calls takes the whole deadline, and nothing else happens.
+    assert 2 <= hung <= 3
+    assert refused >= 20
+    shim.heal()
+    assert eventually(lambda: own.unwrap(wrapped)) == SECRET
+    assert own.unwrap(wrapped) == SECRET, "all calls are let through again"
+
+
+def test_a_call_that_waits_behind_a_slow_one_ends_at_its_own_deadline(
+    shim: Any, shimmed: Open, protector: Pkcs11Protector
+) -> None:
+    """The worker is slow and not hung: it keeps its session, and the caller its deadline."""
+    wrapped = protector.wrap(SECRET)
+    token = shimmed(deadline=2.0)
+    own = Pkcs11Protector(token, key_label="shared")
+    assert own.unwrap(wrapped) == SECRET
+    workers = token.workers
+    shim.fail("C_DecryptInit", 0, "sleep 1400")
+
+    def timed(number: int) -> tuple[float, str]:
+        time.sleep(number * 0.1)  # in this order
+        started = time.monotonic()
+        try:
+            assert own.unwrap(wrapped) == SECRET
+        except ProtectorUnavailableError as failure:
+            return time.monotonic() - started, str(failure)
+        return time.monotonic() - started, ""
+
+    with ThreadPoolExecutor(3) as pool:
+        (_, first), (second_took, second), (third_took, third) = pool.map(timed, range(3))
+    assert first == ""
+    assert "busy" in second
+    assert "busy" in third
+    # Each would have had a fresh deadline when the worker was its own, 1.4 s and more later.
+    assert max(second_took, third_took) < 2.9
+    shim.heal()
+    assert eventually(lambda: own.unwrap(wrapped)) == SECRET
+    assert token.workers == workers, "a worker whose caller has left is not ended"
 
 
 def test_a_hang_that_outlives_the_service_ends_too(
