@@ -1,22 +1,18 @@
-"""The keys that verify tokens: parsed strictly, fetched rarely, never lost to a bad answer.
+"""The keys that verify tokens, parsed strictly.
 
 A key is bound to one algorithm when it enters; a token's header can only agree with it
 (RFC 8725, section 3.1).
 """
 
-import asyncio
 import json
 import math
 import re
-import ssl
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
 import jwt
 
 from vaultcore.errors import ConfigurationError, VaultcoreError
@@ -66,12 +62,8 @@ class KeySource(Protocol):
         """Returns the key of that name, or None; never waits for the network."""
         ...
 
-    def wants_fetch(self, kid: str) -> bool:
-        """Tells whether `fetch` may turn up this key, or is due."""
-        ...
-
-    def fetch(self) -> None:
-        """Fetches the keys anew; waits a bounded time, and keeps the old ones on failure."""
+    def refresh(self, kid: str) -> Future[None] | None:
+        """Starts the fetch that is due, and returns it if this caller should wait for it."""
         ...
 
     @property
@@ -207,198 +199,9 @@ class StaticKeys:
         """Returns the key of that name, or None."""
         return self._keys.get(kid)
 
-    def wants_fetch(self, kid: str) -> bool:  # noqa: ARG002
-        """Returns False: there is nowhere to fetch from."""
-        return False
-
-    def fetch(self) -> None:
-        """Does nothing."""
-
-
-class RemoteKeys:
-    """The keys of an issuer, fetched over HTTPS from where its configuration says.
-
-    The time of the last attempt is the whole negative cache: whatever unknown names arrive, there
-    is one fetch in `RETRY_AFTER` seconds, and nothing grows with their number.
-
-    Args:
-        issuer: the issuer's exact URL, which a discovery document must repeat.
-        jwks_uri: the address of the key set; without it, discovery finds it.
-        discovery: the address of the discovery document; by default below the issuer's URL.
-        algorithms: what the issuer may sign with, the preferred one first.
-        ca_file: the authority to trust for these addresses instead of the system's.
-        token_file: a file with a bearer token to send, read anew for each fetch.
-        monotonic: tells the seconds since some moment; it never goes back.
-
-    Raises:
-        ConfigurationError: an address is not https, or the authority's file cannot be used.
-    """
-
-    REFRESH_AFTER = 3600.0  # so that a key withdrawn by the issuer is forgotten
-    RETRY_AFTER = 30.0
-    STALE_AFTER = 86400.0  # the longest time that an issuer may be away
-    DEADLINE = 5.0  # for a whole fetch, however slowly its bytes arrive
-    WAITERS = 32
-
-    def __init__(
-        self,
-        issuer: str,
-        *,
-        jwks_uri: str = "",
-        discovery: str = "",
-        algorithms: Sequence[str] = DEFAULT_ALGORITHMS,
-        ca_file: Path | None = None,
-        token_file: Path | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._issuer = issuer
-        self._jwks_uri = jwks_uri
-        self._discovery = discovery or issuer.rstrip("/") + "/.well-known/openid-configuration"
-        self._algorithms = tuple(algorithms)
-        self._token_file = token_file
-        self._monotonic = monotonic
-        for address in (jwks_uri or self._discovery, self._discovery):
-            if not _is_https(address):
-                raise ConfigurationError(
-                    f"the keys of an issuer come from an https address, not from `{address}`"
-                )
-        try:
-            self._tls = (
-                ssl.create_default_context(cafile=str(ca_file))
-                if ca_file
-                else httpx.create_ssl_context()
-            )
-        except OSError as error:
-            raise ConfigurationError(
-                f"`{ca_file}` cannot be used as the authority of an issuer: {error}"
-            ) from error
-        self._lock = threading.Lock()
-        self._flight: threading.Event | None = None
-        self._waiting = 0
-        self._attempted: float | None = None
-        # Replaced as one, so that a reader without the lock sees one fetch's result.
-        self._state: tuple[Mapping[str, VerificationKey], float] = ({}, -math.inf)
-        self._problem = "they were not fetched yet"
-        self.fetches = 0
-
-    @property
-    def problem(self) -> str:
-        """Why the last fetch failed, or an empty string."""
-        return self._problem
-
-    @property
-    def available(self) -> bool:
-        """Whether keys are at hand that are not too old to be used."""
-        keys, fetched = self._state
-        return bool(keys) and self._monotonic() - fetched <= self.STALE_AFTER
-
-    def find(self, kid: str) -> VerificationKey | None:
-        """Returns the key of that name, or None; never waits for the network."""
-        return self._state[0].get(kid) if self.available else None
-
-    def wants_fetch(self, kid: str) -> bool:
-        """Tells whether `fetch` may turn up this key, or is due."""
-        known = self.find(kid) is not None
-        if known and self._monotonic() - self._state[1] < self.REFRESH_AFTER:
-            return False
-        with self._lock:
-            if self._flight is not None:
-                return not known and self._waiting < self.WAITERS
-            return self._may_attempt()
-
-    def fetch(self) -> None:
-        """Fetches the keys anew; waits a bounded time, and keeps the old ones on failure.
-
-        Callers who come while a fetch is under way wait for that one.
-        """
-        with self._lock:
-            flight = self._flight
-            if flight is None:
-                if not self._may_attempt():
-                    return
-                flight = self._flight = threading.Event()
-                self._attempted = self._monotonic()
-                self.fetches += 1
-                # A thread of its own gives a deadline that holds even for name resolution, and
-                # works wherever the caller's event loop runs.
-                threading.Thread(
-                    target=self._fly, args=(flight,), name="vaultcore-jwks", daemon=True
-                ).start()
-            elif self._waiting >= self.WAITERS:
-                return
-            self._waiting += 1
-        try:
-            flight.wait(self.DEADLINE + 1.0)
-        finally:
-            with self._lock:
-                self._waiting -= 1
-
-    def _may_attempt(self) -> bool:
-        return self._attempted is None or self._monotonic() - self._attempted >= self.RETRY_AFTER
-
-    def _fly(self, flight: threading.Event) -> None:
-        problem = "the fetch broke off"
-        try:
-            keys = asyncio.run(self._download())
-            self._state = (keys, self._monotonic())
-            problem = ""
-        except (TimeoutError, httpx.TimeoutException):
-            problem = f"no answer within {self.DEADLINE:g} s"
-        except (
-            OSError,
-            UnicodeError,
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            httpx.StreamError,
-        ) as error:
-            problem = f"the issuer could not be reached: {type(error).__name__}"
-        except KeySetError as error:
-            problem = str(error)
-        finally:
-            self._problem = problem
-            with self._lock:
-                self._flight = None
-            flight.set()
-
-    async def _download(self) -> dict[str, VerificationKey]:
-        async with (
-            asyncio.timeout(self.DEADLINE),
-            # A redirect would move the trust to whoever is named in an answer.
-            httpx.AsyncClient(
-                verify=self._tls, timeout=self.DEADLINE, follow_redirects=False
-            ) as client,
-        ):
-            address = self._jwks_uri or await self._discover(client)
-            return parse_key_set(await self._get(client, address), self._algorithms)
-
-    async def _discover(self, client: httpx.AsyncClient) -> str:
-        try:
-            document = strict_json(await self._get(client, self._discovery))
-        except ValueError as error:
-            raise KeySetError(f"the discovery document was refused: {error}") from None
-        if document.get("issuer") != self._issuer:
-            raise KeySetError("the discovery document names another issuer")
-        address = document.get("jwks_uri")
-        if not isinstance(address, str) or not _is_https(address):
-            raise KeySetError("the discovery document names no https address of keys")
-        return address
-
-    async def _get(self, client: httpx.AsyncClient, address: str) -> bytes:
-        # Unencoded: a small compressed body could grow beyond every limit.
-        headers = {"accept": "application/json", "accept-encoding": "identity"}
-        if self._token_file is not None:
-            headers["authorization"] = "Bearer " + self._token_file.read_text("ascii").strip()
-        body = bytearray()
-        async with client.stream("GET", address, headers=headers) as answer:
-            if answer.status_code != httpx.codes.OK:
-                raise KeySetError(f"the issuer answered {answer.status_code}")
-            if answer.headers.get("content-encoding", "identity") != "identity":
-                raise KeySetError("the issuer answered in an encoding that was not asked for")
-            async for chunk in answer.aiter_raw(8192):
-                body += chunk
-                if len(body) > MAXIMUM_DOCUMENT:
-                    raise KeySetError(f"the answer is larger than {MAXIMUM_DOCUMENT} bytes")
-        return bytes(body)
+    def refresh(self, kid: str) -> Future[None] | None:  # noqa: ARG002
+        """Returns None: there is nowhere to fetch from."""
+        return None
 
 
 def check_algorithms(algorithms: Iterable[str]) -> None:
@@ -414,11 +217,3 @@ def check_algorithms(algorithms: Iterable[str]) -> None:
             f"an issuer signs with some of {', '.join(sorted(ALGORITHMS))}, "
             f"not with `{', '.join(unknown)}`"
         )
-
-
-def _is_https(address: str) -> bool:
-    try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL:
-        return False
-    return url.scheme == "https" and bool(url.host) and not url.userinfo

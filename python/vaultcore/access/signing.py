@@ -143,12 +143,8 @@ class SigningKeys:
         opened = self._open(kid, blob)
         return opened.verification if self._verifies(opened.document) else None
 
-    def wants_fetch(self, kid: str) -> bool:  # noqa: ARG002
-        """Returns False: the store always has the latest keys."""
-        return False
-
-    def fetch(self) -> None:
-        """Does nothing."""
+    def refresh(self, kid: str) -> None:
+        """Does nothing: the store always has the latest keys."""
 
     def published(self) -> dict[str, list[dict[str, str]]]:
         """Returns the JWK Set of the keys that verify tokens now; makes the first if there is none.

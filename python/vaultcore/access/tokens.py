@@ -6,6 +6,7 @@ which claims are acceptable.
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,8 +62,8 @@ class _Parts:
 class TokenValidator:
     """Validates tokens of the issuers that the configuration trusts.
 
-    One validator serves one audience: a plane of the service. It never waits for the network; when
-    `needs_fetch` says so, call `fetch_for` on a thread before `validate`.
+    One validator serves one audience: a plane of the service. It never waits for the network; call
+    `refresh` before `validate`, and wait for what it returns.
 
     Args:
         issuers: the trusted issuers; an issuer that is not among them is refused.
@@ -78,24 +79,18 @@ class TokenValidator:
             raise ConfigurationError("two trusted issuers have the same name or URL: remove one")
         self._clock = clock
 
-    def needs_fetch(self, token: str) -> bool:
-        """Tells whether `fetch_for` should run before `validate`; never raises."""
-        try:
-            parts = _read(token)
-        except UnauthorizedError:
-            return False
-        issuer = self._issuers.get(parts.issuer)
-        return issuer is not None and issuer.keys.wants_fetch(parts.kid)
+    def refresh(self, token: str) -> Future[None] | None:
+        """Starts the fetch of keys that a token makes due; never raises.
 
-    def fetch_for(self, token: str) -> None:
-        """Fetches the keys of the token's issuer, waiting a few seconds at most; never raises."""
+        Returns:
+            The fetch, if `validate` should wait for it; or None.
+        """
         try:
             parts = _read(token)
         except UnauthorizedError:
-            return
+            return None
         issuer = self._issuers.get(parts.issuer)
-        if issuer is not None:
-            issuer.keys.fetch()
+        return None if issuer is None else issuer.keys.refresh(parts.kid)
 
     def validate(self, token: str, tenant: str | None = None) -> ValidToken:
         """Returns what a token says, after checking everything that it can be held to.

@@ -10,10 +10,10 @@ import msgspec
 from vaultcore.access.jwks import (
     DEFAULT_ALGORITHMS,
     KeySource,
-    RemoteKeys,
     StaticKeys,
     check_algorithms,
 )
+from vaultcore.access.remote_keys import RemoteKeys
 from vaultcore.errors import ConfigurationError
 
 MAXIMUM_LEEWAY = 60.0

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,10 +22,10 @@ from vaultcore.access.jwks import (
     DEFAULT_ALGORITHMS,
     MAXIMUM_DOCUMENT,
     KeySetError,
-    RemoteKeys,
     StaticKeys,
     parse_key_set,
 )
+from vaultcore.access.remote_keys import RemoteKeys
 from vaultcore.access.tokens import TokenValidator
 from vaultcore.access.trust import IssuerSettings, TrustedIssuer, trust_entra
 from vaultcore.clock import ManualClock, SystemClock
@@ -266,6 +267,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
 
 @pytest.fixture
 def server(certificates: TlsFiles) -> Iterator[Server]:
+    with serving(certificates) as state:
+        yield state
+
+
+@contextlib.contextmanager
+def serving(certificates: TlsFiles) -> Iterator[Server]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificates.certificate, certificates.key)
     handler = type("BoundHandler", (Handler,), {})
@@ -305,6 +312,12 @@ class HurriedKeys(RemoteKeys):
     DEADLINE = 0.4
 
 
+def land(flight: Future[None] | None) -> None:
+    """Waits for a fetch that a caller is to wait for."""
+    assert flight is not None
+    flight.result(10)
+
+
 def remote(server: Server, hands: Monotonic, **changes: Any) -> RemoteKeys:
     return HurriedKeys(server.url, ca_file=server.ca, monotonic=hands, **changes)
 
@@ -313,11 +326,10 @@ def test_discovery_leads_to_the_keys(server: Server, hands: Monotonic) -> None:
     server.serve_keys(ec_jwk())
     keys = remote(server, hands)
     assert not keys.available
-    assert keys.wants_fetch("key-0")
-    keys.fetch()
+    land(keys.refresh("key-0"))
     assert keys.problem == ""
     assert keys.find("key-0") is not None
-    assert not keys.wants_fetch("key-0")
+    assert keys.refresh("key-0") is None
     assert server.seen == ["/.well-known/openid-configuration", "/keys"]
 
 
@@ -428,13 +440,13 @@ def test_good_keys_outlive_a_misbehaving_server(
     keys.fetch()
     server.replies["/keys"] = reply
     hands.now += 3600
-    assert keys.wants_fetch("key-0"), "the keys are due"
     started = time.monotonic()
-    keys.fetch()
+    land(keys.refresh("key-0"))  # the keys are due
     assert time.monotonic() - started < 3
     assert problem in keys.problem
     assert keys.find("key-0") is not None
-    assert not keys.wants_fetch("key-0"), "no second attempt so soon"
+    assert keys.refresh("key-0") is None
+    assert keys.fetches == 2, "no second attempt so soon"
     server.release.set()
 
 
@@ -464,8 +476,9 @@ def test_ten_thousand_random_names_cause_one_fetch_in_thirty_seconds(
     before = len(vars(keys))
     for number in range(10_000):
         hands.now += 0.01
-        if keys.wants_fetch(f"random-{number}"):
-            keys.fetch()
+        flight = keys.refresh(f"random-{number}")
+        if flight is not None:
+            land(flight)
     assert keys.fetches <= 1 + 10_000 * 0.01 / 30
     assert keys.fetches >= 3
     assert len(vars(keys)) == before, "nothing is remembered of the names"
@@ -479,15 +492,15 @@ def test_a_rotation_is_seen_within_thirty_seconds(server: Server, hands: Monoton
     hands.now += 5
     # The worst moment: someone has just burnt the attempt with a name that does not exist.
     hands.now += 30
-    assert keys.wants_fetch("nonsense")
-    keys.fetch()
+    land(keys.refresh("nonsense"))
     server.serve_keys(ec_jwk(0), ec_jwk(1))
     rotated = hands.now
     while keys.find("key-1") is None:
-        if keys.wants_fetch("key-1"):
-            keys.fetch()
-        else:
+        flight = keys.refresh("key-1")
+        if flight is None:
             hands.now += 1
+        else:
+            land(flight)
     assert hands.now - rotated <= 30
     assert keys.find("key-0") is not None
 
@@ -498,8 +511,7 @@ def test_a_withdrawn_key_is_forgotten(server: Server, hands: Monotonic) -> None:
     keys.fetch()
     server.serve_keys(ec_jwk(1))
     hands.now += 3600
-    assert keys.wants_fetch("key-1")
-    keys.fetch()
+    land(keys.refresh("key-1"))
     assert keys.find("key-0") is None
     assert keys.find("key-1") is not None
 
@@ -515,8 +527,9 @@ def test_many_callers_share_one_fetch(server: Server, hands: Monotonic) -> None:
     found: list[bool] = []
 
     def ask() -> None:
-        if keys.wants_fetch("key-0"):
-            keys.fetch()
+        flight = keys.refresh("key-0")
+        if flight is not None:
+            land(flight)
         found.append(keys.find("key-0") is not None)
 
     threads = [threading.Thread(target=ask) for _ in range(20)]
@@ -533,19 +546,93 @@ def test_the_number_of_waiting_callers_is_bounded(server: Server, hands: Monoton
     server.replies["/keys"] = hang
     keys = remote(server, hands)
     keys.WAITERS = 3
-    threads = [threading.Thread(target=keys.fetch) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + 2
-    while keys._waiting < 3 and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert not keys.wants_fetch("key-0")
-    started = time.monotonic()
-    keys.fetch()
-    assert time.monotonic() - started < 0.1, "one caller too many is sent away at once"
+    flights = [keys.refresh("key-0") for _ in range(4)]
+    assert flights[0] is not None
+    assert flights == [flights[0], flights[0], flights[0], None]
     server.release.set()
-    for thread in threads:
-        thread.join()
+    land(flights[0])
+
+
+def test_nobody_waits_for_an_issuer_that_did_not_answer_the_last_time(
+    server: Server, hands: Monotonic
+) -> None:
+    server.serve_keys(ec_jwk())
+    server.replies["/keys"] = hang
+    keys = remote(server, hands)
+    land(keys.refresh("key-0"))
+    assert keys.problem == "no answer within 0.4 s"
+    for attempt in range(2, 5):
+        hands.now += 30
+        assert [keys.refresh("key-0") for _ in range(5)] == [None] * 5
+        assert keys.fetches == attempt, "one fetch at a time, while nobody waits"
+        keys.fetch()  # waits for its end
+    server.release.set()
+    server.serve_keys(ec_jwk())
+    hands.now += 30
+    assert keys.refresh("key-0") is None
+    keys.fetch()
+    assert keys.find("key-0") is not None
+    hands.now += 3600
+    land(keys.refresh("key-0"))  # it answers again, so that one waits for it again
+
+
+def test_a_fetch_that_outlives_its_deadline_keeps_nobody(server: Server, hands: Monotonic) -> None:
+    server.serve_keys(ec_jwk())
+    server.replies["/keys"] = hang
+    keys = remote(server, hands)
+    flight = keys.refresh("key-0")
+    assert keys.refresh("key-0") is flight
+    # As when the resolver of names hangs, which no deadline of ours can end.
+    hands.now += keys.DEADLINE + 0.1
+    assert keys.refresh("key-0") is None
+    assert keys.fetches == 1
+    server.release.set()
+    land(flight)
+
+
+@pytest.fixture
+def elsewhere(certificates: TlsFiles) -> Iterator[Server]:
+    """A second host: the same name with another port is another origin."""
+    with serving(certificates) as state:
+        yield state
+
+
+def test_credentials_do_not_follow_a_discovery_document_to_another_host(
+    server: Server, elsewhere: Server, hands: Monotonic, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("for the issuer alone")
+    elsewhere.serve_keys(ec_jwk())
+    document = {"issuer": server.url, "jwks_uri": f"{elsewhere.url}/keys"}
+    server.replies["/.well-known/openid-configuration"] = body(json.dumps(document).encode())
+    keys = remote(server, hands, token_file=file)
+    keys.fetch()
+    assert keys.find("key-0") is not None
+    assert server.headers[-1]["authorization"] == "Bearer for the issuer alone"
+    assert "authorization" not in elsewhere.headers[-1]
+    # A host that wants them is named in the configuration.
+    elsewhere.replies["/keys"] = status(401)
+    hands.now += 3600
+    keys.fetch()
+    assert "name its address as `jwks_uri`" in keys.problem
+    named = remote(server, hands, token_file=file, jwks_uri=f"{elsewhere.url}/keys")
+    named.fetch()
+    assert elsewhere.headers[-1]["authorization"] == "Bearer for the issuer alone"
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_credentials_do_not_follow_a_redirect(
+    server: Server, elsewhere: Server, hands: Monotonic, tmp_path: Path, code: int
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("for the issuer alone")
+    elsewhere.serve_keys(ec_jwk())
+    server.serve_keys(ec_jwk())
+    server.replies["/keys"] = body(b"", code=code, location=f"{elsewhere.url}/keys")
+    keys = remote(server, hands, token_file=file)
+    keys.fetch()
+    assert keys.problem == f"the issuer answered {code}"
+    assert elsewhere.seen == []
 
 
 # Through the validator
@@ -573,11 +660,10 @@ def test_a_validator_fetches_only_when_told_to(server: Server, hands: Monotonic)
         checked.validate(good)
     assert caught.value.status == 503
     assert server.seen == []
-    assert checked.needs_fetch(good)
-    checked.fetch_for(good)
-    assert not checked.needs_fetch(good)
+    land(checked.refresh(good))
+    assert checked.refresh(good) is None
     assert checked.validate(good).principal.object_id == "me"
-    assert not checked.needs_fetch(token(server.url, 1)), "the last fetch was a moment ago"
+    assert checked.refresh(token(server.url, 1)) is None, "the last fetch was a moment ago"
     with pytest.raises(UnauthorizedError, match="AKV10046"):
         checked.validate(token(server.url, 1))
 
@@ -586,8 +672,7 @@ def test_only_trusted_issuers_are_asked(server: Server, hands: Monotonic) -> Non
     server.serve_keys(ec_jwk())
     checked = validator(server, remote(server, hands))
     for stranger in (token("https://stranger.example", 0), "nonsense", ""):
-        assert not checked.needs_fetch(stranger)
-        checked.fetch_for(stranger)
+        assert checked.refresh(stranger) is None
     assert server.seen == []
 
 
@@ -609,8 +694,7 @@ def test_keys_from_a_file_need_no_network(tmp_path: Path) -> None:
     checked = TokenValidator([rules], clock=ManualClock(NOW))
     found = checked.validate(token(rules.issuer, 0, sub="system:serviceaccount:ns:app"))
     assert found.principal.object_id == "cluster:system:serviceaccount:ns:app"
-    assert not checked.needs_fetch(token(rules.issuer, 1))
-    checked.fetch_for(token(rules.issuer, 1))
+    assert checked.refresh(token(rules.issuer, 1)) is None
 
 
 def test_an_unreadable_key_file_is_refused(tmp_path: Path) -> None:

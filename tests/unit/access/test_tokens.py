@@ -599,7 +599,7 @@ def test_unused_bits_of_the_last_character_must_be_zero(algorithm: str) -> None:
 @given(st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_=.-]{0,60}", fullmatch=True))
 def test_any_text_is_refused_and_never_breaks_the_validator(text: str) -> None:
     checked = validator()
-    assert not checked.needs_fetch(text)
+    assert checked.refresh(text) is None
     with pytest.raises(UnauthorizedError):
         checked.validate(text)
 

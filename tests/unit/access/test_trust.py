@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from vaultcore.access.jwks import RemoteKeys
+from vaultcore.access.remote_keys import RemoteKeys
 from vaultcore.access.trust import IssuerSettings
 from vaultcore.errors import ConfigurationError
 
