@@ -9,11 +9,13 @@ import os
 import uuid
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from vaultcore._core import Gate, Principal
 from vaultcore.access.issuer import Issuer
+from vaultcore.access.remote_keys import FLIGHT_SECONDS
 from vaultcore.access.tokens import TokenValidator, ValidToken
 from vaultcore.access.trust import TrustedIssuer
 from vaultcore.audit.log import Audit
@@ -216,11 +218,15 @@ class Engine:
         return self._validator
 
     def validate(self, token: str) -> Principal:
-        """Returns who a token speaks for.
+        """Returns who a token speaks for; waits a few seconds for the keys of its issuer.
+
+        They are fetched if it names one that is not known.
 
         Raises:
             UnauthorizedError: the token is not valid; the message says why.
+            UnavailableError: the keys of its issuer are out of reach.
         """
+        self._fetch_keys(token)
         return self.accept(token).principal
 
     def accept(self, token: str) -> ValidToken:
@@ -247,9 +253,15 @@ class Engine:
         if caller.identity_epoch != self.identity_epoch or (
             caller.expires is not None and self.clock.now() >= caller.expires
         ):
+            self._fetch_keys(caller.token or "")
             epoch = self.identity_epoch
             caller.expires = self._validator.validate(caller.token or "").expires
             caller.identity_epoch = epoch
+
+    def _fetch_keys(self, token: str) -> None:
+        flight = self._validator.refresh(token)
+        if flight is not None:
+            wait([flight], FLIGHT_SECONDS)
 
     def forget_identities(self) -> None:
         """Forgets every token, because an application was changed."""

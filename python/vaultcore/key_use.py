@@ -34,6 +34,20 @@ class TokenKey(Protocol):
 class Token(Protocol):
     """The token that holds the keys of ``-HSM`` types; see :class:`~.protectors.HsmKeys`."""
 
+    @property
+    def processes(self) -> int:
+        """How many calls it carries out at a time."""
+        ...
+
+    @property
+    def deadline(self) -> float:
+        """For how many seconds a call is waited for."""
+        ...
+
+    def check(self) -> None:
+        """Refuses at once what the token would not answer, as after a missed deadline."""
+        ...
+
     def generate(self, kty: str, *, size: int | None, curve: str | None, label: str) -> TokenKey:
         """Makes a key pair inside the token."""
         ...
@@ -163,7 +177,9 @@ class AbsentToken:
             "the token that holds this key is away; open the vault with its pkcs11 protector"
         )
 
-    generate = import_key = sign = decrypt = offers = destroy = _away
+    processes = 1
+    deadline = 0.0
+    check = generate = import_key = sign = decrypt = offers = destroy = _away
 
 
 class refusals:  # noqa: N801 - reads as a verb where it is used: `with refusals():`

@@ -22,6 +22,7 @@ from vaultcore.errors import (
     ForbiddenError,
     KeyFormatError,
     TamperedError,
+    VaultError,
 )
 from vaultcore.key_use import AbsentToken, Token, TokenKey, UsableKey, refusals
 from vaultcore.lifecycle import Lifecycle, Work
@@ -60,7 +61,8 @@ ALGORITHMS: Final = frozenset(
 #: Types of other versions of the contract; refused by name, as Azure does.
 _OTHER_TYPES: Final = frozenset({"oct-HSM", "OKP", "OKP-HSM", "AKP", "AKP-HSM"})
 _PUBLIC_MEMBERS: Final = ("n", "e", "crv", "x", "y")
-_HSM: Final = "-HSM"
+#: What the types of keys in the token end with.
+HSM: Final = "-HSM"
 
 logger = logging.getLogger("vaultcore.keys")
 
@@ -123,7 +125,7 @@ class KeyRules(Lifecycle):
             held = _in_token(
                 lambda: token.generate(family, size=size, curve=curve, label=name[:32])
             )
-            return self._store_reference(name, key, metadata, held, family + _HSM)
+            return self._store_reference(name, key, metadata, held, family + HSM)
         made = Key.generate(family, size=size, curve=curve)
         return self._store_key(name, key, metadata, made)
 
@@ -155,7 +157,7 @@ class KeyRules(Lifecycle):
         kty = jwk.get("kty")
         if not isinstance(kty, str):
             raise BadParameterError("Property key.kty is missing")
-        family = kty.removesuffix(_HSM)
+        family = kty.removesuffix(HSM)
         if family not in _DEFAULT_OPERATIONS:
             raise _unknown_type(kty)
         listed = jwk.get("key_ops")
@@ -182,11 +184,11 @@ class KeyRules(Lifecycle):
         )
         _refuse_release(attributes)
         self.refuse_deleted_name(key)
-        if hsm or kty.endswith(_HSM):
-            token = self._require_token(family + _HSM)
+        if hsm or kty.endswith(HSM):
+            token = self._require_token(family + HSM)
             jwk_in = {**members, "kty": family}
             held = _in_token(lambda: token.import_key(jwk_in, label=name[:32]))
-            return self._store_reference(name, key, metadata, held, family + _HSM)
+            return self._store_reference(name, key, metadata, held, family + HSM)
         return self._store_key(name, key, metadata, made)
 
     def rotate(self, key: str) -> Work[Version]:
@@ -231,7 +233,7 @@ class KeyRules(Lifecycle):
         now = self.vault.now()
 
         def revise(before: Metadata) -> Metadata:
-            family = (before.key_type or "").removesuffix(_HSM)
+            family = (before.key_type or "").removesuffix(HSM)
             listed = None if operations is None else _check_operations(family, operations)
             return revised(before, now, attributes, tags=checked, operations=listed)
 
@@ -297,20 +299,29 @@ class KeyRules(Lifecycle):
         if self.vault.key_cache.get((key, version)) is not found:
             self.authorize_use(self.load(key, found.version), operation)
 
+    def in_token(self, versions: "Sequence[VersionRow]", key: str) -> "list[VersionRow]":
+        """Returns those of some purged versions that may keep a key pair in a token."""
+        return [version for version in versions if self._may_be_in_token(version, key)]
+
+    def _may_be_in_token(self, version: "VersionRow", key: str) -> bool:
+        try:
+            return (self.metadata(key, version).key_type or "").endswith(HSM)
+        except TamperedError:
+            return True  # `discard` says what that means
+
     def discard(self, versions: "Sequence[VersionRow]", key: str) -> None:
         """Removes from the token what purged versions kept there.
 
-        Raises:
-            UnavailableError: the token is away; the key pairs stay in it, unreachable.
+        The purge has happened by then. A key pair that cannot be removed stays in the token, where
+        nothing leads to it any more; the log says which.
         """
-        for version in versions:
+        token: Token = self.token or AbsentToken()
+        for version in self.in_token(versions, key):
             try:
-                metadata = self.metadata(key, version)
-                if self.token is None or not (metadata.key_type or "").endswith(_HSM):
-                    continue
                 context = self.context(key, version.version, version.metadata)
                 reference = self.vault.kek.open(version.payload, context=context).decode()
-            except (TamperedError, DecryptionError):
+                _in_token(functools.partial(token.destroy, reference))
+            except DecryptionError:
                 # The object is gone, as was asked; which pair it meant cannot be known any more.
                 logger.warning(
                     "version %s of the purged key %s of vault %s does not verify: if it was in "
@@ -319,8 +330,15 @@ class KeyRules(Lifecycle):
                     key,
                     self.vault.name,
                 )
-                continue
-            _in_token(functools.partial(self.token.destroy, reference))
+            except VaultError as failure:
+                logger.warning(
+                    "vault %s: the key %s, version %s, was purged, but its key pair stays in the "
+                    "token: %s",
+                    self.vault.name,
+                    key,
+                    version.version,
+                    failure,
+                )
 
     def refuse_deleted_name(self, key: str) -> None:
         """Refuses a name that a deleted key holds, before a key is made for it."""
@@ -331,15 +349,15 @@ class KeyRules(Lifecycle):
     def refuse_backup(self, metadata: Metadata) -> None:
         """Refuses a backup that could not be restored: the token keeps its keys to itself."""
         super().refuse_backup(metadata)
-        if (metadata.key_type or "").endswith(_HSM):
+        if (metadata.key_type or "").endswith(HSM):
             raise BadParameterError(
                 "a key in the token never leaves it and cannot be backed up here; use the "
                 "token's own means of backup"
             )
 
     def _shape(self, wanted: KeyParameters) -> tuple[str, bool, int | None, str | None]:
-        family = wanted.kty.removesuffix(_HSM)
-        in_token = wanted.kty.endswith(_HSM)
+        family = wanted.kty.removesuffix(HSM)
+        in_token = wanted.kty.endswith(HSM)
         if family not in _DEFAULT_OPERATIONS:
             raise _unknown_type(wanted.kty)
         if in_token and family == "oct":
@@ -421,13 +439,13 @@ class KeyRules(Lifecycle):
         metadata = self.metadata(name, stored)
         kty = metadata.key_type or ""
         try:
-            if not kty.endswith(_HSM):
+            if not kty.endswith(HSM):
                 opened = Key.open(self.vault.kek, stored.payload, context)
                 return UsableKey(name, stored.version, metadata, opened)
             reference = self.vault.kek.open(stored.payload, context=context).decode()
         except DecryptionError:
             self.tampered(name, stored.version)
-        public = Key.from_jwk({**(metadata.public or {}), "kty": kty.removesuffix(_HSM)})
+        public = Key.from_jwk({**(metadata.public or {}), "kty": kty.removesuffix(HSM)})
         token = self.token or AbsentToken()
         return UsableKey(name, stored.version, metadata, public, token=token, reference=reference)
 

@@ -1,9 +1,8 @@
 """The purge of deleted objects whose retention has passed."""
 
-import contextlib
 from typing import TYPE_CHECKING, Final
 
-from vaultcore.errors import NotFoundError, TamperedError, UnavailableError
+from vaultcore.errors import NotFoundError, TamperedError
 
 if TYPE_CHECKING:
     from vaultcore.engine import Engine
@@ -43,9 +42,7 @@ def _purge(engine: "Engine", state: "VaultState", row: "ObjectRow") -> None:
         engine.store.write(state.secret_rules.purge(row.key, due=True))
         return
     versions = engine.store.write(state.key_rules.purge(row.key, due=True))
-    # The pairs in a token that is away stay there, unreachable.
-    with contextlib.suppress(UnavailableError):
-        state.key_rules.discard(versions, row.key)
+    state.key_rules.discard(versions, row.key)
 
 
 def _record(

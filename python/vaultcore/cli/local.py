@@ -96,9 +96,13 @@ class LocalConnection:
             request = Request(state, operation, self._principal, state.url)
             request.body = b"" if body is None else msgspec.json.encode(body)
             done = handler.act(request)
-            if isinstance(done, Write):
-                return done.render(self._engine.store.write(done.work))
-            return done
+            if not isinstance(done, Write):
+                return done
+            result = self._engine.store.write(done.work)
+            left = None if done.settle is None else done.settle(result)
+            if left is not None:
+                left()
+            return done.render(result)
 
         acting = self._engine.vault(vault).acting_as(self._principal)
         door = acting.keys if operation.kind == "keys" else acting.secrets

@@ -2,10 +2,11 @@
 
 A handler reads the body, calls the rules of the kind, and renders. It has one of three shapes:
 a read answers at once; a write returns the work that the store shall do and how to render its
-result; anything slow (private operations of RSA, the token, key generation) is marked, so that the
-plane takes it off the event loop.
+result; anything slow (private operations of RSA, the token, key generation) says where it belongs,
+so that the plane takes it off the event loop.
 """
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,8 +20,9 @@ from vaultcore.attributes import (
 )
 from vaultcore.errors import BadParameterError, DecryptionError
 from vaultcore.key_use import UsableKey, refusals
-from vaultcore.keys import ALGORITHMS, KeyParameters, random_bytes
+from vaultcore.keys import ALGORITHMS, HSM, KeyParameters, random_bytes
 from vaultcore.lifecycle import Lifecycle, Work
+from vaultcore.service.keyvault.pools import Where
 from vaultcore.service.keyvault.wire import (
     BlobBody,
     Bundles,
@@ -60,7 +62,7 @@ class Request:
         used: the key that was used.
     """
 
-    __slots__ = ("base", "body", "extra", "operation", "principal", "used", "vault")
+    __slots__ = ("_decoded", "base", "body", "extra", "operation", "principal", "used", "vault")
 
     def __init__(
         self, vault: "VaultState", operation: "Operation", principal: "Principal", base: str
@@ -72,6 +74,13 @@ class Request:
         self.body = b""
         self.extra: dict[str, str | int | bool] | None = None
         self.used: UsableKey | None = None
+        self._decoded: Any = None
+
+    def decoded(self, read: Callable[[bytes], Any]) -> Any:
+        """Returns the body as a reader makes it, read once however often it is asked for."""
+        if self._decoded is None:
+            self._decoded = read(self.body)
+        return self._decoded
 
     @property
     def bundles(self) -> Bundles:
@@ -107,12 +116,12 @@ class Write(NamedTuple):
     Attributes:
         work: what the store shall do.
         render: makes the answer of its result.
-        settle: what of it is left to do outside of the store, and may be slow.
+        settle: returns what of it is left to do in the token, after its result; None for nothing.
     """
 
     work: Work[Any]
     render: Callable[[Any], bytes]
-    settle: Callable[[Any], None] | None = None
+    settle: Callable[[Any], Callable[[], None] | None] | None = None
 
 
 class Handler(NamedTuple):
@@ -121,13 +130,15 @@ class Handler(NamedTuple):
     Attributes:
         act: returns the answer's body, or the write that makes it.
         limit: the largest body, in bytes; 0 when there is none to read.
-        slow: whether this request shall leave the event loop, asked after the body was read.
+        where: where this request is acted on, asked after the body was read; None for the loop.
+        changes: whether it may make a key in the token.
         status: of the answer.
     """
 
     act: Callable[[Request], bytes | Write]
     limit: int = 0
-    slow: Callable[[Request], bool] | None = None
+    where: Callable[[Request], Where] | None = None
+    changes: bool = False
     status: int = 200
 
 
@@ -200,7 +211,7 @@ _read_random = reader(RandomBody)
 
 def create_key(request: Request) -> Write:
     """CreateKey."""
-    body: KeyCreateBody = _read_key_create(request.body)
+    body: KeyCreateBody = request.decoded(_read_key_create)
     _refuse_release(body.release_policy)
     operation = request.operation
     if body.public_exponent not in {None, 0, 65537}:
@@ -217,7 +228,7 @@ def create_key(request: Request) -> Write:
 
 def import_key(request: Request) -> Write:
     """ImportKey."""
-    body: KeyImportBody = _read_key_import(request.body)
+    body: KeyImportBody = request.decoded(_read_key_import)
     _refuse_release(body.release_policy)
     operation = request.operation
     work = request.vault.key_rules.import_(
@@ -260,9 +271,11 @@ def update_key(request: Request) -> Write:
 def purge(request: Request) -> Write:
     """PurgeDeletedSecret and PurgeDeletedKey: 204, with nothing in it."""
     operation = request.operation
+    key_rules = request.vault.key_rules
 
-    def settle(versions: Any) -> None:
-        request.vault.key_rules.discard(versions, operation.object_key)
+    def settle(versions: Any) -> Callable[[], None] | None:
+        held = key_rules.in_token(versions, operation.object_key)
+        return functools.partial(key_rules.discard, held, operation.object_key) if held else None
 
     work = request.rules.purge(operation.object_key)
     return Write(work, lambda _: b"", settle if operation.kind == "keys" else None)
@@ -503,21 +516,39 @@ def _bytes(text: str | None, member: str) -> bytes | None:
     return None if text is None else decode_base64url(text, member)
 
 
-def _is_slow_key(request: Request) -> bool:
-    return request.key().slow
+def _private(request: Request) -> Where:
+    """Where the private half of a key is used."""
+    found = request.key()
+    if found.in_token:
+        return Where.TOKEN
+    return Where.PROCESSOR if found.slow else Where.LOOP
 
 
-def _is_in_token(request: Request) -> bool:
-    return request.key().in_token
+def _public(request: Request) -> Where:
+    """Where the public half is used: the token says first whether it could undo it."""
+    return Where.TOKEN if request.key().in_token else Where.LOOP
 
 
-def _makes_rsa(request: Request) -> bool:
-    # Only what is certainly quick stays on the loop; a body that lies about this is refused later.
-    return b"EC" not in request.body or b"HSM" in request.body
+def _created(request: Request) -> Where:
+    return _made(request.decoded(_read_key_create).kty)
 
 
-def _always(_: Request) -> bool:
-    return True
+def _imported(request: Request) -> Where:
+    body: KeyImportBody = request.decoded(_read_key_import)
+    kty = body.key.get("kty")
+    in_token = bool(body.hsm) or (isinstance(kty, str) and kty.endswith(HSM))
+    return Where.TOKEN if in_token else Where.PROCESSOR
+
+
+def _rotated(request: Request) -> Where:
+    return _made(request.key().metadata.key_type or "")
+
+
+def _made(kty: str) -> Where:
+    # Making keys of the other types takes microseconds, and what is no type is refused.
+    if kty.endswith(HSM):
+        return Where.TOKEN
+    return Where.PROCESSOR if kty == "RSA" else Where.LOOP
 
 
 def _refuse_conversion(wanted: str) -> None:
@@ -542,16 +573,16 @@ HANDLERS: Final[dict[str, Handler]] = {
     "SecretGet": Handler(get_secret),
     "SecretSet": Handler(set_secret, SMALL),
     "SecretUpdate": Handler(update_secret, SMALL),
-    "KeyCreate": Handler(create_key, SMALL, _makes_rsa),
-    "KeyImport": Handler(import_key, SMALL, _always),
-    "KeyRotate": Handler(rotate_key, 0, _always),
+    "KeyCreate": Handler(create_key, SMALL, _created, changes=True),
+    "KeyImport": Handler(import_key, SMALL, _imported, changes=True),
+    "KeyRotate": Handler(rotate_key, 0, _rotated, changes=True),
     "KeyGet": Handler(get_key),
     "KeyUpdate": Handler(update_key, SMALL),
-    "KeyEncrypt": Handler(encrypt, SMALL, _is_in_token),
-    "KeyDecrypt": Handler(decrypt, SMALL, _is_slow_key),
-    "KeyWrap": Handler(wrap, SMALL, _is_in_token),
-    "KeyUnwrap": Handler(unwrap, SMALL, _is_slow_key),
-    "KeySign": Handler(sign, SMALL, _is_slow_key),
+    "KeyEncrypt": Handler(encrypt, SMALL, _public),
+    "KeyDecrypt": Handler(decrypt, SMALL, _private),
+    "KeyWrap": Handler(wrap, SMALL, _public),
+    "KeyUnwrap": Handler(unwrap, SMALL, _private),
+    "KeySign": Handler(sign, SMALL, _private),
     "KeyVerify": Handler(verify, SMALL),
     "RandomBytesGet": Handler(get_random_bytes, SMALL),
     **_both("Delete", Handler(delete)),

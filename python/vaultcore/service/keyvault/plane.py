@@ -5,11 +5,9 @@ authenticate, authorize, act; the front records and answers. The first five are 
 core. Whenever a request has waited for something, the gate is asked again before it acts.
 """
 
-import asyncio
 import os
 import uuid
-from collections.abc import Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from vaultcore import _core
@@ -17,13 +15,13 @@ from vaultcore.errors import (
     InternalError,
     NotFoundError,
     ObjectNotFoundError,
-    ThrottledError,
     UnauthorizedError,
     VaultError,
 )
 from vaultcore.guarded import guarded as guarded_work
 from vaultcore.guarded import write_async
 from vaultcore.service.keyvault.operations import HANDLERS, Handler, Request, Write, confirm
+from vaultcore.service.keyvault.pools import Pools, Where, landed
 from vaultcore.service.keyvault.wire import error_body
 
 if TYPE_CHECKING:
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
     from vaultcore.service.front import Place
     from vaultcore.state import VaultState
 
-SLOW_THREADS: Final = max(2, (os.cpu_count() or 2))
-SLOW_WAITING: Final = 512
 _OVERRIDES: Final = frozenset({b"GET", b"PUT", b"PATCH", b"DELETE", b"POST"})
 _SERVICE_VERSION: Final = _core.__version__.encode()
 
@@ -132,15 +128,14 @@ class DataPlane:
             f'Bearer authorization="{installation.issuer_url}/{tenant}", '
             f'resource="{installation.resource}"'
         ).encode()
-        self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="vaultcore-slow")
-        self._waiting = 0
+        self._pools = Pools()
         self._request_prefix = str(uuid.uuid4())[:24]
         self._request_count = int.from_bytes(os.urandom(3), "big")
         self._admit = engine.gate.admit
 
     def close(self) -> None:
         """Waits for slow operations that run."""
-        self._slow.shutdown(wait=True)
+        self._pools.close()
 
     def next_request_id(self) -> bytes:
         """Returns an identifier for an answer."""
@@ -169,10 +164,16 @@ class DataPlane:
                 # Before the act: a client that holds its body back would hold up the answer.
                 await exchange.let_in()
                 self._look_again(door, exchange)
-            if handler.slow is None or not handler.slow(request):
+            where = Where.LOOP if handler.where is None else handler.where(request)
+            if where is Where.LOOP:
                 done = handler.act(request)
             else:
-                done = await self._act_slowly(lambda: self._act(door, exchange, handler, request))
+                done = await self._pools.run(
+                    where,
+                    door.vault.key_rules.token,
+                    lambda: self._act(door, exchange, handler, request),
+                    changes=handler.changes,
+                )
                 if not isinstance(done, Write):
                     self._look_again(door, exchange)
                     confirm(request)
@@ -204,10 +205,9 @@ class DataPlane:
         admission = self._admit(*exchange.question, self._engine.clock.now())
         if admission.outcome == _core.UNKNOWN_TOKEN:
             token = _token(exchange)
-            validator = self._engine.validator
-            if validator.needs_fetch(token):
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._slow, validator.fetch_for, token)
+            flight = self._engine.validator.refresh(token)
+            if flight is not None:
+                await landed(flight)
             exchange.epoch, admission = self._introduce(door, exchange, token)
         operation = admission.operation
         if operation is not None:
@@ -273,20 +273,8 @@ class DataPlane:
         guarded = guarded_work(work, lambda: self._look_again(door, exchange))
         result = await write_async(self._engine.store, guarded)
         if settle is not None:
-            await asyncio.get_running_loop().run_in_executor(self._slow, settle, result)
+            await self._pools.settle(door.vault, settle(result))
         return render(result)
-
-    async def _act_slowly(self, act: Callable[[], bytes | Write]) -> bytes | Write:
-        if self._waiting >= SLOW_WAITING:
-            raise ThrottledError(
-                "Request was not processed because too many requests were received. Reason: "
-                "VaultOperationLimitReached"
-            )
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._slow, act)
-        finally:
-            self._waiting -= 1
 
     # hosts
 
