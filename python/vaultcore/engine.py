@@ -23,7 +23,8 @@ from vaultcore.clock import Clock, SystemClock
 from vaultcore.errors import ConfigurationError, NotFoundError
 from vaultcore.feed import Feed
 from vaultcore.housekeeping import Housekeeper
-from vaultcore.installation import DATABASE, Installation, KeyRing, load_audit_signer
+from vaultcore.installation import DATABASE, Installation, load_audit_signer
+from vaultcore.key_ring import KeyRing
 from vaultcore.ownership import secure_folder
 from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.registry import ProtectorOptions, create_protectors, open_protectors
@@ -31,6 +32,7 @@ from vaultcore.purging import purge_due
 from vaultcore.state import Firewall, VaultState
 from vaultcore.storage import Store
 from vaultcore.vault import Caller, Vault
+from vaultcore.vault_keys import Reopen
 from vaultcore.vaults import Vaults
 
 if TYPE_CHECKING:
@@ -105,6 +107,9 @@ class Engine:
         #: Takes over what any process has committed; see :meth:`Feed.synchronise`. Each request
         #: calls it, so it is the feed's own method, and not one more call on the way there.
         self.synchronise = self.feed.synchronise
+        # What a work of ours seals must open for whoever reads it: a key that another process
+        # has changed is taken over before the work runs.
+        store.before_works(self.feed.take_over)
         self._closed = False
         self._forked = False
         _engines.add(self)
@@ -338,7 +343,7 @@ def open_engine(
         undo.callback(store.close)
         protectors = open_protectors(folder, passphrase=passphrase)
         undo.callback(_close_all, protectors)
-        keys = KeyRing(store, protectors)
+        keys = KeyRing(store, protectors, _reopen(folder, passphrase))
         installation = Installation.load(store, keys.system)
         engine = Engine(folder, store, clock, keys, installation)
         undo.pop_all()
@@ -389,7 +394,7 @@ def create_engine(
         wanted = protectors or [ProtectorOptions(name="file", kind="file")]
         opened = create_protectors(folder, wanted, passphrase=passphrase)
         undo.callback(_close_all, opened)
-        keys = KeyRing.create(store, opened)
+        keys = KeyRing.create(store, opened, _reopen(folder, passphrase))
         installation = Installation(
             id=uuid.uuid4().hex,
             tenant_id=tenant_id or str(uuid.uuid4()),
@@ -408,6 +413,10 @@ def create_engine(
     if housekeeping:
         engine.start_housekeeping()
     return engine
+
+
+def _reopen(folder: Path, passphrase: str | None) -> Reopen:
+    return lambda held: open_protectors(folder, passphrase=passphrase, held=held)
 
 
 def _close_all(protectors: Sequence[Protector]) -> None:

@@ -10,7 +10,15 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from vaultcore.errors import AuditError, ForkError, StorageError, UnavailableError
+from vaultcore.errors import (
+    AuditError,
+    ConfigurationError,
+    ForkError,
+    ProtectorError,
+    StorageError,
+    TamperedError,
+    UnavailableError,
+)
 from vaultcore.installation import SYSTEM, Installation
 from vaultcore.storage.writer import REPAIR
 
@@ -78,6 +86,19 @@ class Feed:
             # Nothing may be answered from memory until the database can be asked.
             self._fresh = _NOTHING
             raise
+
+    def take_over(self) -> None:
+        """Does what `synchronise` does, also while requests are refused.
+
+        Raises:
+            ForkError: this is a child of the process that opened the engine.
+            StorageError: the feed cannot be read, so that nothing cached may be used.
+            UnavailableError: the database was moved or replaced, or the feed was broken and that
+                cannot be recorded.
+        """
+        position = self._store.position()
+        if position != self._fresh or position < 0:
+            self._follow()
 
     def refuse(self, reason: str) -> None:
         """Refuses every request with a reason, until `accept` is called."""
@@ -166,6 +187,7 @@ class Feed:
             seen,
             revision,
         )
+        engine.keys.forget_replaced()
         installation = Installation.load(self._store, engine.keys.system)
         if installation.id != engine.installation.id:
             raise StorageError(
@@ -173,7 +195,6 @@ class Feed:
                 "and restart"
             )
         engine.installation = installation
-        engine.keys.forget_replaced()
         engine.vaults.reload(installation)
         engine.forget_identities()
         engine.access_epoch += 1
@@ -213,12 +234,38 @@ class Feed:
             return
         if kind == "vaults":
             engine.vaults.load(key)
-        elif kind == "vault-keys" and vault_id != SYSTEM:
-            engine.keys.forget(vault_id)
-            engine.vaults.load(key)
-        elif kind == "applications":
+        elif kind == "vault-keys":
+            self._take_over_key(vault_id, key)
+        elif kind == "protectors":
+            self._take_over_protectors()
+            engine.vaults.use_token(engine.keys.token())
+        elif kind in {"applications", "signing-keys"}:
             engine.forget_identities()
         elif kind == "installation":
             engine.installation = Installation.load(self._store, engine.keys.system)
         # After it has taken effect: who has seen this count goes by the new rules.
         engine.access_epoch += 1
+
+    def _take_over_protectors(self) -> None:
+        try:
+            self._engine.keys.reopen()
+        except ConfigurationError as failure:
+            # Those that are open go on; a key that another wraps says so when it is needed.
+            logger.error("the protectors that were changed cannot be opened: %s", failure)
+
+    def _take_over_key(self, vault_id: str, key: str) -> None:
+        engine = self._engine
+        if vault_id == SYSTEM:
+            engine.keys.refresh(SYSTEM)
+            return
+        try:
+            lost = engine.keys.refresh(vault_id)
+        except (ProtectorError, TamperedError):
+            # It concerns this vault only, which the next lines set aside.
+            engine.keys.forget(vault_id)
+            lost = True
+        state = engine.vaults.find_by_id(vault_id)
+        if lost and state is not None:
+            # What is kept may lie sealed under a generation that is gone.
+            state.clear()
+        engine.vaults.load(key)

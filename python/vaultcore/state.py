@@ -188,7 +188,7 @@ class VaultState:
         self.enforces_expiry = settings.secret_expiry == "enforce"  # noqa: S105
 
     def replace_key(self, kek: "KeyEncryptionKey") -> None:
-        """Takes over a vault key that has gained a generation."""
+        """Takes over a vault key."""
         self.kek = kek
 
     def close(self, failure: "VaultcoreError | None" = None) -> None:

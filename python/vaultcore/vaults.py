@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from vaultcore._core import Gate
     from vaultcore._core import KeyEncryptionKey as Kek
     from vaultcore.clock import Clock
-    from vaultcore.installation import Installation, KeyRing
+    from vaultcore.installation import Installation
+    from vaultcore.key_ring import KeyRing
+    from vaultcore.key_use import Token
     from vaultcore.state import VaultSettings
     from vaultcore.storage import Store
 
@@ -90,6 +92,11 @@ class Vaults:
     def all(self) -> list[VaultState]:
         """Returns every vault, by name."""
         return [self._by_name[name] for name in sorted(self._by_name)]
+
+    def use_token(self, token: "Token | None") -> None:
+        """Takes over the token that holds the keys of ``-HSM`` types."""
+        for state in self._by_id.values():
+            state.key_rules.token = token
 
     def load_all(self) -> None:
         """Reads the settings of every vault that is stored.

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from vaultcore.engine import Engine, create_engine, open_engine
-from vaultcore.errors import ConflictError, UnavailableError
-from vaultcore.installation import KeyRing
-from vaultcore.protectors.registry import ProtectorOptions, add_protector, create_protector
+from vaultcore.key_ring import KeyRing
+from vaultcore.protectors.changes import add_protector, remove_protector
+from vaultcore.protectors.registry import ProtectorOptions
+from vaultcore.protectors.wraps import VaultKey
 
 SPARE = ProtectorOptions(name="spare", kind="file")
 
@@ -43,49 +44,66 @@ def test_a_generation_of_another_process_is_kept(two: tuple[Engine, Engine]) -> 
     assert found.value == "sealed under the second generation"
 
 
-def test_a_rotation_that_another_overtakes_is_refused(
+def test_a_rotation_that_another_overtakes_takes_the_next_number(
     two: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = two
-    copy = KeyRing._copy
+    rotated = VaultKey.rotated
 
-    def overtaken(kek: object) -> object:
-        monkeypatch.setattr(KeyRing, "_copy", staticmethod(copy))
-        rotate(second)
-        return copy(kek)  # type: ignore[arg-type]
+    def overtaken(key: VaultKey, *, rekeying: bool) -> VaultKey:
+        monkeypatch.setattr(VaultKey, "rotated", rotated)
+        assert rotate(second) == 2
+        return key.rotated(rekeying=rekeying)
 
-    monkeypatch.setattr(KeyRing, "_copy", staticmethod(overtaken))
-    with pytest.raises(ConflictError, match="try again"):
-        rotate(first)
+    monkeypatch.setattr(VaultKey, "rotated", overtaken)
     assert rotate(first) == 3
+    with open_engine(first.data, housekeeping=False) as fresh:
+        assert fresh.state("dev").kek.generations == [1, 2, 3]
 
 
-def test_no_key_is_wrapped_for_protectors_of_the_past(two: tuple[Engine, Engine]) -> None:
+def test_a_protector_that_another_process_adds_is_used_at_once(
+    two: tuple[Engine, Engine],
+) -> None:
     first, second = two
     add_protector(first.keys, first.data, SPARE)
-    with pytest.raises(UnavailableError, match="protectors were changed"):
-        rotate(second)
-    with pytest.raises(UnavailableError, match="protectors were changed"):
-        second.management.vault_create(name="other")
+    assert rotate(second) == 2
+    second.management.vault_create(name="other")
+    assert rotate(first) == 3
+    for engine in two:
+        assert {p.name for p in engine.keys.protectors} == {"file", "spare"}
+        assert {line["status"] for line in engine.keys.verify()} == {"ok"}
+    remove_protector(first.keys, first.data, "spare")
+    assert rotate(second) == 4
+    assert [p.name for p in second.keys.protectors] == ["file"]
+
+
+def test_a_process_that_runs_goes_on_when_its_only_protector_is_replaced(
+    two: tuple[Engine, Engine],
+) -> None:
+    first, second = two
+    add_protector(first.keys, first.data, SPARE)
+    remove_protector(first.keys, first.data, "file")
     assert rotate(first) == 2
-    assert {line["status"] for line in first.keys.verify()} == {"ok"}
-    first.keys.remove("spare")
-    assert rotate(second) == 3
+    secrets = second.vault("dev").acting_as(second.administrator()).secrets
+    secrets.set("a", "value")
+    assert secrets.get("a").value == "value"
+    with open_engine(first.data, housekeeping=False) as fresh:
+        found = fresh.vault("dev").acting_as(fresh.administrator()).secrets.get("a")
+    assert found.value == "value"
 
 
 def test_a_vault_made_while_a_protector_is_added_is_wrapped_too(
     two: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = two
-    protector, _ = create_protector(first.data, SPARE)
-    vault_ids = KeyRing._vault_ids
+    vault_ids = KeyRing.vault_ids
 
-    def overtaken(ring: KeyRing) -> list[str]:
-        monkeypatch.setattr(KeyRing, "_vault_ids", vault_ids)
+    def overtaken(ring: KeyRing) -> dict[str, str]:
+        monkeypatch.setattr(KeyRing, "vault_ids", vault_ids)
         found = vault_ids(ring)
         second.management.vault_create(name="other")
         return found
 
-    monkeypatch.setattr(KeyRing, "_vault_ids", overtaken)
-    first.keys.add(protector)
+    monkeypatch.setattr(KeyRing, "vault_ids", overtaken)
+    add_protector(first.keys, first.data, SPARE)
     assert {line["status"] for line in first.keys.verify()} == {"ok"}

@@ -127,7 +127,9 @@ class Applications:
             secrets=(self._new_secret(secrets.token_urlsafe(32), SECRET_LIFETIME),),
         )
         self._decoy_key = decoy.client_id
-        self._decoy = self._documents.seal(decoy.client_id, decoy)
+        # Under a key of its own, which no rekey changes; opening it is the same work.
+        self._decoys = SealedDocuments(COLLECTION, Application, KeyEncryptionKey.generate())
+        self._decoy = self._decoys.seal(decoy.client_id, decoy)
 
     def create(
         self, name: str, *, groups: Sequence[str] = (), secret_lifetime: int = SECRET_LIFETIME
@@ -265,7 +267,7 @@ class Applications:
         application = (
             self._documents.open(key, blob)
             if known and blob is not None
-            else self._documents.open(self._decoy_key, self._decoy)
+            else self._decoys.open(self._decoy_key, self._decoy)
         )
         shown = _digest(client_secret[:_SECRET_LENGTH])
         found: ApplicationSecret | None = None

@@ -164,6 +164,16 @@ class SigningKeys:
         """
         return self._replace(lambda _: True)
 
+    def replace(self) -> str:
+        """Makes a new key and removes all others at once: every token that is out is refused.
+
+        For keys that somebody else may have.
+
+        Raises:
+            StorageError: the store cannot be read or written.
+        """
+        return self._replace(lambda _: True, at_once=True)
+
     def maintain(self) -> str | None:
         """Makes a new key if the present one is old, and removes those that verify nothing more.
 
@@ -217,19 +227,23 @@ class SigningKeys:
             raise TamperedError("the signing key that was just made is gone: check the store")
         return signer
 
-    def _replace(self, needed: Callable[[list[_SigningKey]], bool]) -> str:
+    def _replace(
+        self, needed: Callable[[list[_SigningKey]], bool], *, at_once: bool = False
+    ) -> str:
         # Made before the transaction, which others wait for.
         key = Key.generate("RSA", size=_KEY_BITS)
         kid = key.thumbprint()
-        sealed = key.seal(self._kek, self._documents.context("private:" + kid))
         now = int(self._clock.now())
-        made = _SigningKey(kid=kid, created=now, sealed=sealed)
 
         def work(transaction: Transaction) -> str:
             documents = self._documents.all(transaction)
             # Another process may have been faster.
             if not needed(documents):
                 return max(documents, key=lambda d: (d.retired is None, d.created)).kid
+            if at_once:
+                for old_kid, _ in self._documents.blobs(transaction):
+                    self._documents.remove(transaction, old_kid)
+                documents = []
             for old in documents:
                 if old.retired is None:
                     retired = now + self._token_lifetime + _MARGIN
@@ -237,6 +251,9 @@ class SigningKeys:
                     self._documents.put(transaction, old.kid, document, "retired")
                 elif old.retired <= now:
                     self._documents.remove(transaction, old.kid)
+            # Sealed in the transaction: before it, a rekey could end under way.
+            sealed = key.seal(self._kek, self._documents.context("private:" + kid))
+            made = _SigningKey(kid=kid, created=now, sealed=sealed)
             self._documents.put(transaction, kid, made, "created")
             return kid
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from vaultcore.management.operation import Operator, operation
-from vaultcore.protectors.registry import ProtectorOptions, add_protector, remove_protector
+from vaultcore.protectors.changes import add_protector, remove_protector
+from vaultcore.protectors.registry import ProtectorOptions
 
 
 class Protectors(Operator):

@@ -20,6 +20,11 @@ from vaultcore.protectors.token import Token
 _T = TypeVar("_T")
 
 
+def new_key_id() -> bytes:
+    """Returns a random CKA_ID for a wrapping key."""
+    return os.urandom(_KEY_ID_SIZE)
+
+
 class Pkcs11Protector:
     """Wraps with AES-256-GCM inside a PKCS#11 token.
 
@@ -65,15 +70,27 @@ class Pkcs11Protector:
 
     @classmethod
     def create(
-        cls, token: Token, *, key_label: str = "vaultcore", name: str = "pkcs11"
+        cls,
+        token: Token,
+        *,
+        key_label: str = "vaultcore",
+        key_id: bytes | None = None,
+        name: str = "pkcs11",
     ) -> "Pkcs11Protector":
         """Generates the key inside the token.
+
+        Args:
+            token: the token.
+            key_label: the label of the key.
+            key_id: its CKA_ID; a random one by default. A key that an interrupted call left under
+                this label and this id is destroyed first.
+            name: what the operator calls this protector.
 
         Raises:
             ProtectorError: the label is taken, or the token refuses.
             ProtectorUnavailableError: the token is away.
         """
-        made = token.call(MakeWrapKey(key_id=os.urandom(_KEY_ID_SIZE), label=key_label))
+        made = token.call(MakeWrapKey(key_id=key_id or new_key_id(), label=key_label))
         found = _expect(made, WrapKey)
         return cls(
             token,

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import msgspec
 
@@ -18,13 +18,10 @@ from vaultcore.ownership import LIST, check_code
 from vaultcore.protectors import softhsm
 from vaultcore.protectors.file import FileProtector
 from vaultcore.protectors.hsm_keys import HsmKeys
-from vaultcore.protectors.pkcs11 import Pkcs11Protector
+from vaultcore.protectors.pkcs11 import Pkcs11Protector, new_key_id
 from vaultcore.protectors.private_file import read_private
 from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.token import Token
-
-if TYPE_CHECKING:
-    from vaultcore.installation import KeyRing
 
 KEY_FILES: Final = "keys"
 SOFT_TOKEN: Final = "token"  # noqa: S105 - a folder
@@ -49,18 +46,20 @@ _REQUIRED: Final = {
 }
 
 
-class ProtectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ProtectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How to find a protector; nothing in it is secret.
 
     Attributes:
         name: what the operator calls it.
         kind: ``file``, ``pkcs11``, or ``softhsm`` for a software token in the data folder.
         options: of the kind; paths are relative to the data folder.
+        state: ``adding`` or ``removing`` while that is under way, and empty otherwise.
     """
 
     name: str
     kind: str
     options: dict[str, str] = {}
+    state: Literal["", "adding", "removing"] = ""
 
     def check(self) -> None:
         """Checks the kind and its options.
@@ -128,9 +127,11 @@ class TokenProtector(Pkcs11Protector):
 
     Attributes:
         keys: the keys in the token.
+        known: what found it.
     """
 
     keys: HsmKeys
+    known: dict[str, str]
 
 
 def configured(folder: Path) -> list[ProtectorOptions]:
@@ -170,62 +171,36 @@ def create_protectors(
             undo.callback(protector.close)
             made.append(protector)
             kept.append(known)
-        _write_list(folder, kept)
+        write_list(folder, kept)
         undo.pop_all()
     return made
 
 
-def open_protectors(folder: Path, *, passphrase: str | None = None) -> list[Protector]:
+def open_protectors(
+    folder: Path, *, passphrase: str | None = None, held: Sequence[Protector] = ()
+) -> list[Protector]:
     """Opens the protectors of a data folder; one that cannot be opened says why when asked.
+
+    Args:
+        folder: the data folder.
+        passphrase: of the file protector, if it has one.
+        held: protectors that are open already: those that the folder still names are kept, the
+            others closed.
 
     Raises:
         ConfigurationError: the list is missing or damaged.
     """
     opened: list[Protector] = []
     for options in configured(folder):
+        kept = next((p for p in held if p.name == options.name and _is(p, options)), None)
         try:
-            opened.append(_open(folder, options, passphrase))
+            opened.append(kept or open_protector(folder, options, passphrase))
         except ProtectorError as reason:
             opened.append(AbsentProtector(options.name, options.kind, reason))
+    for protector in held:
+        if protector not in opened:
+            protector.close()
     return opened
-
-
-def add_protector(
-    ring: "KeyRing", folder: Path, options: ProtectorOptions, *, passphrase: str | None = None
-) -> Protector:
-    """Makes one more protector and wraps every vault key with it.
-
-    Raises:
-        ConfigurationError: the name is taken, or an option is wrong.
-        ProtectorError: the protector cannot be made, or another is away.
-    """
-    present = configured(folder)
-    if any(known.name == options.name for known in present):
-        raise ConfigurationError(f"there is a protector named `{options.name}` already")
-    protector, known = create_protector(folder, options, passphrase=passphrase)
-    try:
-        ring.add(protector)
-    except BaseException:
-        protector.close()
-        raise
-    # Named only after its wraps are stored: a name without wraps would open nothing.
-    _write_list(folder, [*present, known])
-    return protector
-
-
-def remove_protector(ring: "KeyRing", folder: Path, name: str) -> None:
-    """Removes a protector and its wraps.
-
-    Raises:
-        ConfigurationError: there is no protector of that name.
-        ProtectorError: it is the last one that opens the vault keys.
-    """
-    present = configured(folder)
-    rest = [known for known in present if known.name != name]
-    if len(rest) == len(present):
-        raise ConfigurationError(f"there is no protector named `{name[:64]}`")
-    ring.remove(name)
-    _write_list(folder, rest)
 
 
 def create_protector(
@@ -237,34 +212,87 @@ def create_protector(
         ConfigurationError: an option is wrong, or SoftHSM is absent.
         ProtectorError: the protector cannot be made.
     """
+    return make_planned(folder, planned(options), passphrase=passphrase)
+
+
+def planned(options: ProtectorOptions) -> ProtectorOptions:
+    """Returns how a protector will be found that is not made yet, as far as that is known.
+
+    Raises:
+        ConfigurationError: an option is wrong.
+    """
     options.check()
+    # Which key it is shows when it is made.
+    made = {"key_id", "check_value"}
+    given = {name: value for name, value in options.options.items() if name not in made}
+    if options.kind == "file":
+        given.setdefault("path", f"{KEY_FILES}/{options.name}.json")
+    else:
+        given.setdefault("key_label", f"vaultcore-{options.name}")
+        # Chosen beforehand: the key that an interrupted attempt leaves behind is known by it.
+        given["key_id"] = new_key_id().hex()
+        if options.kind == "softhsm":
+            given.setdefault("folder", SOFT_TOKEN)
+    return msgspec.structs.replace(options, options=given)
+
+
+def make_planned(
+    folder: Path, options: ProtectorOptions, *, passphrase: str | None = None
+) -> tuple[Protector, ProtectorOptions]:
+    """Makes a protector as :func:`planned` says, and returns it with what finds exactly it again.
+
+    Raises:
+        ConfigurationError: SoftHSM is absent.
+        ProtectorError: the protector cannot be made.
+    """
     given = dict(options.options)
     if options.kind == "file":
-        path = given.setdefault("path", f"{KEY_FILES}/{options.name}.json")
-        (folder / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = FileProtector.create(
-            folder / path, _passphrase(folder, given, passphrase), name=options.name
-        )
+        path = folder / given["path"]
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = FileProtector.create(path, _passphrase(folder, given, passphrase), name=options.name)
         given["key_id"] = file.describe()["key_id"]
         return file, msgspec.structs.replace(options, options=given)
-    if options.kind == "softhsm":
-        given.setdefault("folder", SOFT_TOKEN)
-        token = softhsm.make(folder / given["folder"]).token()
-    else:
-        token = _token(folder, given)
-    label = given.setdefault("key_label", f"vaultcore-{options.name}")
-    made = TokenProtector.create(token, key_label=label, name=options.name)
+    token = _token(folder, options.kind, given)
+    made = TokenProtector.create(
+        token,
+        key_label=given["key_label"],
+        key_id=bytes.fromhex(given["key_id"]),
+        name=options.name,
+    )
     described = made.describe()
-    given["key_id"], given["check_value"] = described["key_id"], described["check_value"]
+    given["check_value"] = described["check_value"]
     if options.kind == "pkcs11":
         given["token_serial"] = described["token_serial"]
     protector = _with_keys(token, options.name, given)
     return protector, msgspec.structs.replace(options, options=given)
 
 
-def _open(folder: Path, options: ProtectorOptions, passphrase: str | None) -> Protector:
+def is_made(options: ProtectorOptions) -> bool:
+    """Returns whether it is known that the key of a protector was made."""
+    return ("key_id" if options.kind == "file" else "check_value") in options.options
+
+
+def _is(protector: Protector, options: ProtectorOptions) -> bool:
+    if isinstance(protector, TokenProtector):
+        return protector.known == options.options
+    if isinstance(protector, FileProtector):
+        return protector.describe()["key_id"] == options.options.get("key_id")
+    return False
+
+
+def open_protector(folder: Path, options: ProtectorOptions, passphrase: str | None) -> Protector:
+    """Opens a protector of a data folder.
+
+    Raises:
+        ConfigurationError: an option is wrong, or SoftHSM is absent.
+        ProtectorError: it cannot be opened.
+    """
     options.check()
     given = options.options
+    if options.state == "adding" and not is_made(options):
+        raise ProtectorError(
+            f"adding the protector `{options.name}` was not finished: add it again, or remove it"
+        )
     if options.kind == "file":
         return FileProtector.open(
             folder / given["path"],
@@ -272,11 +300,7 @@ def _open(folder: Path, options: ProtectorOptions, passphrase: str | None) -> Pr
             key_id=given.get("key_id"),
             name=options.name,
         )
-    if options.kind == "softhsm":
-        token = softhsm.make(folder / given["folder"]).token()
-    else:
-        token = _token(folder, given)
-    return _with_keys(token, options.name, given)
+    return _with_keys(_token(folder, options.kind, given), options.name, given)
 
 
 def _passphrase(folder: Path, given: dict[str, str], passphrase: str | None) -> str | None:
@@ -286,7 +310,9 @@ def _passphrase(folder: Path, given: dict[str, str], passphrase: str | None) -> 
     return read_private(path, "passphrase file", 4096).decode().partition("\n")[0]
 
 
-def _token(folder: Path, given: dict[str, str]) -> Token:
+def _token(folder: Path, kind: str, given: dict[str, str]) -> Token:
+    if kind == "softhsm":
+        return softhsm.make(folder / given["folder"]).token()
     check_code(Path(given["module"]), "PKCS#11 module")
     return Token(
         module=given["module"],
@@ -305,12 +331,20 @@ def _with_keys(token: Token, name: str, given: dict[str, str]) -> TokenProtector
         name=name,
     )
     protector.keys = HsmKeys(token)
+    protector.known = given
     return protector
 
 
-def _write_list(folder: Path, kept: Sequence[ProtectorOptions]) -> None:
+def write_list(folder: Path, kept: Sequence[ProtectorOptions]) -> None:
+    """Writes down the protectors of a data folder, whole or not at all.
+
+    Raises:
+        ConfigurationError: the list cannot be written.
+    """
     text = msgspec.json.format(msgspec.json.encode(list(kept)), indent=2) + b"\n"
     try:
+        for left in folder.glob(f".{LIST}.*"):
+            left.unlink()  # of somebody who was killed
         descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{LIST}.")
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)

@@ -125,6 +125,16 @@ class Store(Reads):
         self._writer.submit(job)
         return await job.future
 
+    def before_works(self, call: "Callable[[], None]") -> None:
+        """Has a call made before each batch of works runs, with every other writer kept out.
+
+        What it reads is what the works will find. If it raises, none of them runs.
+
+        Args:
+            call: runs in the writer's thread; it only reads, and others wait for it.
+        """
+        self._writer.before = call
+
     def position(self) -> int:
         """Returns the last committed revision, or -1 while a commit may be under way.
 

@@ -61,6 +61,8 @@ class Writer:
         #: Tells whether the database is still the file that was opened.
         self.presence = Presence(path)
         self._ended = False
+        #: Called before each batch, when it holds the lock.
+        self.before: Callable[[], None] = _nothing
         self._thread = threading.Thread(target=self._loop, name="vaultcore-writer", daemon=True)
 
     def start(self) -> None:
@@ -157,6 +159,7 @@ class Writer:
         connection = self._connected()
         connection.execute("BEGIN IMMEDIATE")
         try:
+            self.before()
             before = self._repair(connection)
             revision = run(jobs, connection, before, int(self._clock.now()))
             if revision is None or revision == before:
@@ -277,6 +280,10 @@ class Writer:
     def _revision(connection: sqlite3.Connection) -> int:
         revision: int | None = connection.execute(statements.REVISION).fetchall()[0][0]
         return revision or 0
+
+
+def _nothing() -> None:
+    """Does nothing before a batch."""
 
 
 def _run_together(

@@ -125,7 +125,7 @@ def test_an_application_is_known_by_its_secret_only(issuer: Issuer) -> None:
 
 def test_the_decoy_cannot_be_signed_in_as(store: Store, kek: KeyEncryptionKey) -> None:
     applications = Applications(store, kek, ManualClock())
-    decoy = applications._documents.open(applications._decoy_key, applications._decoy)
+    decoy = applications._decoys.open(applications._decoy_key, applications._decoy)
     store.write(lambda t: applications._documents.put(t, decoy.client_id, decoy, "created"))
     assert applications.authenticate(decoy.client_id, "anything") is None
 
