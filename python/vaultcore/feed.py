@@ -251,7 +251,7 @@ class Feed:
             self._engine.keys.reopen()
         except ConfigurationError as failure:
             # Those that are open go on; a key that another wraps says so when it is needed.
-            logger.error("the protectors that were changed cannot be opened: %s", failure)
+            logger.warning("the protectors that were changed cannot be opened: %s", failure)
 
     def _take_over_key(self, vault_id: str, key: str) -> None:
         engine = self._engine

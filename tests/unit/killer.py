@@ -1,7 +1,7 @@
 """Runs a management operation in a process that kills itself at one of its steps.
 
 A step is a call that changes what is on the disk: of the database, of the list of protectors, of a
-key file. The process ends before or after it, as by a loss of power of the process alone.
+key file. The process ends before it, which is after the one before.
 
 It has everything loaded and nothing open, so that a fork of it is a fresh process within
 milliseconds. It reads lines ``[DATA, OPERATION, ARGUMENTS, STEP]`` and answers each with ``killed``
@@ -72,9 +72,7 @@ def _stepping(step: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
         def stepped(*arguments: Any, **options: Any) -> Any:
             take()
-            result = call(*arguments, **options)
-            take()
-            return result
+            return call(*arguments, **options)
 
         return stepped
 
