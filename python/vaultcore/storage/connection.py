@@ -56,6 +56,22 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def empty_log(connection: sqlite3.Connection) -> bool:
+    """Copies the write-ahead log into the database and empties it; returns whether it is empty.
+
+    It waits for nobody: a reader that stays in an older snapshot keeps the log.
+
+    Raises:
+        sqlite3.Error: the database or the log cannot be written.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+    return not busy
+
+
 def rows(
     connection: sqlite3.Connection, sql: str, parameters: tuple[str | int | bytes | None, ...]
 ) -> list[Any]:

@@ -24,6 +24,7 @@ class Job(ABC):
         self.work = work
         self.result: Any = None
         self.error: BaseException | None = None
+        self.erased = False  # whether it removed or replaced what must not be readable any more
 
     def start(self) -> bool:
         """Returns whether anybody still wants the work done; after that it cannot be cancelled."""

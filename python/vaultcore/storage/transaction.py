@@ -50,6 +50,8 @@ class Transaction(Reads):
         self.kinds: set[str] = set() if kinds is None else kinds
         self._entries: list[Entry] = []
         self._wrote = False
+        #: Whether something was removed or replaced that must not stay readable in the log.
+        self.erased = False
 
     def _rows(self, sql: str, parameters: Parameters = ()) -> list[Any]:
         connection = self._living()
@@ -126,6 +128,7 @@ class Transaction(Reads):
             StorageError: there is no such object, or the store cannot be written;
                 UnavailableError if that may pass.
         """
+        self.erased = True
         self._change(statements.DELETE_VERSIONS, (object_id,), "remove the object")
         cursor = self._change(statements.DELETE_OBJECT, (object_id,), "remove the object")
         if cursor.rowcount != 1:
@@ -165,6 +168,7 @@ class Transaction(Reads):
         Raises:
             StorageError: the store cannot be written; UnavailableError if that may pass.
         """
+        self.erased = True
         self._change(statements.PUT_DOCUMENT, (collection, key, blob), "put the document")
 
     def delete_document(self, collection: str, key: str) -> bool:
@@ -173,6 +177,7 @@ class Transaction(Reads):
         Raises:
             StorageError: the store cannot be written; UnavailableError if that may pass.
         """
+        self.erased = True
         cursor = self._change(statements.DELETE_DOCUMENT, (collection, key), "remove the document")
         return cursor.rowcount == 1
 

@@ -4,11 +4,13 @@ A commit costs a sync of the disk, which takes longer than hundreds of works. Wh
 synced the next one gathers, so the disk is waited for once, however many callers there are.
 """
 
+import contextlib
 import logging
 import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,7 +18,7 @@ from typing import Final
 from vaultcore.clock import Clock
 from vaultcore.errors import ForkError, UnavailableError, UsageError, VaultcoreError
 from vaultcore.storage import forks, statements
-from vaultcore.storage.connection import connect, translated
+from vaultcore.storage.connection import connect, empty_log, translated
 from vaultcore.storage.jobs import Job, resolve
 from vaultcore.storage.lock import WriteLock
 from vaultcore.storage.presence import Presence
@@ -27,6 +29,10 @@ from vaultcore.storage.transaction import Entry, Transaction
 _LONGEST_BATCH = 512
 # How often an idle writer looks after the signal, in seconds.
 _TICK = 1.0
+# How often what was erased is taken out of the write-ahead log, in seconds.
+_ERASING_PAUSE = 1.0
+# After how long the log is emptied in any case: whoever erased something may have died.
+_LONGEST_LOG = 60.0
 # No feed of ours gets as far: an entry beyond was put there by somebody else. Twice as much still
 # fits the word of the signal, and a batch more still fits a column.
 HIGHEST_REVISION: Final = 1 << 62
@@ -63,6 +69,10 @@ class Writer:
         self._ended = False
         #: Called before each batch, when it holds the lock.
         self.before: Callable[[], None] = _nothing
+        # What was in the log before this process came may have been erased since.
+        self._erased = True
+        self._emptied = 0.0
+        self._log_trouble = ""
         self._thread = threading.Thread(target=self._loop, name="vaultcore-writer", daemon=True)
 
     def start(self) -> None:
@@ -115,10 +125,9 @@ class Writer:
                 self._disconnect()
                 for job in jobs:
                     job.error = error
-            try:
+            with contextlib.suppress(BaseException):  # a caller that went away harms no other
                 resolve(jobs)
-            except BaseException:  # noqa: BLE001, S112 - a caller that went away harms no other
-                continue
+            self._empty_log()
         self._disconnect()
         self._lock.close()
 
@@ -175,7 +184,36 @@ class Writer:
         except BaseException:
             self._abandon(connection)
             raise
+        self._erased = self._erased or any(job.erased for job in jobs)
         return True
+
+    def _empty_log(self) -> None:
+        """Takes what was erased out of the write-ahead log, now and then, and at the end.
+
+        The database has zeros in its place already. A log that cannot be emptied is tried again.
+        """
+        now = time.monotonic()
+        waited = now - self._emptied
+        due = self._erased and (waited >= _ERASING_PAUSE or self._ended)
+        if not due and waited < _LONGEST_LOG:
+            return
+        self._emptied = now
+        try:
+            if _size(self._path.with_name(f"{self._path.name}-wal")) == 0:
+                self._erased = False
+                return
+            with self._lock:
+                self._erased = not empty_log(self._connected())
+        except sqlite3.Error as error:
+            self._disconnect()
+            trouble = str(translated(error, "empty the write-ahead log"))
+        except (VaultcoreError, OSError) as error:
+            trouble = str(error)
+        else:
+            trouble = ""
+        if trouble and trouble != self._log_trouble:
+            logger.warning("what was purged stays in the write-ahead log for now: %s", trouble)
+        self._log_trouble = trouble
 
     def _abandon(self, connection: sqlite3.Connection) -> None:
         # Some errors end the transaction by themselves, and then there is nothing to roll back.
@@ -326,10 +364,18 @@ def _run(job: Job, transaction: Transaction, revision: int) -> int:
         job.result = job.work(transaction)
         revision = transaction.finish()
         job.error = None
+        job.erased = transaction.erased
     except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
         job.error = error
         transaction.undo()
     return revision
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _fail(jobs: list[Job], error: VaultcoreError) -> None:
