@@ -1,8 +1,8 @@
 """One request on its way: what its headers say, and what its record will say."""
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from vaultcore.service.body import BODY_SECONDS, Bodies, drain
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vaultcore._core import Principal
     from vaultcore.service.keyvault.operations import Request
 
+T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -60,33 +61,20 @@ class Exchange:
         closing: whether the connection shall not be used again.
     """
 
-    __slots__ = (
-        "_bodies",
-        "_receive",
-        "_started",
-        "address",
-        "agent",
-        "api_version",
-        "authorization",
-        "closing",
-        "correlation",
-        "epoch",
-        "headers",
-        "host",
-        "length",
-        "object_id",
-        "operation",
-        "override",
-        "principal",
-        "question",
-        "raw_path",
-        "reason",
-        "recorded",
-        "request",
-        "scope",
-        "unread",
-    )
-
+    # Most requests leave most of these as they are, and need not set them.
+    agent = b""
+    api_version = ""
+    authorization: bytes | None = None
+    closing = False
+    correlation = b""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    length = b""
+    object_id = ""
+    operation = AUTHENTICATION
+    principal: "Principal | None" = None
+    reason = ""
+    recorded = False
+    request: "Request | None" = None
     epoch: int
     question: tuple[str, str, bytes, bytes, str, bytes | None]
 
@@ -97,19 +85,6 @@ class Exchange:
         self.scope = scope
         self.raw_path: bytes = scope["raw_path"]
         self.address: str = scope["client"][0]
-        self.api_version = ""
-        self.closing = False
-        self.headers: Headers = []
-        self.object_id = ""
-        self.operation = AUTHENTICATION
-        self.principal: Principal | None = None
-        self.reason = ""
-        self.recorded = False
-        self.request: Request | None = None
-        self.authorization: bytes | None = None
-        self.correlation = b""
-        self.agent = b""
-        self.length = b""
         host: bytes | None = None
         override: bytes | None = None
         chunked = False
@@ -133,33 +108,36 @@ class Exchange:
         self.override = override or b""
         self.unread = chunked or self.length.strip(b"0") != b""
 
-    def members(self, vault: str, base: bytes, status: int) -> dict[str, Any]:
-        """Returns the members of the record, for an answer with this status.
+    def record(self, write: Callable[..., T], vault: str, base: bytes, status: int) -> T:
+        """Has something written that takes the members of this request's record.
 
         Every record of an answer of the service is built here. It may be called before what it
         tells is committed.
 
         Args:
+            write: is called with the members, as :meth:`~vaultcore.audit.log.Audit.record` is;
+                with ``dict`` they are returned.
             vault: the name of the vault that answers; empty where it is none.
             base: what the address of the request begins with.
             status: of the answer.
         """
-        return {
-            "vault": vault,
-            "operation": self.operation,
-            "api_version": self.api_version,
-            "status": status,
-            "result_description": self.reason,
-            "duration_ms": (time.perf_counter() - self._started) * 1000.0,
-            "address": self.address,
-            "correlation_id": self.correlation,
-            "principal": self.principal,
+        # Handed on by name: a dictionary between the two would cost as much again.
+        return write(
+            vault=vault,
+            operation=self.operation,
+            api_version=self.api_version,
+            status=status,
+            result_description=self.reason,
+            duration_ms=(time.perf_counter() - self._started) * 1000.0,
+            address=self.address,
+            correlation_id=self.correlation,
+            principal=self.principal,
             # Without the query: it may hold what has no place in a log.
-            "request_uri": base + self.raw_path,
-            "client_info": self.agent,
-            "object_id": self.object_id,
-            "extra": None if self.request is None else self.request.extra,
-        }
+            request_uri=base + self.raw_path,
+            client_info=self.agent,
+            object_id=self.object_id,
+            extra=None if self.request is None else self.request.extra,
+        )
 
     async def body(self, limit: int, seconds: float = BODY_SECONDS) -> bytes:
         """Returns the body.

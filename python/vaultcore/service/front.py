@@ -7,7 +7,7 @@ Whatever fails in between is answered and recorded as what it is.
 import asyncio
 import logging
 import re
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Final, Protocol
 
 from vaultcore.errors import (
@@ -51,7 +51,7 @@ class Place(Protocol):
         """What the address of a request begins with, for the record."""
         ...
 
-    async def handle(self, exchange: Exchange) -> tuple[int, bytes]:
+    def handle(self, exchange: Exchange) -> Awaitable[tuple[int, bytes]]:
         """Does what is asked, and returns the status and the content of the answer.
 
         Raises:
@@ -75,7 +75,7 @@ class Front:
         known: the places by host name; those that are found are added.
         find: finds the place of a host name in lower case, or None.
         nowhere: what answers where there is no place, and for the health of the service.
-        record: writes a record; it is given what :meth:`Exchange.members` returns.
+        record: writes a record; it is given what :meth:`Exchange.record` says.
         close: called at the end.
     """
 
@@ -113,7 +113,7 @@ class Front:
             status, content = self._refuse(place, exchange, translate(error))
         if not exchange.recorded:
             try:
-                self._record(**exchange.members(place.name, place.base, status))
+                exchange.record(self._record, place.name, place.base, status)
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no record
                 # No record, no answer: what was done or found stays here.
                 status, content = self._refuse(place, exchange, unrecorded(error))

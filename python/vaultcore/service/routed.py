@@ -77,16 +77,17 @@ class Routed:
     def refuse(self, exchange: "Exchange", failure: VaultError) -> tuple[int, bytes]:
         """Returns a refusal in the contract's shape."""
         allowed = [header for header in exchange.headers if header[0] == b"allow"]
-        exchange.headers = [*_HEADERS, *allowed]
+        shown = [*_HEADERS, *allowed]
         if failure.status == 401 and self._challenge:  # noqa: PLR2004
-            exchange.headers.append((b"www-authenticate", self._challenge))
+            shown.append((b"www-authenticate", self._challenge))
         elif failure.status in {429, 503}:
-            exchange.headers.append((b"retry-after", b"1"))
+            shown.append((b"retry-after", b"1"))
+        exchange.headers = shown
         return failure.status, error_body(failure)
 
     def headers(self, exchange: "Exchange", status: int) -> "Headers":  # noqa: ARG002
         """Returns the headers that came with the answer."""
-        return exchange.headers
+        return list(exchange.headers)
 
 
 async def _receive() -> "Message":

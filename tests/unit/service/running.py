@@ -70,8 +70,8 @@ class Service:
 
     @property
     def slow_pool(self) -> ThreadPoolExecutor:
-        """The threads of slow operations."""
-        pool: ThreadPoolExecutor = self.application.close.__self__._slow  # type: ignore[attr-defined]
+        """The threads of operations of software keys."""
+        pool: ThreadPoolExecutor = self.application.close.__self__._pools._processor  # type: ignore[attr-defined]
         return pool
 
     def connect(self) -> socket.socket:

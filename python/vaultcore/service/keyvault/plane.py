@@ -7,7 +7,7 @@ core. Whenever a request has waited for something, the gate is asked again befor
 
 import os
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from vaultcore import _core
@@ -66,9 +66,9 @@ class Door:
             (b"x-ms-keyvault-service-version", _SERVICE_VERSION),
         ]
 
-    async def handle(self, exchange: "Exchange") -> tuple[int, bytes]:
+    def handle(self, exchange: "Exchange") -> Awaitable[tuple[int, bytes]]:
         """Takes a request through the gate and acts on it."""
-        return await self._plane.handle(self, exchange)
+        return self._plane.handle(self, exchange)
 
     def refuse(self, exchange: "Exchange", failure: VaultError) -> tuple[int, bytes]:  # noqa: ARG002
         """Returns a refusal in the contract's shape."""
