@@ -4,6 +4,7 @@ PyJWT reads the token and verifies its signature; this module says which key, wh
 which claims are acceptable.
 """
 
+import binascii
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -11,16 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
-from jwt.utils import base64url_decode
+import msgspec
 
 from vaultcore._core import Principal
-from vaultcore.access.jwks import KEY_ID, VerificationKey, strict_json
+from vaultcore.access.jwks import ALGORITHMS, KEY_ID, VerificationKey, strict_json
 from vaultcore.access.trust import TrustedIssuer
 from vaultcore.clock import Clock
 from vaultcore.errors import ConfigurationError, UnauthorizedError, UnavailableError
 
 MAXIMUM_TOKEN = 16 * 1024
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+MAXIMUM_HEADER = 1024  # characters, encoded; a header holds a few names
+MAXIMUM_SIGNATURE = 1368  # characters, encoded; of an RSA key with 8192 bits
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+# To the alphabet of RFC 4648 section 4, and what only that has to a character that none has.
+_TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
 # Each would let the token choose its key, its encoding or its meaning; none is of use to a
 # bearer token, so that even a harmless value is refused.
 _FORBIDDEN_HEADERS = frozenset(
@@ -51,6 +56,15 @@ class ValidToken:
     not_before: float
 
 
+class _Unverified(msgspec.Struct):
+    """The one claim that is looked at before the signature: whose keys to verify it with."""
+
+    iss: str
+
+
+_read_unverified = msgspec.json.Decoder(_Unverified).decode
+
+
 @dataclass(frozen=True)
 class _Parts:
     kid: str
@@ -78,6 +92,8 @@ class TokenValidator:
         if len(self._issuers) != len(issuers) or len({i.name for i in issuers}) != len(issuers):
             raise ConfigurationError("two trusted issuers have the same name or URL: remove one")
         self._clock = clock
+        # What `refresh` has just read, for the `validate` that follows it.
+        self._reading: tuple[str, _Parts | UnauthorizedError] | None = None
 
     def refresh(self, token: str) -> Future[None] | None:
         """Starts the fetch of keys that a token makes due; never raises.
@@ -87,8 +103,10 @@ class TokenValidator:
         """
         try:
             parts = _read(token)
-        except UnauthorizedError:
+        except UnauthorizedError as refused:
+            self._reading = token, refused
             return None
+        self._reading = token, parts
         issuer = self._issuers.get(parts.issuer)
         return None if issuer is None else issuer.keys.refresh(parts.kid)
 
@@ -103,7 +121,10 @@ class TokenValidator:
             UnauthorizedError: the token is refused; the message says why.
             UnavailableError: the keys of its issuer are out of reach, so that nobody can tell.
         """
-        parts = _read(token)
+        reading, self._reading = self._reading, None
+        parts = reading[1] if reading is not None and reading[0] is token else _read(token)
+        if isinstance(parts, UnauthorizedError):
+            raise parts
         issuer = self._issuers.get(parts.issuer)
         if issuer is None:
             raise self._invalid_issuer(parts.issuer)
@@ -168,20 +189,41 @@ class TokenValidator:
 
 
 def _read(token: str) -> _Parts:
-    """Reads what chooses the key, without believing it.
+    """Reads what chooses the key, without believing it, and as little of it as that takes.
 
-    PyJWT reads the token again to verify it, and more strictly where base64 is concerned; but it
-    lets a member occur twice, which is refused here.
+    Anybody can send a token, so that what is long or strange is refused before it costs anything.
+    The claims are read strictly after their signature was verified.
     """
     if len(token) > MAXIMUM_TOKEN:
         raise _refused(f"it is longer than {MAXIMUM_TOKEN} characters")
-    if not _COMPACT.fullmatch(token):
+    first, _, rest = token.partition(".")
+    second, _, third = rest.partition(".")
+    if not first or not second or not third or "." in third:
         raise _refused("it is not a signed JSON Web Token in compact form")
-    first, second, _ = token.split(".")
+    if len(first) > MAXIMUM_HEADER or len(third) > MAXIMUM_SIGNATURE:
+        raise _refused("its header or its signature is longer than any that is accepted")
+    if not _BASE64URL.fullmatch(first) or not _BASE64URL.fullmatch(third):
+        raise _refused("it is not a signed JSON Web Token in compact form")
+    kid, algorithm, token_type = _read_header(first)
     try:
-        header, claims = strict_json(base64url_decode(first)), strict_json(base64url_decode(second))
+        claims = _decode(second)
     except ValueError:
-        raise _refused("its header or its claims are malformed") from None
+        raise _refused("it is not a signed JSON Web Token in compact form") from None
+    try:
+        issuer = _read_unverified(claims).iss
+    except (ValueError, RecursionError):
+        raise _refused("its claims are malformed, or name no issuer") from None
+    if not issuer:
+        raise _refused("it names no issuer")
+    return _Parts(kid, algorithm, token_type, issuer)
+
+
+def _read_header(text: str) -> tuple[str, str, str]:
+    """Returns the key's name, the algorithm and the type that a header names."""
+    try:
+        header = strict_json(_decode(text))
+    except ValueError:
+        raise _refused("its header is malformed") from None
     for name in _FORBIDDEN_HEADERS & header.keys():
         raise _refused(f"its header has the member `{name}`, which is not accepted")
     kid, algorithm, token_type = header.get("kid"), header.get("alg"), header.get("typ", "")
@@ -189,10 +231,15 @@ def _read(token: str) -> _Parts:
         raise _refused("its header names no key, or names it by something that is no key id")
     if not isinstance(algorithm, str) or not isinstance(token_type, str):
         raise _refused("its header names no algorithm, or no type")
-    issuer = claims.get("iss")
-    if not isinstance(issuer, str) or not issuer:
-        raise _refused("it names no issuer")
-    return _Parts(kid, algorithm, token_type, issuer)
+    if algorithm not in ALGORITHMS:
+        raise _refused("its algorithm is not one that is accepted")
+    return kid, algorithm, token_type
+
+
+def _decode(text: str) -> bytes:
+    """Decodes base64url without padding (RFC 7515 section 2), strictly."""
+    padding = b"=" * (-len(text) % 4)
+    return binascii.a2b_base64(text.encode().translate(_TO_BASE64) + padding, strict_mode=True)
 
 
 def _verified_claims(
@@ -203,10 +250,18 @@ def _verified_claims(
     if parts.token_type.lower() not in issuer.token_types:
         raise _refused("its type is not that of an access token")
     try:
+        # What follows looks at every character, which is too much for a forged token.
+        data, _, signature = token.rpartition(".")
+        algorithm, public = key.key.Algorithm, key.key.key
+        if not algorithm.verify(data.encode(), public, _decode(signature)):
+            raise jwt.InvalidSignatureError
         verified = _JWS.decode_complete(token, key=key.key, algorithms=[key.algorithm])
-        return strict_json(verified["payload"])
     except (jwt.PyJWTError, ValueError):
         raise _refused("its signature does not verify, or its encoding is not strict") from None
+    try:
+        return strict_json(verified["payload"])
+    except ValueError:
+        raise _refused("its claims are malformed") from None
 
 
 def _check_audience(claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
@@ -269,8 +324,10 @@ def _string(value: object) -> str:
 
 def _shown(text: str) -> str:
     # Claims of an unverified token go into answers and logs: printable, ASCII, and short.
-    safe = "".join(c if c.isascii() and c.isprintable() and c not in '"\\`' else "?" for c in text)
-    return safe if len(safe) <= _SHOWN else safe[:_SHOWN] + "..."
+    safe = "".join(
+        c if c.isascii() and c.isprintable() and c not in '"\\`' else "?" for c in text[:_SHOWN]
+    )
+    return safe if len(text) <= _SHOWN else safe + "..."
 
 
 def _refused(reason: str) -> UnauthorizedError:

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaultcore.access.jwks import ALGORITHMS, StaticKeys, parse_key_set
-from vaultcore.access.tokens import MAXIMUM_TOKEN, TokenValidator, ValidToken
+from vaultcore.access import tokens
+from vaultcore.access.jwks import ALGORITHMS, StaticKeys, parse_key_set, strict_json
+from vaultcore.access.tokens import MAXIMUM_HEADER, MAXIMUM_TOKEN, TokenValidator, ValidToken
 from vaultcore.access.trust import TrustedIssuer
 from vaultcore.clock import ManualClock
 from vaultcore.errors import ConfigurationError, UnauthorizedError
@@ -406,7 +407,7 @@ BAD_CLAIMS: dict[str, tuple[Mapping[str, Any] | bytes, str]] = {
     "object id long": ({"oid": LONG}, "object id"),
     "object id with newline": ({"oid": "a\nb", "sub": DROP}, "object id"),
     "object id with nul": ({"oid": "a\0b", "sub": DROP}, "object id"),
-    "object id surrogate": ({"oid": "\ud800", "sub": DROP}, "object id"),
+    "object id surrogate": ({"oid": "\ud800", "sub": DROP}, "malformed"),
     "list": (b"[]", "malformed"),
     "string": (b'"x"', "malformed"),
     "null": (b"null", "malformed"),
@@ -485,7 +486,7 @@ def test_required_claims_bind_a_token_to_an_owner() -> None:
 
 
 def test_groups_that_are_not_names_are_left_out() -> None:
-    found = validate(make({"groups": ["g", 1, None, "", ["x"], LONG, "\ud800", "a\nb"]}))
+    found = validate(make({"groups": ["g", 1, None, "", ["x"], LONG, "a\nb"]}))
     assert list(found.principal.groups) == ["g"]
     for odd in ("g1", {"g1": 1}, ["g"] * 257, None):
         assert list(validate(make({"groups": odd})).principal.groups) == []
@@ -602,6 +603,48 @@ def test_any_text_is_refused_and_never_breaks_the_validator(text: str) -> None:
     assert checked.refresh(text) is None
     with pytest.raises(UnauthorizedError):
         checked.validate(text)
+
+
+PADDING: list[dict[str, int]] = [{"a": number} for number in range(700)]
+LARGE: dict[str, Callable[[], str]] = {
+    "unknown key": lambda: make({"pad": PADDING}, {"kid": "other"}),
+    "unknown issuer": lambda: make({"pad": PADDING, "iss": "https://other.example"}),
+    "an issuer of 10 KB": lambda: make({"iss": "x" * 10_000}),
+    "algorithm of another key": lambda: make({"pad": PADDING}, {"alg": "ES256"}),
+    "no algorithm of ours": lambda: make({"pad": PADDING}, {"alg": "HS256"}),
+    "forged": lambda: make({"pad": PADDING}, whose="somebody"),
+    "long header": lambda: make({}, {"pad": "x" * 8000}),
+    "long kid": lambda: make({}, {"kid": "x" * 8000}),
+    "long signature": lambda: make() + "A" * 8000,
+    "many segments": lambda: make() + ".AAAA" * 2000,
+    "deep claims": lambda: make(b'{"iss":"x","a":' + b"[" * 4000 + b"]" * 4000 + b"}"),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_a_large_token_costs_little_before_its_signature_is_verified(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a short header is parsed in Python, and nothing goes through all of the claims."""
+    token = LARGE[case]()
+    parsed: list[int] = []
+
+    def watched(document: bytes) -> dict[str, Any]:
+        parsed.append(len(document))
+        return strict_json(document)
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise AssertionError("PyJWT looks at every character of a token")
+
+    monkeypatch.setattr(tokens, "strict_json", watched)
+    monkeypatch.setattr(tokens._JWS, "decode_complete", unreachable)
+    checked = validator()
+    assert checked.refresh(token) is None
+    with pytest.raises(UnauthorizedError) as refused:
+        checked.validate(token)
+    assert sum(parsed) <= MAXIMUM_HEADER, "and that once"
+    assert len(parsed) <= 1
+    assert len(refused.value.message) < 1000
 
 
 JSON = st.recursive(
