@@ -1,10 +1,18 @@
 """Operations on the protectors of the vault keys."""
 
-from typing import Any
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
 
 from vaultcore.management.operation import Operator, operation
 from vaultcore.protectors.changes import add_protector, remove_protector
 from vaultcore.protectors.registry import ProtectorOptions
+
+#: Members that name files of this machine, and members that may.
+_PLACES: Final = frozenset({"path", "module", "pin_file"})
+_REASONS: Final = frozenset({"absent", "reason"})
+
+logger = logging.getLogger("vaultcore.management")
 
 
 class Protectors(Operator):
@@ -14,7 +22,8 @@ class Protectors(Operator):
     def protector_list(self) -> list[dict[str, Any]]:
         """Lists the protectors of the vault keys."""
         return [
-            {"name": p.name, "kind": p.kind, **p.describe()} for p in self._engine.keys.protectors
+            self._told({"name": p.name, "kind": p.kind, **p.describe()})
+            for p in self._engine.keys.protectors
         ]
 
     @operation("protector.add", "ProtectorPut", local=True)
@@ -36,4 +45,14 @@ class Protectors(Operator):
     @operation("protector.verify", "ProtectorVerify")
     def protector_verify(self) -> list[dict[str, Any]]:
         """Rehearses every protector: each must open every vault key by itself."""
-        return list(self._engine.keys.verify())
+        return [self._told(row) for row in self._engine.keys.verify()]
+
+    def _told(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what may be said of a protector; over the network, nothing of this machine."""
+        if not self._remote:
+            return dict(row)
+        shown = {member: value for member, value in row.items() if member not in _PLACES}
+        for member in _REASONS & shown.keys():
+            logger.warning("protector %s: %s", row["name"], shown[member])
+            shown[member] = "the service's log says why"
+        return shown

@@ -5,6 +5,7 @@ import base64
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import DOMAIN, Said, Service
 
+import vaultcore
 from vaultcore.errors import AuditError, VaultcoreError, VaultError
 from vaultcore.service.front import Front, translate
 from vaultcore.service.identity.refusals import TokenRefusedError
@@ -32,7 +34,11 @@ def length(body: bytes) -> bytes:
 
 @pytest.fixture
 def administrator(service: Service) -> bytes:
-    """The header with the token of an application that may manage."""
+    return administrator_of(service)
+
+
+def administrator_of(service: Service) -> bytes:
+    """Returns the header with the token of an application that may manage."""
     made = service.engine.management.app_create(name="admin")
     service.engine.management.access_administrator(principal=made["object_id"])
     return service.bearer(made["client_id"], made["client_secret"], f"management.{DOMAIN}")
@@ -126,13 +132,12 @@ STRANGERS: dict[str, tuple[tuple[bytes, ...], bytes, int, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", STRANGERS)
-def test_what_a_stranger_is_answered_is_recorded_once(service: Service, case: str) -> None:
-    lines, body, status, operation = STRANGERS[case]
-    since = len(service.records())
-    answer = service.ask(*lines, body=body)
-    assert answer.status == status, answer
-    check_recorded(service, since, answer, operation)
+def test_what_a_stranger_is_answered_is_recorded_once(service: Service) -> None:
+    for case, (lines, body, status, operation) in STRANGERS.items():
+        since = len(service.records())
+        answer = service.ask(*lines, body=body)
+        assert answer.status == status, (case, answer)
+        check_recorded(service, since, answer, operation)
 
 
 def test_health_is_not_recorded(service: Service) -> None:
@@ -157,19 +162,18 @@ MANAGED: dict[str, tuple[bytes, bytes, int, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", MANAGED)
 def test_what_an_administrator_is_answered_is_recorded_once(
-    service: Service, administrator: bytes, case: str
+    service: Service, administrator: bytes
 ) -> None:
-    operation, body, status, audited = MANAGED[case]
-    since = len(service.records())
-    answer = service.ask(
-        b"POST /v1/" + operation + b" HTTP/1.1", ADMIN, administrator, length(body), body=body
-    )
-    assert answer.status == status, answer
-    check_recorded(service, since, answer, audited)
-    (record,) = new_records(service, since)
-    assert record["identity"]["claim"], "the caller is known"
+    for case, (operation, body, status, audited) in MANAGED.items():
+        since = len(service.records())
+        answer = service.ask(
+            b"POST /v1/" + operation + b" HTTP/1.1", ADMIN, administrator, length(body), body=body
+        )
+        assert answer.status == status, (case, answer)
+        check_recorded(service, since, answer, audited)
+        (record,) = new_records(service, since)
+        assert record["identity"]["claim"], "the caller is known"
 
 
 def test_subscriptions_are_recorded(service: Service, administrator: bytes) -> None:
@@ -215,19 +219,86 @@ def test_what_nobody_foresaw_is_recorded_as_the_failure_that_was_sent(
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.parametrize("case", STRANGERS)
 def test_without_a_record_nothing_is_answered(
-    service: Service, monkeypatch: pytest.MonkeyPatch, case: str
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(**_: Any) -> None:
         raise AuditError("the disk of /a/path is full")
 
     monkeypatch.setattr(service.application, "_record", fail)
-    lines, body, _, _ = STRANGERS[case]
-    answer = service.ask(*lines, body=body)
-    assert answer.status == 503
-    assert b"path" not in answer.body
-    assert b"disk" not in answer.body
+    for case, (lines, body, _, _) in STRANGERS.items():
+        answer = service.ask(*lines, body=body)
+        assert answer.status == 503, case
+        assert b"path" not in answer.body
+        assert b"disk" not in answer.body
+
+
+# the host of a request (RFC 9112 section 3.2), alike on every plane
+
+PLANES = {
+    "vault": (b"dev." + DOMAIN.encode(), b"/secrets?api-version=7.4", 401),
+    "issuer": (b"login." + DOMAIN.encode(), b"/adfs/discovery/keys", 200),
+    "management": (b"management." + DOMAIN.encode(), b"/subscriptions", 401),
+}
+HOSTS: dict[str, tuple[bytes, tuple[bytes, ...], int]] = {
+    "as it is": (b"", (b"%s",), 200),
+    "in capitals": (b"", (b"%s",), 200),
+    "with the default port": (b"", (b"%s:443",), 200),
+    "with another port": (b"", (b"%s:8443",), 404),
+    "with a dot": (b"", (b"%s.",), 404),
+    "twice": (b"", (b"%s", b"%s"), 400),
+    "with a stranger": (b"", (b"%s", b"x"), 400),
+    "behind a stranger": (b"", (b"x", b"%s"), 400),
+    "behind nothing": (b"", (b"", b"%s"), 400),
+    "in a list": (b"", (b"%s, %s",), 400),
+    "with a user": (b"", (b"a@%s",), 400),
+    "with a port that is none": (b"", (b"%s:http",), 400),
+    "with a path": (b"", (b"%s/x",), 400),
+    "nothing": (b"", (b"",), 400),
+    "none": (b"", (), 400),
+    "in the target": (b"https://%s", (), 200),
+    "in both": (b"https://%s", (b"%s",), 200),
+    "in the target with a user": (b"https://a@%s", (), 400),
+    "another in the target": (b"https://x", (), 404),
+}
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_host_counts_the_same_on_every_plane(service: Service, plane: str) -> None:
+    named, path, usual = PLANES[plane]
+    for case, (target, headers, expected) in HOSTS.items():
+        host = named.upper() if case == "in capitals" else named
+        since = len(service.records())
+        answer = service.ask(
+            b"GET " + target.replace(b"%s", host) + path + b" HTTP/1.1",
+            *(b"Host: " + header.replace(b"%s", host) for header in headers),
+        )
+        assert answer.status == (usual if expected == 200 else expected), (case, answer)
+        check_recorded(service, since, answer)
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_two_credentials_count_as_none_on_every_plane(service: Service, plane: str) -> None:
+    made = service.engine.management.app_create(name="two")
+    service.engine.management.access_administrator(principal=made["object_id"])
+    service.engine.management.access_set(
+        vault="dev", principal=made["object_id"], secret_permissions=["list"]
+    )
+    host, path, _ = PLANES[plane]
+    secret = (made["client_id"], made["client_secret"])
+    head: tuple[bytes, ...] = (b"GET " + path + b" HTTP/1.1", b"Host: " + host)
+    body = b""
+    if plane == "issuer":
+        pair = base64.b64encode(":".join(secret).encode())
+        one, refusal = b"Authorization: Basic " + pair, 400
+        body = b"grant_type=client_credentials&scope=https://vault.localhost/.default"
+        head = (b"POST " + TENANT_TOKEN + b" HTTP/1.1", b"Host: " + host, FORM, length(body))
+    else:
+        resource = DOMAIN if plane == "vault" else host.decode()
+        one, refusal = service.bearer(*secret, resource), 401
+    assert service.ask(*head, one, body=body).status == 200
+    for two in ((one, one), (one, b"Authorization: x"), (b"Authorization: x", one)):
+        assert service.ask(*head, *two, body=body).status == refusal
 
 
 # input that is refused, and nothing more
@@ -444,3 +515,30 @@ class Exchanging:
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
+
+
+def test_protectors_are_shown_without_their_files_and_what_is_wrong_with_those(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = tmp_path / "kept.json"
+    with vaultcore.create(tmp_path / "data", housekeeping=False) as engine:
+        engine.management.protector_add(name="two", kind="file", options={"path": str(kept)})
+    kept.chmod(0o644)
+    with vaultcore.open(tmp_path / "data", housekeeping=False) as engine:
+        service = Service(engine)
+        try:
+            admin = administrator_of(service)
+            answers = [
+                service.ask(b"POST /v1/%s HTTP/1.1" % operation, ADMIN, admin)
+                for operation in (b"protector.list", b"protector.verify")
+            ]
+        finally:
+            service.stop()
+        told = [answer.body.decode() for answer in answers]
+        assert [answer.status for answer in answers] == [200, 200]
+        assert not [body for body in told if str(tmp_path) in body or "0644" in body]
+        assert all("the service's log says why" in body for body in told)
+        assert "has mode 0644" in caplog.text
+        in_process = str(engine.management.protector_list())
+        assert str(tmp_path) in in_process
+        assert "0644" in in_process
