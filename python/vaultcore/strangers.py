@@ -1,0 +1,272 @@
+"""The refusals of strangers: recorded one by one, and beyond a rate only counted.
+
+A stranger is whoever shows no valid token. He can be refused faster than a disk can take records,
+and would fill it; so the first refusals of an address are recorded each, and while more come than
+that, they are counted. The first one that is counted with others is recorded with the words that
+counting begins there, and a summary follows 10 seconds later: a process that is killed loses a
+count, never the fact that there was something to count.
+
+Callers with a valid token are never counted: each of their requests has its record.
+"""
+
+import ipaddress
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from vaultcore.clock import Clock
+
+#: How many refusals of an address are recorded in a minute, and at once.
+PER_MINUTE: Final = 20
+#: How many bytes of records all strangers may cause, each second and at once, in each process.
+BYTES_PER_SECOND: Final = 8 * 1024
+BYTES_AT_ONCE: Final = 1024 * 1024
+#: How long refusals are counted before the summary of them is due, in seconds.
+SPAN_SECONDS: Final = 10.0
+#: How many addresses are remembered, each with what is left of its rate.
+MAXIMUM_ADDRESSES: Final = 4096
+
+#: What a record has beside what the stranger sent, in bytes; and a summary in all.
+RECORD_BYTES: Final = 1024
+#: What a summary and its announcement call those that could not be told apart.
+TOGETHER: Final = "several"
+_MAXIMUM_VAULTS: Final = 8
+_IPV6_PREFIX: Final = 64
+_SECONDS: Final = 60.0
+
+
+class Verdict(Enum):
+    """What is to be done with a refusal."""
+
+    RECORD = 1
+    """Record it."""
+    ANNOUNCE = 2
+    """Record it, and that those that follow are counted."""
+    COUNT = 3
+    """It was counted; there is nothing to record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was counted in a span.
+
+    Attributes:
+        address: the address, the IPv6 network of 64 bits, or :data:`TOGETHER`.
+        count: how many refusals were counted, beside the one that announced it.
+        first: when counting began, in Unix seconds.
+        last: when the last one came, in Unix seconds.
+        statuses: how many had which HTTP status.
+        vaults: the vaults that were asked, up to 8 of them; empty for the other hosts.
+    """
+
+    address: str
+    count: int
+    first: float
+    last: float
+    statuses: dict[int, int]
+    vaults: tuple[str, ...]
+
+    def members(self) -> dict[str, str | int]:
+        """Returns what the record of the summary adds to its properties."""
+        return {
+            "count": self.count,
+            "first": _date(self.first),
+            "last": _date(self.last),
+            "statuses": " ".join(f"{status}:{n}" for status, n in sorted(self.statuses.items())),
+            "vaults": " ".join(self.vaults),
+        }
+
+
+class _Span:
+    """What is being counted of an address, or of several together."""
+
+    __slots__ = ("count", "due", "first", "last", "statuses", "vaults")
+
+    def __init__(self, now: float, due: float) -> None:
+        self.count = 0
+        self.due = due
+        self.first = self.last = now
+        self.statuses: dict[int, int] = {}
+        self.vaults: set[str] = set()
+
+    def add(self, status: int, vault: str, now: float) -> None:
+        self.count += 1
+        # The clock may have been set back meanwhile.
+        self.last = max(self.last, now)
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if len(self.vaults) < _MAXIMUM_VAULTS:
+            self.vaults.add(vault)
+
+    def take_over(self, later: "_Span") -> None:
+        self.count += later.count
+        self.last = max(self.last, later.last)
+        for status, count in later.statuses.items():
+            self.statuses[status] = self.statuses.get(status, 0) + count
+        self.vaults.update(sorted(later.vaults)[: _MAXIMUM_VAULTS - len(self.vaults)])
+
+
+class _Bucket:
+    """An allowance that is used up, and comes back at a rate."""
+
+    __slots__ = ("_at", "_left", "_most", "_rate")
+
+    def __init__(self, most: float, rate: float, now: float) -> None:
+        self._most = most
+        self._rate = rate
+        self._left = most
+        self._at = now
+
+    def pay(self, price: float, now: float) -> bool:
+        self._left = min(self._most, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < price:
+            return False
+        self._left -= price
+        return True
+
+
+class Strangers:
+    """Says which refusals of strangers to record, and counts the others.
+
+    Several threads may use it. Its memory is bounded: nothing that a stranger sends is kept.
+
+    Args:
+        clock: tells the time that summaries speak of.
+        steady: a clock in seconds that nobody sets, for rates and spans.
+        per_minute: how many refusals of an address are recorded in a minute, and at once.
+        bytes_per_second: how many bytes of records all of them together may cause.
+        bytes_at_once: how much of that may come at once.
+        addresses: how many addresses are remembered.
+    """
+
+    def __init__(
+        self,
+        clock: "Clock",
+        *,
+        steady: Callable[[], float] = time.monotonic,
+        per_minute: float = PER_MINUTE,
+        bytes_per_second: float = BYTES_PER_SECOND,
+        bytes_at_once: float = BYTES_AT_ONCE,
+        addresses: int = MAXIMUM_ADDRESSES,
+    ) -> None:
+        self._clock = clock
+        self._steady = steady
+        self._per_minute = per_minute
+        self._maximum = addresses
+        self._lock = threading.Lock()
+        # The one that was heard of longest ago comes first.
+        self._addresses: OrderedDict[str, _Bucket] = OrderedDict()
+        # The one that is due first comes first.
+        self._spans: OrderedDict[str, _Span] = OrderedDict()
+        self._bytes = _Bucket(bytes_at_once, bytes_per_second, steady())
+
+    def judge(self, address: str, status: int, vault: str, size: int) -> Verdict:
+        """Says what to do with a refusal, and counts it unless it is to be recorded.
+
+        Args:
+            address: where the stranger is.
+            status: the HTTP status of the refusal.
+            vault: the vault that was asked; empty for another host.
+            size: how many bytes of the record are of his making.
+        """
+        now, steady = self._clock.now(), self._steady()
+        price = RECORD_BYTES + size
+        network = network_of(address)
+        with self._lock:
+            if self._add(network, status, vault, now):
+                return Verdict.COUNT
+            bucket = self._find(network, steady)
+            if bucket.pay(1, steady):
+                if self._bytes.pay(price, steady):
+                    return Verdict.RECORD
+            # The summary is paid for with the announcement, so that it can always be written. There
+            # are many spans only when none can be.
+            elif len(self._spans) < self._maximum and self._bytes.pay(price + RECORD_BYTES, steady):
+                self._spans[network] = _Span(now, steady + SPAN_SECONDS)
+                return Verdict.ANNOUNCE
+            if self._add(TOGETHER, status, vault, now):
+                return Verdict.COUNT
+            self._spans[TOGETHER] = _Span(now, steady + SPAN_SECONDS)
+            return Verdict.ANNOUNCE
+
+    def flush(self, record: Callable[[Summary], object], *, everything: bool = False) -> None:
+        """Records the summaries that are due.
+
+        Args:
+            record: writes one; what it raises ends the flush, and what is left stays counted.
+            everything: whether those too that are not due yet, as at the end.
+        """
+        while (found := self._take_due(everything=everything)) is not None:
+            network, span = found
+            try:
+                record(_summary(network, span))
+            except BaseException:
+                self._put_back(network, span)
+                raise
+
+    def _add(self, network: str, status: int, vault: str, now: float) -> bool:
+        """Counts a refusal, if those of its address are being counted."""
+        span = self._spans.get(network)
+        if span is not None:
+            span.add(status, vault, now)
+        return span is not None
+
+    def _find(self, network: str, steady: float) -> _Bucket:
+        """Returns the allowance of an address; the one heard of longest ago may be forgotten."""
+        bucket = self._addresses.get(network)
+        if bucket is not None:
+            self._addresses.move_to_end(network)
+            return bucket
+        if len(self._addresses) >= self._maximum:
+            self._addresses.popitem(last=False)
+        bucket = _Bucket(self._per_minute, self._per_minute / _SECONDS, steady)
+        self._addresses[network] = bucket
+        return bucket
+
+    def _take_due(self, *, everything: bool) -> tuple[str, _Span] | None:
+        with self._lock:
+            for network, span in self._spans.items():
+                if not everything and span.due > self._steady():
+                    break
+                del self._spans[network]
+                return network, span
+        return None
+
+    def _put_back(self, network: str, span: _Span) -> None:
+        with self._lock:
+            later = self._spans.get(network)
+            if later is not None:
+                span.take_over(later)
+            self._spans[network] = span
+            self._spans.move_to_end(network, last=False)
+
+
+def network_of(address: str) -> str:
+    """Returns what an address is counted under: itself, or the 64 bits of an IPv6 network.
+
+    Whoever has one IPv6 address has as a rule all of its network.
+    """
+    if ":" not in address:
+        return address
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), _IPV6_PREFIX), strict=False))
+
+
+def _summary(network: str, span: _Span) -> Summary:
+    vaults = tuple(sorted(vault for vault in span.vaults if vault))
+    return Summary(network, span.count, span.first, span.last, dict(span.statuses), vaults)
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
