@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from vaultcore.access.proxies import Proxies
 from vaultcore.access.trust import IssuerSettings, TrustedIssuer, trust_entra
 from vaultcore.errors import ConfigurationError, UnreadableError
 from vaultcore.inputs import read_text_input
@@ -34,6 +35,8 @@ port = 443
 workers = 2
 certificate = "/etc/vaultcore/server.pem"  # for *.DOMAIN, with its chain
 key = "/etc/vaultcore/server.key"
+# Behind proxies: theirs alone, as narrowly as can be; their word for the client's address is taken.
+# trusted_proxies = ["10.0.0.7", "10.0.1.0/28"]
 
 # Each protector can open the vault keys by itself. Name at least one; two are better.
 [[protectors]]
@@ -71,6 +74,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         address: the address to listen on.
         port: the port to listen on.
         workers: how many worker processes answer.
+        trusted_proxies: addresses and ranges of proxies that tell the client's address.
     """
 
     domain: str
@@ -79,6 +83,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     address: str = "127.0.0.1"
     port: int = 443
     workers: int = 1
+    trusted_proxies: list[str] = []
+
+    def proxies(self) -> Proxies | None:
+        """Returns the proxies that tell the client's address, or None where none is trusted.
+
+        Raises:
+            ConfigurationError: one of them is neither an address nor a range.
+        """
+        return Proxies(self.trusted_proxies) if self.trusted_proxies else None
 
 
 class FileProtectorSettings(
@@ -174,6 +187,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigurationError(
                 f"server.workers is 1 to {_MAXIMUM_WORKERS}, not {server.workers}"
             )
+        try:
+            server.proxies()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"server.trusted_proxies: {error}") from None
         if "." not in server.domain or server.domain.startswith((".", "http")):
             raise ConfigurationError(
                 "server.domain is a domain such as `vault.example.com`, without https://"

@@ -31,6 +31,7 @@ from vaultcore.protectors.registry import ProtectorOptions, create_protectors, o
 from vaultcore.purging import purge_due
 from vaultcore.state import Firewall, VaultState
 from vaultcore.storage import Store
+from vaultcore.strangers import Strangers
 from vaultcore.vault import Caller, Vault
 from vaultcore.vault_keys import Reopen
 from vaultcore.vaults import Vaults
@@ -102,6 +103,8 @@ class Engine:
         #: Moves with everything that decides who may do what, once that has taken effect.
         self.access_epoch = 0
         self.vaults = Vaults(store, keys, clock, self.gate, installation)
+        #: Counts what strangers are answered beyond a rate, so that they cannot fill the disk.
+        self.strangers = Strangers(clock)
         self.feed = Feed(self)
         self._housekeeper = Housekeeper(self)
         #: Takes over what any process has committed; see :meth:`Feed.synchronise`. Each request
@@ -287,15 +290,28 @@ class Engine:
         """Purges deleted objects whose retention has passed, and returns how many."""
         return purge_due(self)
 
+    def count_strangers(self, *, everything: bool = False) -> None:
+        """Records how many answers to strangers were only counted.
+
+        Args:
+            everything: whether that too is recorded which is not due yet.
+
+        Raises:
+            AuditError: it could not be recorded; what is left stays counted.
+        """
+        self.strangers.flush(self.audit.record, everything=everything)
+
     def close(self) -> None:
         """Closes the folder: the last checkpoint is signed, waiting writes are finished."""
         if self._forked or self._closed:
             return
         self._closed = True
         self._housekeeper.close()
-        self.audit.close()
-        self.store.close()
-        self.keys.close()
+        with contextlib.ExitStack() as last_first:
+            last_first.callback(self.keys.close)
+            last_first.callback(self.store.close)
+            last_first.callback(self.audit.close)
+            last_first.callback(self.count_strangers, everything=True)
 
     def _after_fork(self) -> None:
         self._forked = True

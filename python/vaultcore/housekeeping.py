@@ -47,6 +47,7 @@ class Housekeeper:
             # A failure here is tried again in a second; requests report it to those who wait.
             with contextlib.suppress(VaultcoreError, OSError):
                 engine.feed.look()
+                engine.count_strangers()
                 engine.audit.checkpoint()
                 if engine.clock.now() - last_purge >= PURGE_SECONDS:
                     last_purge = engine.clock.now()

@@ -1,10 +1,10 @@
-"""The refusals of strangers: recorded one by one, and beyond a rate only counted.
+"""The answers to strangers: recorded one by one, and beyond a rate only counted.
 
-A stranger is whoever shows no valid token. He can be refused faster than a disk can take records,
-and would fill it; so the first refusals of an address are recorded each, and while more come than
-that, they are counted. The first one that is counted with others is recorded with the words that
-counting begins there, and a summary follows 10 seconds later: a process that is killed loses a
-count, never the fact that there was something to count.
+A stranger is whoever shows no valid token. He can be answered faster than a disk can take records,
+and would fill it; so the first answers to an address are recorded each, and while more come than
+that, they are counted. The first one of those is recorded with the note that counting begins there,
+and a summary follows 10 seconds later: a process that is killed loses a count, never the fact that
+there was something to count.
 
 Callers with a valid token are never counted: each of their requests has its record.
 """
@@ -13,36 +13,43 @@ import ipaddress
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from vaultcore.clock import Clock
 
-#: How many refusals of an address are recorded in a minute, and at once.
+#: How many answers to an address are recorded in a minute, and how many at once: all clients of a
+#: site that starts again may come from one address, and each begins without a token.
 PER_MINUTE: Final = 20
+AT_ONCE: Final = 500
 #: How many bytes of records all strangers may cause, each second and at once, in each process.
 BYTES_PER_SECOND: Final = 8 * 1024
-BYTES_AT_ONCE: Final = 1024 * 1024
-#: How long refusals are counted before the summary of them is due, in seconds.
+BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+#: How long answers are counted before the summary of them is due, in seconds.
 SPAN_SECONDS: Final = 10.0
 #: How many addresses are remembered, each with what is left of its rate.
 MAXIMUM_ADDRESSES: Final = 4096
 
 #: What a record has beside what the stranger sent, in bytes; and a summary in all.
 RECORD_BYTES: Final = 1024
-#: What a summary and its announcement call those that could not be told apart.
+#: What a summary calls the address of those that could not be told apart.
 TOGETHER: Final = "several"
+#: What the audit log calls a summary.
+OPERATION: Final = "AnonymousRequestsCounted"
+#: What an announcement adds to its record.
+ANNOUNCEMENT: Final[Mapping[str, bool]] = MappingProxyType({"countingBegan": True})
 _MAXIMUM_VAULTS: Final = 8
 _IPV6_PREFIX: Final = 64
 _SECONDS: Final = 60.0
 
 
 class Verdict(Enum):
-    """What is to be done with a refusal."""
+    """What is to be done with an answer."""
 
     RECORD = 1
     """Record it."""
@@ -58,9 +65,10 @@ class Summary:
 
     Attributes:
         address: the address, the IPv6 network of 64 bits, or :data:`TOGETHER`.
-        count: how many refusals were counted, beside the one that announced it.
+        count: how many were counted, beside the one that announced it.
         first: when counting began, in Unix seconds.
         last: when the last one came, in Unix seconds.
+        status: the HTTP status that most of them had.
         statuses: how many had which HTTP status.
         vaults: the vaults that were asked, up to 8 of them; empty for the other hosts.
     """
@@ -69,26 +77,43 @@ class Summary:
     count: int
     first: float
     last: float
+    status: int
     statuses: dict[int, int]
     vaults: tuple[str, ...]
 
-    def members(self) -> dict[str, str | int]:
-        """Returns what the record of the summary adds to its properties."""
+    def members(self) -> dict[str, Any]:
+        """Returns the members of its record."""
         return {
-            "count": self.count,
-            "first": _date(self.first),
-            "last": _date(self.last),
-            "statuses": " ".join(f"{status}:{n}" for status, n in sorted(self.statuses.items())),
-            "vaults": " ".join(self.vaults),
+            "vault": "",
+            "operation": OPERATION,
+            "api_version": "",
+            "status": self.status,
+            "result_description": f"{self.count} answers to callers without a valid token were "
+            "counted, and have no record of their own",
+            "duration_ms": (self.last - self.first) * 1000.0,
+            "address": self.address,
+            "correlation_id": "",
+            "principal": None,
+            "request_uri": "",
+            "client_info": "",
+            "object_id": "",
+            "extra": {
+                "count": self.count,
+                "first": _date(self.first),
+                "last": _date(self.last),
+                "statuses": " ".join(f"{code}:{n}" for code, n in sorted(self.statuses.items())),
+                "vaults": " ".join(self.vaults),
+            },
         }
 
 
 class _Span:
     """What is being counted of an address, or of several together."""
 
-    __slots__ = ("count", "due", "first", "last", "statuses", "vaults")
+    __slots__ = ("announced", "count", "due", "first", "last", "statuses", "vaults")
 
-    def __init__(self, now: float, due: float) -> None:
+    def __init__(self, announced: int, now: float, due: float) -> None:
+        self.announced = announced
         self.count = 0
         self.due = due
         self.first = self.last = now
@@ -132,14 +157,15 @@ class _Bucket:
 
 
 class Strangers:
-    """Says which refusals of strangers to record, and counts the others.
+    """Says which answers to strangers to record, and counts the others.
 
     Several threads may use it. Its memory is bounded: nothing that a stranger sends is kept.
 
     Args:
         clock: tells the time that summaries speak of.
         steady: a clock in seconds that nobody sets, for rates and spans.
-        per_minute: how many refusals of an address are recorded in a minute, and at once.
+        per_minute: how many answers to an address are recorded in a minute.
+        at_once: how many of them may come at once.
         bytes_per_second: how many bytes of records all of them together may cause.
         bytes_at_once: how much of that may come at once.
         addresses: how many addresses are remembered.
@@ -151,6 +177,7 @@ class Strangers:
         *,
         steady: Callable[[], float] = time.monotonic,
         per_minute: float = PER_MINUTE,
+        at_once: float = AT_ONCE,
         bytes_per_second: float = BYTES_PER_SECOND,
         bytes_at_once: float = BYTES_AT_ONCE,
         addresses: int = MAXIMUM_ADDRESSES,
@@ -158,6 +185,7 @@ class Strangers:
         self._clock = clock
         self._steady = steady
         self._per_minute = per_minute
+        self._at_once = at_once
         self._maximum = addresses
         self._lock = threading.Lock()
         # The one that was heard of longest ago comes first.
@@ -167,11 +195,11 @@ class Strangers:
         self._bytes = _Bucket(bytes_at_once, bytes_per_second, steady())
 
     def judge(self, address: str, status: int, vault: str, size: int) -> Verdict:
-        """Says what to do with a refusal, and counts it unless it is to be recorded.
+        """Says what to do with an answer, and counts it unless it is to be recorded.
 
         Args:
             address: where the stranger is.
-            status: the HTTP status of the refusal.
+            status: the HTTP status of the answer.
             vault: the vault that was asked; empty for another host.
             size: how many bytes of the record are of his making.
         """
@@ -188,30 +216,31 @@ class Strangers:
             # The summary is paid for with the announcement, so that it can always be written. There
             # are many spans only when none can be.
             elif len(self._spans) < self._maximum and self._bytes.pay(price + RECORD_BYTES, steady):
-                self._spans[network] = _Span(now, steady + SPAN_SECONDS)
+                self._spans[network] = _Span(status, now, steady + SPAN_SECONDS)
                 return Verdict.ANNOUNCE
             if self._add(TOGETHER, status, vault, now):
                 return Verdict.COUNT
-            self._spans[TOGETHER] = _Span(now, steady + SPAN_SECONDS)
+            self._spans[TOGETHER] = _Span(status, now, steady + SPAN_SECONDS)
             return Verdict.ANNOUNCE
 
-    def flush(self, record: Callable[[Summary], object], *, everything: bool = False) -> None:
+    def flush(self, record: Callable[..., object], *, everything: bool = False) -> None:
         """Records the summaries that are due.
 
         Args:
-            record: writes one; what it raises ends the flush, and what is left stays counted.
+            record: writes one from :meth:`Summary.members`, as :meth:`Audit.record` does; what it
+                raises ends the flush, and what is left stays counted.
             everything: whether those too that are not due yet, as at the end.
         """
         while (found := self._take_due(everything=everything)) is not None:
             network, span = found
             try:
-                record(_summary(network, span))
+                record(**_summary(network, span).members())
             except BaseException:
                 self._put_back(network, span)
                 raise
 
     def _add(self, network: str, status: int, vault: str, now: float) -> bool:
-        """Counts a refusal, if those of its address are being counted."""
+        """Counts an answer, if those to its address are being counted."""
         span = self._spans.get(network)
         if span is not None:
             span.add(status, vault, now)
@@ -225,7 +254,7 @@ class Strangers:
             return bucket
         if len(self._addresses) >= self._maximum:
             self._addresses.popitem(last=False)
-        bucket = _Bucket(self._per_minute, self._per_minute / _SECONDS, steady)
+        bucket = _Bucket(self._at_once, self._per_minute / _SECONDS, steady)
         self._addresses[network] = bucket
         return bucket
 
@@ -265,7 +294,8 @@ def network_of(address: str) -> str:
 
 def _summary(network: str, span: _Span) -> Summary:
     vaults = tuple(sorted(vault for vault in span.vaults if vault))
-    return Summary(network, span.count, span.first, span.last, dict(span.statuses), vaults)
+    most = max(span.statuses.items(), key=lambda item: item[1], default=(span.announced, 0))[0]
+    return Summary(network, span.count, span.first, span.last, most, dict(span.statuses), vaults)
 
 
 def _date(seconds: float) -> str:

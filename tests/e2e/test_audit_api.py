@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from driver import CANARY, DOMAIN, LATEST, b64, program, unique
+from driver import CANARY, DOMAIN, LATEST, b64, program, start, stop, unique
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from driver import Service, Stranger, Vault
 
 OID = "http://schemas.microsoft.com/identity/claims/objectidentifier"
@@ -172,6 +174,19 @@ def test_every_refusal_by_policy_is_on_record(api: Service, nobody: Stranger, st
     assert record["identity"]["claim"][OID] == nobody.object_id
     assert record["identity"]["claim"]["appid"] == nobody.client_id
     assert nobody.object_id in record["resultDescription"]
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of its own: elsewhere so many strangers come that they are only counted."""
+    service = start(tmp_path_factory.mktemp("audit"))
+    yield service
+    stop(service)
+
+
+@pytest.fixture(scope="module")
+def vault(api: Service) -> Vault:
+    return api.vault()
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,8 @@ def test_what_decides_about_safety_has_no_default(line: str) -> None:
         ('domain = "vault.example.com"', 'domain = "vault.example.com"\nworkers = 99', "workers"),
         ('domain = "vault.example.com"', 'domain = "vault.example.com"\nport = "443"', "port"),
         ('data = "/srv/vault"', 'data = "/srv/vault"\nlog = "debug"', "log"),
+        ("domain =", 'trusted_proxies = ["10.0.0.1/8"]\ndomain =', "trusted_proxies"),
+        ("domain =", 'trusted_proxies = "10.0.0.0/8"\ndomain =', "trusted_proxies"),
         ('data = "/srv/vault"', 'data = "/srv/vault', "TOML"),
         ('data = "/srv/vault"', 'data = "/srv/vault"\ndata = "/srv/other"', "TOML"),
     ],
@@ -95,6 +97,15 @@ def test_an_issuer_without_an_audience_is_refused() -> None:
     text = MINIMAL + '[[issuers]]\nname = "a"\nissuer = "https://sso.example"\naudiences = []\n'
     with pytest.raises(ConfigurationError, match="audience"):
         read_configuration(text).trusted_issuers()
+
+
+def test_no_proxy_is_trusted_unless_it_is_named() -> None:
+    assert read_configuration(MINIMAL).server.proxies() is None
+    text = MINIMAL.replace("domain =", 'trusted_proxies = ["10.0.0.0/8", "::1"]\ndomain =')
+    proxies = read_configuration(text).server.proxies()
+    assert proxies is not None
+    headers = [(b"x-forwarded-for", b"192.0.2.1")]
+    assert proxies.client("10.1.1.1", headers) == proxies.client("::1", headers) == "192.0.2.1"
 
 
 def test_the_server_key_must_not_be_open_to_others(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ class Operator:
         client: what the client calls itself.
         remote: whether the request came over the network.
         progress: told how far long operations have come.
+        peer: where the connection came from, if that is not the address.
     """
 
     def __init__(
@@ -145,10 +146,12 @@ class Operator:
         *,
         remote: bool = False,
         progress: Progress | None = None,
+        peer: str = "",
     ) -> None:
         self._engine = engine
         self._principal = principal or engine.administrator()
         self._address = address
+        self._came_by: dict[str, str] = {} if peer in {"", address} else {"peerIpAddress": peer}
         self._client = client
         self._remote = remote
         self._progress: Progress = progress or (lambda *_: None)
@@ -263,7 +266,7 @@ class Operator:
             request_uri=_text(f"/{API_VERSION}/{name[:64]}"),
             client_info=self._client,
             object_id="",
-            extra=told,
+            extra={**told, **self._came_by},
         )
 
 

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from vaultcore.access.proxies import Proxies
 from vaultcore.service.front import HEALTH, Front, Place
 from vaultcore.service.identity.routes import issuer_place
 from vaultcore.service.keyvault.plane import DataPlane
@@ -22,6 +23,7 @@ def build_application(
     default_hosts: tuple[str, ...] = (),
     default_vault: str | None = None,
     challenge_tenant: str | None = None,
+    proxies: Proxies | None = None,
 ) -> Front:
     """Returns the whole service as one ASGI application.
 
@@ -30,6 +32,7 @@ def build_application(
         default_hosts: host names, with port, under which the default vault answers too.
         default_vault: the name of that vault.
         challenge_tenant: the tenant that the challenge names.
+        proxies: whose word for the client's address is taken; None for nobody's.
     """
     domain = engine.installation.domain
     known: dict[bytes, Place] = {
@@ -45,7 +48,9 @@ def build_application(
     )
     health = _health(engine)
     nowhere = Routed("", [Route(path.decode(), health, methods=["GET"]) for path in HEALTH])
-    return Front(known, plane.find, nowhere, engine.audit.record, plane.close)
+    return Front(
+        known, plane.find, nowhere, engine.audit.record, engine.strangers, proxies, plane.close
+    )
 
 
 def _health(engine: "Engine") -> Any:

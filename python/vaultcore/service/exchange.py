@@ -1,13 +1,15 @@
 """One request on its way: what its headers say, and what its record will say."""
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from vaultcore.service.body import BODY_SECONDS, Bodies, drain
+from vaultcore.strangers import ANNOUNCEMENT
 
 if TYPE_CHECKING:
     from vaultcore._core import Principal
+    from vaultcore.access.proxies import Proxies
     from vaultcore.service.keyvault.operations import Request
 
 T = TypeVar("T")
@@ -25,6 +27,8 @@ TWO_HOSTS: Final = b"\0"
 TWO_METHODS: Final = b"?"
 #: Stands for two Authorization headers; no credential of any scheme.
 TWO_CREDENTIALS: Final = b""
+#: A byte that is not printable ASCII becomes so many in a record.
+_ESCAPED: Final = 6
 _OVERRIDING: Final = frozenset({b"x-http-method", b"x-http-method-override", b"x-http-request"})
 
 
@@ -38,9 +42,12 @@ class Exchange:
         scope: of ASGI.
         receive: of ASGI.
         bodies: reads the body.
+        proxies: tell the client's address; None where no proxy is trusted.
 
     Attributes:
-        address: where the request came from.
+        address: where the request came from: the client's address, as trusted proxies tell it.
+        peer: where the connection came from, if a proxy is trusted at all.
+        added: what the record has beside what the request adds.
         agent: what the client calls itself.
         authorization: the credentials; None without any.
         correlation: the client's own name for the request.
@@ -62,6 +69,7 @@ class Exchange:
     """
 
     # Most requests leave most of these as they are, and need not set them.
+    added: "Mapping[str, str | bool] | None" = None
     agent = b""
     api_version = ""
     authorization: bytes | None = None
@@ -71,6 +79,7 @@ class Exchange:
     length = b""
     object_id = ""
     operation = AUTHENTICATION
+    peer = ""
     principal: "Principal | None" = None
     reason = ""
     recorded = False
@@ -78,13 +87,17 @@ class Exchange:
     epoch: int
     question: tuple[str, str, bytes, bytes, str, bytes | None]
 
-    def __init__(self, scope: Scope, receive: Receive, bodies: Bodies) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, bodies: Bodies, proxies: "Proxies | None" = None
+    ) -> None:
         self._started = time.perf_counter()
         self._bodies = bodies
         self._receive = receive
         self.scope = scope
         self.raw_path: bytes = scope["raw_path"]
         self.address: str = scope["client"][0]
+        if proxies is not None:
+            self._come_by(proxies)
         host: bytes | None = None
         override: bytes | None = None
         chunked = False
@@ -121,6 +134,7 @@ class Exchange:
             base: what the address of the request begins with.
             status: of the answer.
         """
+        extra = None if self.request is None else self.request.extra
         # Handed on by name: a dictionary between the two would cost as much again.
         return write(
             vault=vault,
@@ -136,8 +150,25 @@ class Exchange:
             request_uri=base + self.raw_path,
             client_info=self.agent,
             object_id=self.object_id,
-            extra=None if self.request is None else self.request.extra,
+            extra=extra if self.added is None else {**(extra or {}), **self.added},
         )
+
+    def announce(self) -> None:
+        """Has the record say that further answers to this address are only counted."""
+        self.added = {**(self.added or {}), **ANNOUNCEMENT}
+
+    def foreign_bytes(self) -> int:
+        """Returns about how many bytes of the record are of the client's making."""
+        return sum(
+            min(len(text), most) * (1 if text.isascii() else _ESCAPED)
+            for text, most in ((self.raw_path, 2048), (self.agent, 512), (self.reason, 1024))
+        )
+
+    def _come_by(self, proxies: "Proxies") -> None:
+        self.peer = self.address
+        self.address = proxies.client(self.peer, self.scope["headers"])
+        if self.address != self.peer:
+            self.added = {"peerIpAddress": self.peer}
 
     async def body(self, limit: int, seconds: float = BODY_SECONDS) -> bytes:
         """Returns the body.

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Final, Protocol
 
+from vaultcore.access.proxies import Proxies
 from vaultcore.errors import (
     AuditError,
     BadParameterError,
@@ -24,6 +25,7 @@ from vaultcore.errors import (
 )
 from vaultcore.service.body import Bodies
 from vaultcore.service.exchange import AUTHENTICATION, Exchange, Headers, Receive, Scope, Send
+from vaultcore.strangers import Strangers, Verdict
 
 #: Asked by whoever watches the process, at any host; answered alike for all, and not recorded.
 HEALTH: Final = frozenset({b"/healthz"})
@@ -76,6 +78,8 @@ class Front:
         find: finds the place of a host name in lower case, or None.
         nowhere: what answers where there is no place, and for the health of the service.
         record: writes a record; it is given what :meth:`Exchange.record` says.
+        strangers: says which answers to strangers are recorded.
+        proxies: tell the client's address; None where no proxy is trusted.
         close: called at the end.
     """
 
@@ -85,12 +89,16 @@ class Front:
         find: Callable[[bytes], Place | None],
         nowhere: Place,
         record: Callable[..., object],
+        strangers: Strangers,
+        proxies: Proxies | None = None,
         close: Callable[[], None] = lambda: None,
     ) -> None:
         self._known = known
         self._find = find
         self._nowhere = nowhere
         self._record = record
+        self._strangers = strangers
+        self._proxies = proxies
         self._bodies = Bodies()
         self.close = close
 
@@ -98,7 +106,7 @@ class Front:
         """Answers one request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"only HTTP is answered, not {scope['type']}")
-        exchange = Exchange(scope, receive, self._bodies)
+        exchange = Exchange(scope, receive, self._bodies, self._proxies)
         found = self._known.get(exchange.host)
         place = found or self._nowhere
         try:
@@ -113,7 +121,7 @@ class Front:
             status, content = self._refuse(place, exchange, translate(error))
         if not exchange.recorded:
             try:
-                exchange.record(self._record, place.name, place.base, status)
+                self._put_on_record(place, exchange, status)
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no record
                 # No record, no answer: what was done or found stays here.
                 status, content = self._refuse(place, exchange, unrecorded(error))
@@ -124,6 +132,18 @@ class Front:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    def _put_on_record(self, place: Place, exchange: Exchange, status: int) -> None:
+        """Records an answer; one to a stranger may only be counted."""
+        if exchange.principal is None:
+            verdict = self._strangers.judge(
+                exchange.address, status, place.name, exchange.foreign_bytes()
+            )
+            if verdict is Verdict.COUNT:
+                return
+            if verdict is Verdict.ANNOUNCE:
+                exchange.announce()
+        exchange.record(self._record, place.name, place.base, status)
 
     def _refuse(self, place: Place, exchange: Exchange, failure: VaultError) -> tuple[int, bytes]:
         if failure.status == _UNAUTHORIZED:

@@ -20,6 +20,7 @@ from vaultcore.service.app import build_application
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vaultcore.access.proxies import Proxies
     from vaultcore.access.trust import TrustedIssuer
     from vaultcore.service.exchange import Receive, Scope, Send
 
@@ -54,9 +55,15 @@ class Worker:
     Args:
         settings: what the worker was told.
         issuers: the issuers to trust beside the built-in one.
+        proxies: whose word for the client's address is taken; None for nobody's.
     """
 
-    def __init__(self, settings: WorkerSettings, issuers: "Sequence[TrustedIssuer]" = ()) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        issuers: "Sequence[TrustedIssuer]" = (),
+        proxies: "Proxies | None" = None,
+    ) -> None:
         self._engine = open_engine(settings.data)
         if issuers:
             self._engine.trust(issuers)
@@ -65,6 +72,7 @@ class Worker:
             default_hosts=settings.default_hosts,
             default_vault=settings.first_vault,
             challenge_tenant=settings.challenge_tenant,
+            proxies=proxies,
         )
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -100,7 +108,9 @@ def create_worker() -> Worker:
     gc.collect()
     gc.freeze()
     issuers = () if configuration is None else configuration.trusted_issuers()
-    return Worker(settings, issuers)
+    return Worker(
+        settings, issuers, None if configuration is None else configuration.server.proxies()
+    )
 
 
 def run(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaultcore.errors import ConfigurationError
 from vaultcore.access.proxies import MAXIMUM_ENTRIES, UNKNOWN, Proxies
+from vaultcore.errors import ConfigurationError
 
 PROXIES = Proxies(["10.0.0.0/8", "192.0.2.1", "2001:db8:ffff::/48"])
 

@@ -33,11 +33,14 @@ class Said(NamedTuple):
 
 
 class Service:
-    """The service of an engine, without TLS, in this process."""
+    """The service of an engine, without TLS, in this process.
 
-    def __init__(self, engine: Engine) -> None:
+    The options are those of `build_application`.
+    """
+
+    def __init__(self, engine: Engine, **options: Any) -> None:
         self.engine = engine
-        self.application = build_application(engine)
+        self.application = build_application(engine, **options)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]

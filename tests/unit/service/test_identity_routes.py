@@ -31,6 +31,7 @@ from vaultcore.service.front import Front
 from vaultcore.service.identity.routes import issuer_place
 from vaultcore.service.tls import ensure_certificates
 from vaultcore.storage import Store
+from vaultcore.strangers import Strangers
 
 if TYPE_CHECKING:
     from vaultcore.access.applications import NewSecret
@@ -71,7 +72,9 @@ class Http:
 def serve(issuer: Issuer, clock: Clock, record: Callable[..., object]) -> Front:
     """Returns the issuer as an application that answers at every host."""
     place = issuer_place(issuer, clock)
-    return Front({}, lambda _: place, place, record)
+    return Front(
+        {}, lambda _: place, place, record, Strangers(clock, at_once=1_000_000, bytes_at_once=1e9)
+    )
 
 
 class World:

@@ -83,7 +83,12 @@ async def _perform(
         # After the body and the queue: the token may have been revoked meanwhile.
         principal = _authenticate(engine, exchange)
         management = Management(
-            engine, principal, exchange.address, exchange.agent.decode("latin-1"), remote=True
+            engine,
+            principal,
+            exchange.address,
+            exchange.agent.decode("latin-1"),
+            remote=True,
+            peer=exchange.peer,
         )
         # From here on the operation writes its record itself, whatever becomes of it.
         exchange.recorded = True
