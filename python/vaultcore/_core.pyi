@@ -626,17 +626,34 @@ class AuditLog:
     """The hash-chained file of the audit, ``audit.jsonl`` in a folder.
 
     Several processes may append to one chain. Each append is one write under a lock; what cannot
-    be written whole is taken back.
+    be written whole is taken back. The log is followed forward from the last signed record; what
+    does not hold behind it is put aside by the next append, which records that.
 
     Args:
-        directory: the folder, made if it is not there.
+        directory: the folder, created if it does not exist.
+        keys: the keys of the MACs, 256 bits each, with the last record that each may have made;
+            the one in use comes first and has None. Without keys there are no MACs.
+        unkeyed: the last record from before there were MACs.
+        signed: number, hash, end in its segment and highest revision of the last signed record.
+        distrust: whether a record by an unknown key is put aside instead of being an error.
         segment_size: the size in bytes from which the file is closed and a new one begun.
 
     Raises:
-        AuditError: If the folder or the log in it cannot be used.
+        AuditError: If the folder or the log in it cannot be used, or lacks the signed record.
+        AuditKeyError: If there is a record by an unknown key, and it is not to be put aside.
+        UsageError: If a key or a hash is malformed.
     """
 
-    def __new__(cls, directory: str, *, segment_size: int = ...) -> AuditLog: ...
+    def __new__(
+        cls,
+        directory: str,
+        *,
+        keys: Sequence[tuple[Key, int | None]] = ...,
+        unkeyed: int = 0,
+        signed: tuple[int, str, int | None, int] | None = None,
+        distrust: bool = False,
+        segment_size: int = ...,
+    ) -> AuditLog: ...
     def append(
         self,
         *,
@@ -654,14 +671,17 @@ class AuditLog:
         client_info: str | bytes,
         object_id: str | bytes,
         extra: Mapping[str, str | bytes | int | bool] | None = None,
+        revision: int | None = None,
     ) -> int:
         """Appends a record and returns its number, from 1.
 
         When it returns, the record is with the operating system: it outlives the process, and
         after ``sync`` the machine. Texts may hold anything: they are escaped and cut to length.
+        ``revision`` is that of the change in the store that the record tells of, if it is one.
 
         Raises:
             AuditError: If it cannot be written; nothing of it is in the log then.
+            AuditKeyError: If there is a record by an unknown key, which is not put aside.
             ForkError: If the log was opened by another process.
             UsageError: If the operation is one of the log's own.
         """
@@ -672,8 +692,46 @@ class AuditLog:
             AuditError: If it cannot be, or the log was moved away or replaced.
             ForkError: If the log was opened by another process.
         """
-    def position(self) -> tuple[int, str]:
-        """Returns number and hash of the last record that any process has appended.
+    def rotate(self, time: float) -> None:
+        """Closes the current segment, if anything is in it.
+
+        Raises:
+            AuditError: If it cannot be closed, or not yet; the next append finishes it.
+            ForkError: If the log was opened by another process.
+        """
+    def require(self) -> None:
+        """Makes sure that there is space in reserve for what would have to be recorded.
+
+        Raises:
+            AuditError: If there is not.
+            ForkError: If the log was opened by another process.
+        """
+    @property
+    def short(self) -> bool:
+        """Whether there was too little space in reserve at the last append."""
+    def set_keys(self, keys: Sequence[tuple[Key, int | None]]) -> None:
+        """Takes over keys that were changed.
+
+        Raises:
+            UsageError: If a key is no symmetric one of 256 bits.
+        """
+    def set_distrust(self, distrust: bool) -> None:
+        """Says whether a record by an unknown key is put aside instead of being an error."""
+    def tag(self, document: bytes) -> bytes:
+        """Returns the MAC of a document, 16 bytes.
+
+        Raises:
+            UsageError: If the log has no keys.
+        """
+    def tagged(self, document: bytes, tag: bytes) -> bool:
+        """Returns whether a key of this log made the MAC of a document."""
+    def made(self, sequence: int, digest: str, mac: str | None) -> bool:
+        """Returns whether a key of this log made the MAC of a record with this hash."""
+    def position(self) -> tuple[int, str, int, int]:
+        """Returns what is known of the last record that any process has appended.
+
+        That is its number, its hash, where it ends in its segment, and the highest revision that
+        the log has told of since it was opened or signed.
 
         Raises:
             AuditError: If the log cannot be read.

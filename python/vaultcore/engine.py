@@ -18,12 +18,13 @@ from vaultcore.access.issuer import Issuer
 from vaultcore.access.remote_keys import FLIGHT_SECONDS
 from vaultcore.access.tokens import TokenValidator, ValidToken
 from vaultcore.access.trust import TrustedIssuer
-from vaultcore.audit.log import Audit
+from vaultcore.audit.identity import load_keys
+from vaultcore.auditing import open_audit
 from vaultcore.clock import Clock, SystemClock
 from vaultcore.errors import ConfigurationError, NotFoundError
 from vaultcore.feed import Feed
 from vaultcore.housekeeping import Housekeeper
-from vaultcore.installation import DATABASE, Installation, load_audit_signer
+from vaultcore.installation import DATABASE, Installation
 from vaultcore.key_ring import KeyRing
 from vaultcore.ownership import secure_folder
 from vaultcore.protectors.protector import Protector
@@ -78,7 +79,7 @@ class Engine:
         self.keys = keys
         self.installation = installation
         self.gate = Gate()
-        self.audit = Audit(data / "audit", clock, load_audit_signer(store, keys.system))
+        self.audit = open_audit(data, store, clock, keys.system)
         self.issuer = Issuer(
             store,
             keys.system,
@@ -271,6 +272,20 @@ class Engine:
         if flight is not None:
             wait([flight], FLIGHT_SECONDS)
 
+    def load_installation(self) -> None:
+        """Takes over the installation as it is stored, with the keys of its audit log.
+
+        Raises:
+            TamperedError: it does not verify.
+        """
+        before, self.installation = (
+            self.installation,
+            Installation.load(self.store, self.keys.system),
+        )
+        identity = self.installation.audit
+        if identity is not None and identity != before.audit:
+            self.audit.adopt_keys(load_keys(self.store, self.keys.system, identity))
+
     def forget_identities(self) -> None:
         """Forgets every token, because an application was changed."""
         self.identity_epoch += 1
@@ -421,7 +436,7 @@ def create_engine(
             operator=str(uuid.uuid4()),
             audiences=tuple(audiences),
         )
-        installation.save(store, keys.system)
+        installation = installation.save(store, keys.system)
         engine = Engine(folder, store, clock, keys, installation)
         undo.callback(engine.close)
         engine.management.record_creation()

@@ -64,6 +64,10 @@ class AuditError(VaultcoreError):
     """An audit record could not be written, so the answer may not leave."""
 
 
+class AuditKeyError(AuditError):
+    """The audit log holds a record whose MAC was made by a key that is not known here."""
+
+
 class VaultError(VaultcoreError):
     """A refusal in the terms of the Azure Key Vault contract (section 2).
 

@@ -194,7 +194,7 @@ class Feed:
                 "the database is that of another installation: put the right one in its place, "
                 "and restart"
             )
-        engine.installation = installation
+        engine.load_installation()
         engine.vaults.reload(installation)
         engine.forget_identities()
         engine.access_epoch += 1
@@ -242,7 +242,7 @@ class Feed:
         elif kind in {"applications", "signing-keys"}:
             engine.forget_identities()
         elif kind == "installation":
-            engine.installation = Installation.load(self._store, engine.keys.system)
+            engine.load_installation()
         # After it has taken effect: who has seen this count goes by the new rules.
         engine.access_epoch += 1
 

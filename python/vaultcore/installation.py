@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import msgspec
 
-from vaultcore._core import Context, Key, KeyEncryptionKey
+from vaultcore._core import Context, KeyEncryptionKey
+from vaultcore.audit.identity import AuditIdentity, create_keys
 from vaultcore.errors import (
     DecryptionError,
     StorageError,
@@ -24,7 +25,6 @@ Document = TypeVar("Document")
 DATABASE: Final = "vaultcore.db"
 #: The identifier of the key that seals what belongs to no vault.
 SYSTEM: Final = "system"
-_AUDIT_SIGNER: Final = "audit-signer"
 
 
 class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +40,7 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         operator: the object id of whoever holds the folder.
         audiences: for whom tokens may be meant, beside the resource.
         administrators: object ids that may use the management plane over HTTPS.
+        audit: the keys of the audit log; None in folders of older versions, until they are opened.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operator: str
     audiences: tuple[str, ...] = ()
     administrators: tuple[str, ...] = ()
+    audit: AuditIdentity | None = None
 
     @property
     def resource(self) -> str:
@@ -98,43 +100,26 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         def work(transaction: "Transaction") -> Installation:
             after = change(cls.load(transaction, system))
-            after._put(transaction, system)  # noqa: SLF001 - of the same class
+            after.put(transaction, system)
             return after
 
         return store.write(work)
 
-    def save(self, store: "Store", system: KeyEncryptionKey) -> None:
-        """Writes a new installation."""
-        store.write(lambda transaction: self._put(transaction, system))
+    def save(self, store: "Store", system: KeyEncryptionKey) -> "Installation":
+        """Writes a new installation with the keys of its audit log, and returns it with these."""
 
-    def _put(self, transaction: "Transaction", system: KeyEncryptionKey) -> None:
+        def work(transaction: "Transaction") -> "Installation":
+            new = msgspec.structs.replace(self, audit=create_keys(transaction, system))
+            new.put(transaction, system)
+            return new
+
+        return store.write(work)
+
+    def put(self, transaction: "Transaction", system: KeyEncryptionKey) -> None:
+        """Writes the installation, inside of a transaction."""
         blob = _seal(system, msgspec.json.encode(self), "installation", "settings")
         transaction.put_document("installation", "settings", blob)
         transaction.changed(SYSTEM, "installation", "settings", "", "set")
-
-
-def load_audit_signer(store: "Store", system: KeyEncryptionKey) -> Key:
-    """Returns the key that signs the checkpoints of the audit log, making it the first time."""
-    context = _document_context("keys", _AUDIT_SIGNER)
-    blob = store.document("keys", _AUDIT_SIGNER)
-    if blob is None:
-        made = Key.generate("EC", curve="P-256")
-
-        def work(transaction: "Transaction") -> bytes:
-            present = transaction.document("keys", _AUDIT_SIGNER)
-            if present is not None:
-                return present
-            # Sealed in the transaction: before it, a rekey could end under way.
-            sealed = made.seal(system, context)
-            transaction.put_document("keys", _AUDIT_SIGNER, sealed)
-            transaction.changed(SYSTEM, "audit-keys", _AUDIT_SIGNER, "", "create")
-            return sealed
-
-        blob = store.write(work)
-    try:
-        return Key.open(system, blob, context)
-    except DecryptionError:
-        raise TamperedError("the key that signs audit checkpoints does not verify") from None
 
 
 def decode_stored(blob: bytes, kind: type[Document], what: str) -> Document:

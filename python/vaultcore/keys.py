@@ -310,7 +310,7 @@ class KeyRules(Lifecycle):
             return True  # `discard` says what that means
 
     def discard(self, versions: "Sequence[VersionRow]", key: str) -> None:
-        """Removes from the token what purged versions kept there.
+        """Removes from the token what purged versions kept there, as far as it can be reached.
 
         The purge has happened by then. A key pair that cannot be removed stays in the token, where
         nothing leads to it any more; the log says which.

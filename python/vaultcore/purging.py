@@ -2,7 +2,15 @@
 
 from typing import TYPE_CHECKING, Final
 
-from vaultcore.errors import NotFoundError, TamperedError
+from vaultcore.audit.outbox import Record
+from vaultcore.errors import (
+    AuditError,
+    NotFoundError,
+    StorageError,
+    TamperedError,
+    UnavailableError,
+)
+from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
     from vaultcore.engine import Engine
@@ -24,16 +32,7 @@ def purge_due(engine: "Engine") -> int:
         state = engine.vaults.find_by_id(row.vault_id)
         if state is None or row.kind not in {"secrets", "keys"}:
             continue
-        try:
-            _purge(engine, state, row)
-        except NotFoundError:
-            continue  # another process was quicker
-        except TamperedError as failure:
-            # Who moves a purge date in the database shall not make us destroy anything.
-            _record(engine, state, row, 500, str(failure))
-        else:
-            _record(engine, state, row, 204, "the retention has passed")
-            purged += 1
+        purged += _purge_recorded(engine, state, row)
     return purged
 
 
@@ -45,21 +44,31 @@ def _purge(engine: "Engine", state: "VaultState", row: "ObjectRow") -> None:
     state.key_rules.discard(versions, row.key)
 
 
-def _record(
-    engine: "Engine", state: "VaultState", row: "ObjectRow", status: int, reason: str
-) -> None:
-    engine.audit.record(
+def _purge_recorded(engine: "Engine", state: "VaultState", row: "ObjectRow") -> bool:
+    """Purges an object and records that; returns whether there was still something to purge."""
+    record = Record(
         vault=state.name,
         operation="SecretPurge" if row.kind == "secrets" else "KeyPurge",
-        api_version="",
-        status=status,
-        result_description=reason,
-        duration_ms=0.0,
-        address="",
-        correlation_id="",
-        principal=None,
-        request_uri="",
+        status=204,
+        result_description="the retention has passed",
         client_info="vaultcore housekeeping",
         object_id=f"{state.url}/{row.kind}/{row.name}",
-        extra=None,
     )
+    changes = engine.audit.changes
+    change = changes.begin(record)
+    try:
+        with witnessed(change):
+            _purge(engine, state, row)
+    except NotFoundError:
+        changes.abandon(change)  # another process was quicker
+        return False
+    except (AuditError, StorageError, UnavailableError) as failure:
+        changes.abandon(change)
+        raise failure from None
+    except TamperedError as failure:
+        # Who moves a purge date in the database shall not make us destroy anything.
+        record.status, record.result_description = 500, str(failure)
+        changes.end(change, record)
+        return False
+    changes.end(change, record)
+    return True

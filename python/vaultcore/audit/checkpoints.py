@@ -1,16 +1,19 @@
 """Signed checkpoints: how far the log had come, in the words of a key.
 
 The hash chain alone shows an accident and a careless change; whoever can write the files can also
-compute every hash anew. A checkpoint is what he cannot make: number and hash of a record, signed.
+compute every hash again. A checkpoint is what he cannot make: number and hash of a record, signed.
 Checkpoints form a chain of their own, so that none can be left out.
+
+What stands behind the last checkpoint that holds is no checkpoint. It is moved to a file of its
+own, so that a torn write or a stranger's line keeps nobody from signing.
 """
 
 import fcntl
 import hashlib
 import json
 import os
-from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
 FILE: Final = "checkpoints.jsonl"
 #: What every signature begins with, so that it means nothing anywhere else.
 LABEL: Final = b"vaultcore audit checkpoint 1\n"
+_SIGNATURE: Final = b',"signature":"'
 _NOTHING: Final = "0" * 64
-_TAIL: Final = 64 * 1024
+_BLOCK: Final = 64 * 1024
+_MOST_KEPT: Final = 64 * 1024 * 1024  # bytes of what does not hold
+_ALGORITHMS: Final = {("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
 class Checkpoint(NamedTuple):
@@ -35,11 +41,27 @@ class Checkpoint(NamedTuple):
         sequence: the number of a record.
         hash: its hash.
         time: when it was signed, RFC 3339 in UTC.
+        end: where the record ends in its segment, in bytes; None in checkpoints of older versions.
+        revision: the highest revision of the store that a record had told of.
     """
 
     sequence: int
     hash: str
     time: str
+    end: int | None = None
+    revision: int = 0
+
+
+class Retired(NamedTuple):
+    """A key that signed checkpoints once.
+
+    Attributes:
+        key: its public part.
+        until: the last record that it may have signed.
+    """
+
+    key: "Key"
+    until: int
 
 
 class Checkpoints:
@@ -48,48 +70,49 @@ class Checkpoints:
     Args:
         directory: the folder.
         signer: a P-256 or Ed25519 key with its private part.
+        retired: the keys that signed before it.
 
     Raises:
         UsageError: The key cannot sign checkpoints.
     """
 
-    def __init__(self, directory: Path, signer: "Key") -> None:
-        algorithms = {("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
-        algorithm = algorithms.get((signer.kty, signer.curve or ""))
+    def __init__(self, directory: Path, signer: "Key", retired: Sequence[Retired] = ()) -> None:
+        algorithm = _ALGORITHMS.get((signer.kty, signer.curve or ""))
         if algorithm is None or not signer.is_private:
             raise UsageError("checkpoints are signed by a private key on P-256 or Ed25519")
         self._algorithm = algorithm
         self._signer = signer
         self._key_id = signer.thumbprint()
+        self._retired = tuple(retired)
+        self._directory = directory
         self._path = directory / FILE
+        #: Names of the files that what did not hold was moved to, until somebody records them.
+        self.kept: list[str] = []
 
     def last(self) -> Checkpoint | None:
-        """Returns the newest checkpoint of any process, without checking its signature.
+        """Returns the newest checkpoint of any process that holds.
 
         Raises:
             AuditError: The file cannot be read.
         """
         with self._locked() as file:
-            return _parse(_last_line(file))
+            return self._last(file)[0]
 
-    def sign(self, sequence: int, head: str, now: float) -> Checkpoint | None:
+    def sign(self, made: Checkpoint) -> bool:
         """Signs a record that is on the disk, unless a checkpoint reaches as far already.
 
         Returns:
-            The new checkpoint, on the disk, or None.
+            Whether it was signed, and is on the disk.
 
         Raises:
             AuditError: It cannot be written.
         """
         with self._locked() as file:
-            line = _last_line(file)
-            previous = _parse(line)
-            if previous is not None and previous.sequence >= sequence:
-                return None
-            time = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds")
-            made = Checkpoint(sequence, head, time.replace("+00:00", "Z"))
-            _append(file, self._sign(made, line))
-            return made
+            previous, line, end = self._last(file)
+            if previous is not None and previous.sequence >= made.sequence:
+                return False
+            self._append(file, end, self._sign(made, line))
+            return True
 
     def _sign(self, made: Checkpoint, previous: bytes) -> bytes:
         link = hashlib.sha256(previous).hexdigest() if previous else _NOTHING
@@ -97,16 +120,91 @@ class Checkpoints:
             "sequence": made.sequence,
             "hash": made.hash,
             "time": made.time,
+            "end": made.end,
+            "revision": made.revision,
             "previous": link,
             "keyId": self._key_id,
             "algorithm": self._algorithm,
         }
         signed = json.dumps(members, separators=(",", ":")).encode()[:-1]
-        message = LABEL + signed
-        if self._algorithm == "ES256":
-            message = hashlib.sha256(message).digest()
-        signature = urlsafe_b64encode(self._signer.sign(self._algorithm, message)).rstrip(b"=")
-        return signed + b',"signature":"' + signature + b'"}\n'
+        signature = self._signer.sign(self._algorithm, _digested(self._signer, signed))
+        return signed + _SIGNATURE + urlsafe_b64encode(signature).rstrip(b"=") + b'"}\n'
+
+    def _last(self, file: int) -> tuple[Checkpoint | None, bytes, int]:
+        """Returns the last checkpoint that holds, its line and where that ends.
+
+        What stands behind it is moved away.
+        """
+        size = os.fstat(file).st_size
+        reach = _BLOCK
+        while True:
+            start = max(0, size - reach)
+            tail = os.pread(file, size - start, start)
+            # A line that begins further to the left is looked at when more is read.
+            first = tail.find(b"\n") + 1 if start else 0
+            end = tail.rfind(b"\n") + 1
+            while end > first:
+                begin = tail.rfind(b"\n", 0, end - 1) + 1
+                line = tail[begin : end - 1]
+                found = self._read(line)
+                if found is not None:
+                    self._move_away(file, start + end, size)
+                    return found, line, start + end
+                end = begin
+            if not start:
+                self._move_away(file, 0, size)
+                return None, b"", 0
+            reach *= 4
+
+    def _read(self, line: bytes) -> Checkpoint | None:
+        """Returns what a line says, if a key that may say it has signed it."""
+        signed, found, rest = line.partition(_SIGNATURE)
+        if not found or not rest.endswith(b'"}'):
+            return None
+        try:
+            members = json.loads(signed + b"}")
+            end = members.get("end")
+            made = Checkpoint(
+                int(members["sequence"]),
+                str(members["hash"]),
+                str(members["time"]),
+                None if end is None else int(end),
+                int(members.get("revision", 0)),
+            )
+            signature = urlsafe_b64decode(rest[:-2] + b"==")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        keys = [self._signer, *(old.key for old in self._retired if made.sequence <= old.until)]
+        return made if any(_verifies(key, signed, signature) for key in keys) else None
+
+    def _move_away(self, file: int, start: int, size: int) -> None:
+        if start == size:
+            return
+        rest = os.pread(file, min(size - start, _MOST_KEPT), start)
+        name = f"torn-checkpoints-{hashlib.sha256(rest).hexdigest()[:16]}.bin"
+        descriptor = os.open(
+            self._directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+        )
+        with os.fdopen(descriptor, "wb") as kept:
+            kept.write(rest)
+            kept.flush()
+            os.fsync(kept.fileno())
+        _sync_folder(self._directory)
+        os.ftruncate(file, start)
+        self.kept.append(name)
+
+    def _append(self, file: int, end: int, line: bytes) -> None:
+        try:
+            written = os.write(file, line)
+            os.fdatasync(file)
+        except OSError:
+            os.ftruncate(file, end)
+            raise
+        if written != len(line):
+            os.ftruncate(file, end)
+            raise AuditError("cannot use the checkpoints of the audit log: the disk is full")
+        if end == 0:
+            _sync_folder(self._directory)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -121,38 +219,26 @@ class Checkpoints:
             raise AuditError(f"cannot use the checkpoints of the audit log: {error}") from error
 
 
-def _last_line(file: int) -> bytes:
-    """Returns the last whole line without its newline; cuts off a torn one behind it."""
-    size = os.fstat(file).st_size
-    tail = os.pread(file, _TAIL, max(0, size - _TAIL))
-    whole = tail.rfind(b"\n") + 1
-    if whole < len(tail):
-        # A checkpoint that was not written whole was never acknowledged, and proves nothing.
-        os.ftruncate(file, size - len(tail) + whole)
-    lines = tail[:whole].splitlines()
-    return lines[-1] if lines else b""
+def timestamp(now: float) -> str:
+    """Returns a time in Unix seconds as checkpoints tell it."""
+    time = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds")
+    return time.replace("+00:00", "Z")
 
 
-def _append(file: int, line: bytes) -> None:
-    size = os.fstat(file).st_size
+def _digested(key: "Key", signed: bytes) -> bytes:
+    message = LABEL + signed
+    # ES256 is given the digest, EdDSA the message (RFC 7518 section 3.4, RFC 8032).
+    return hashlib.sha256(message).digest() if key.kty == "EC" else message
+
+
+def _verifies(key: "Key", signed: bytes, signature: bytes) -> bool:
+    algorithm = _ALGORITHMS[key.kty, key.curve or ""]
+    return key.verify(algorithm, _digested(key, signed), signature)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        written = os.write(file, line)
-        os.fdatasync(file)
-    except OSError:
-        os.ftruncate(file, size)
-        raise
-    if written != len(line):
-        os.ftruncate(file, size)
-        raise AuditError("cannot use the checkpoints of the audit log: the disk is full")
-
-
-def _parse(line: bytes) -> Checkpoint | None:
-    if not line:
-        return None
-    try:
-        members = json.loads(line)
-        return Checkpoint(int(members["sequence"]), str(members["hash"]), str(members["time"]))
-    except (ValueError, KeyError, TypeError):
-        raise AuditError(
-            "the last checkpoint of the audit log is malformed: verify the log"
-        ) from None
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,49 +1,183 @@
-"""The audit as the rest of the package uses it: records now, checkpoints every second."""
+"""The audit log as the rest of the package uses it: records now, checkpoints every second."""
 
+import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
 
 from vaultcore._core import AuditLog
-from vaultcore.audit.checkpoints import Checkpoint, Checkpoints
-from vaultcore.errors import AuditError
+from vaultcore.audit.checkpoints import Checkpoint, Checkpoints, Retired, timestamp
+from vaultcore.audit.outbox import STATE, STATE_LABEL, TAG, Outbox, State, keep_state
+from vaultcore.errors import (
+    AuditError,
+    AuditKeyError,
+    StorageError,
+    TamperedError,
+    UnavailableError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from vaultcore._core import Key, Principal
     from vaultcore.clock import Clock
+    from vaultcore.storage import Store, Transaction
+
+T = TypeVar("T")
+
+#: A folder beside the log, in which processes show that they are alive.
+WRITERS: str = "writers"
+
+logger = logging.getLogger("vaultcore.audit")
+
+
+class AuditKeys(NamedTuple):
+    """The keys of a log.
+
+    Attributes:
+        signer: signs checkpoints, on P-256 or Ed25519.
+        retired: the keys that signed before it.
+        macs: the keys of the MACs, each with the last record that it may have made; the one in use
+            comes first and has None.
+        unkeyed: the last record from before there were MACs.
+    """
+
+    signer: "Key"
+    retired: tuple[Retired, ...] = ()
+    macs: tuple[tuple["Key", int | None], ...] = ()
+    unkeyed: int = 0
 
 
 class Audit:
     """The audit log of a data folder. Several threads and processes may write to it.
 
     Args:
-        directory: the folder of the log, made if it is not there.
+        directory: the folder of the log, created if it does not exist.
         clock: tells the time of records and checkpoints.
-        signer: signs checkpoints, on P-256 or Ed25519; without one there are none.
+        keys: sign checkpoints and make MACs; without them there are none.
+        reload: returns the keys as they are stored now, because another process may change them.
+
+    Attributes:
+        directory: the folder of the log.
+        outbox: commits changes together with their records, once :meth:`attach` gave it a store.
+        now: tells the time, in Unix seconds.
+        refusing: whether :meth:`require` may refuse; cheaper to ask than to call.
 
     Raises:
-        AuditError: The log cannot be used, or ends before a checkpoint says it did.
-        UsageError: The key cannot sign checkpoints.
+        AuditError: The log cannot be used, or does not hold the last record that was signed.
+        UsageError: The keys cannot sign checkpoints or make MACs.
     """
 
-    def __init__(self, directory: Path, clock: "Clock", signer: "Key | None" = None) -> None:
-        self._log = AuditLog(str(directory))
+    def __init__(
+        self,
+        directory: Path,
+        clock: "Clock",
+        keys: AuditKeys | None = None,
+        reload: "Callable[[], AuditKeys] | None" = None,
+    ) -> None:
+        self.directory = directory
+        self.outbox: Outbox | None = None
+        self.refusing = False
+        self._problem: str | None = None
         self._clock = clock
-        self._signer = signer
-        self._checkpoints = None if signer is None else Checkpoints(directory, signer)
+        self._keys = keys
+        self._reload = reload
         self._closed = False
         self._signing = threading.Lock()
+        self._trusting = threading.Lock()
+        self.now = clock.now
+        self._checkpoints = None
+        last = None
+        if keys is not None:
+            try:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise AuditError(f"cannot create the audit log: {error.strerror}") from error
+            self._checkpoints = Checkpoints(directory, keys.signer, keys.retired)
+            last = self._checkpoints.last()
+        self._log = _open(directory, keys, last)
         self._append = self._log.append
-        self._now = clock.now
-        last = None if self._checkpoints is None else self._checkpoints.last()
-        # Looked at after the checkpoints: other processes go on writing both.
-        sequence, _ = self._log.position()
-        if last is not None and last.sequence > sequence:
-            raise AuditError(
-                f"the audit log ends at record {sequence}, but record {last.sequence} "
-                "was signed: it was cut or restored; verify it, and move its folder aside"
+        self.tag = self._log.tag
+        self.tagged = self._log.tagged
+        self.require()
+
+    def attach(self, store: "Store") -> None:
+        """Joins the log and a store, after making sure that neither was put back alone.
+
+        Args:
+            store: the store whose changes the log tells of.
+
+        Raises:
+            AuditError: the log is older than the store, or the store than the log.
+            TamperedError: what the store knows of the log was changed.
+            StorageError: the store cannot be read or written.
+        """
+        self.compare(store)
+        outbox = Outbox(store, self, self.directory.parent / WRITERS)
+        try:
+            adopted = outbox.adopt()
+        except BaseException:
+            outbox.close()
+            raise
+        self.outbox = outbox
+        if adopted:
+            logger.warning(
+                "%d records of changes were taken over from processes that had ended", adopted
             )
+
+    def compare(self, store: "Store") -> None:
+        """Makes sure that the log and a store are of the same moment.
+
+        Raises:
+            AuditError: the log is older than the store, or the store than the log.
+            TamperedError: what the store knows of the log was changed.
+            StorageError: the store cannot be read.
+        """
+        # In this order: both go on meanwhile, and the log is always told of the store's past.
+        known = self.known(store)
+        sequence, head, revision = self.reached()
+        if known.sequence > sequence or (known.sequence == sequence and known.head != head):
+            raise AuditError(
+                f"the audit log ends with record {sequence}, and the store knows that it had come "
+                f"to record {known.sequence}: it was removed, changed or put back without its "
+                "database; see `vaultcore audit reconcile`"
+            )
+        # A feed that was put right after it went back holds later revisions, but not this one.
+        if revision > known.revision and not _has(store, revision):
+            raise AuditError(
+                f"the audit log tells of change {revision}, which the database does not hold: it "
+                "was put back without its log; see `vaultcore audit reconcile`"
+            )
+
+    def known(self, store: "Store") -> State:
+        """Returns how far the log had come, as a store knows it.
+
+        Raises:
+            TamperedError: what the store knows was changed.
+            StorageError: the store cannot be read.
+        """
+        blob = store.document(*STATE) or b""
+        if not self.tagged(STATE_LABEL + blob[TAG:], blob[:TAG]):
+            raise TamperedError(
+                "what the store knows of the audit log does not verify: it was changed outside the "
+                "vault; restore the database from a backup"
+            )
+        return msgspec.json.decode(blob[TAG:], type=State)
+
+    def keep(self, transaction: "Transaction", state: State) -> None:
+        """Keeps how far the log has come in the store."""
+        keep_state(transaction, self.tag, state)
+
+    def reached(self) -> tuple[int, str, int]:
+        """Returns number and hash of the last record, and the highest change that was told.
+
+        Raises:
+            AuditError: the log cannot be read.
+        """
+        sequence, head, _, revision = self._position()
+        return sequence, head, revision
 
     def record(
         self,
@@ -68,22 +202,77 @@ class Audit:
             AuditError: It cannot be written; the answer may not leave.
             ForkError: The log was opened by another process.
         """
-        return self._append(
-            time=self._now(),
-            vault=vault,
-            operation=operation,
-            api_version=api_version,
-            status=status,
-            result_description=result_description,
-            duration_ms=duration_ms,
-            address=address,
-            correlation_id=correlation_id,
-            principal=principal,
-            request_uri=request_uri,
-            client_info=client_info,
-            object_id=object_id,
-            extra=extra,
-        )
+        # Each answered request comes here: what is handed on by name is not gathered first.
+        try:
+            return self._append(
+                time=self.now(),
+                vault=vault,
+                operation=operation,
+                api_version=api_version,
+                status=status,
+                result_description=result_description,
+                duration_ms=duration_ms,
+                address=address,
+                correlation_id=correlation_id,
+                principal=principal,
+                request_uri=request_uri,
+                client_info=client_info,
+                object_id=object_id,
+                extra=extra,
+            )
+        except AuditKeyError:
+            members = {name: value for name, value in locals().items() if name != "self"}
+        except AuditError as error:
+            self._fails(error)
+            raise
+        return self.append(time=self.now(), **members)
+
+    def append(self, **members: Any) -> int:
+        """Writes a record with all its members, as :meth:`AuditLog.append` takes them.
+
+        Raises:
+            AuditError: It cannot be written.
+            ForkError: The log was opened by another process.
+        """
+        try:
+            return self._append(**members)
+        except AuditKeyError:
+            return self._noting(lambda: self._with_new_keys(lambda: self._append(**members)))
+        except AuditError as error:
+            self._fails(error)
+            raise
+
+    def require(self) -> None:
+        """Makes sure, before something is done, that it can be recorded.
+
+        Raises:
+            AuditError: The log has no space in reserve, or does not take what was done before.
+            ForkError: The log was opened by another process.
+        """
+        self._noting(self._ready)
+        self._problem = None
+        self.refusing = False
+
+    def _ready(self) -> None:
+        if self.outbox is not None and self.outbox.backlog:
+            self.outbox.drain()
+        self._log.require()
+
+    @property
+    def changes(self) -> Outbox:
+        """Commits changes together with their records.
+
+        Raises:
+            UsageError: the log was not joined with a store.
+        """
+        if self.outbox is None:
+            raise UsageError("this audit log was not joined with a store")
+        return self.outbox
+
+    @property
+    def problem(self) -> str | None:
+        """Why the log did not take the last record, or None while it takes them."""
+        return self._problem
 
     def checkpoint(self) -> Checkpoint | None:
         """Brings the log to the disk and signs how far it has come, if it has come further.
@@ -91,17 +280,127 @@ class Audit:
         Raises:
             AuditError: The log or its checkpoints cannot be written.
             ForkError: The log was opened by another process.
+            StorageError: The store cannot be written.
         """
         with self._signing:
-            sequence, head = self._log.position()
-            self._log.sync()
-            if self._checkpoints is None or sequence == 0:
-                return None
-            return self._checkpoints.sign(sequence, head, self._now())
+            return self._noting(self._checkpoint)
+
+    def _checkpoint(self) -> Checkpoint | None:
+        self._ready()
+        outbox, checkpoints = self.outbox, self._checkpoints
+        if outbox is not None:
+            outbox.adopt()
+        if checkpoints is not None and checkpoints.kept:
+            self._record_kept(checkpoints)
+        taken = 0 if outbox is None else outbox.taken()
+        sequence, head, end, revision = self._position()
+        self.sync()
+        made = None
+        if checkpoints is not None and sequence:
+            time = timestamp(self.now())
+            made = Checkpoint(sequence, head, time, end, revision)
+            if not checkpoints.sign(made):
+                made = None
+        if outbox is not None:
+            state = None if made is None else State(sequence, head, revision)
+            outbox.settle(taken, state)
+        self._problem = None
+        self.refusing = self._log.short
+        return made
+
+    def _record_kept(self, checkpoints: Checkpoints) -> None:
+        while checkpoints.kept:
+            self.record_own(
+                "AuditCheckpointsRepaired",
+                "the end of the checkpoints did not hold and was put aside",
+                {"keptIn": checkpoints.kept[0]},
+            )
+            checkpoints.kept.pop(0)
+
+    def record_own(self, operation: str, what: str, extra: Mapping[str, str | int | bool]) -> int:
+        """Records something that nobody asked for.
+
+        Raises:
+            AuditError: It cannot be written.
+        """
+        return self.record(
+            vault="",
+            operation=operation,
+            api_version="",
+            status=200,
+            result_description=what,
+            duration_ms=0.0,
+            address="",
+            correlation_id="",
+            principal=None,
+            request_uri="",
+            client_info="vaultcore",
+            object_id="",
+            extra=extra,
+        )
+
+    def sync(self) -> None:
+        """Brings what was recorded to the disk.
+
+        Raises:
+            AuditError: The log cannot be written, or was moved.
+            ForkError: The log was opened by another process.
+        """
+        self._with_new_keys(self._log.sync)
+
+    def _position(self) -> tuple[int, str, int, int]:
+        return self._with_new_keys(self._log.position)
+
+    def adopt_keys(self, keys: AuditKeys) -> None:
+        """Takes over keys that were changed, by this process or another."""
+        with self._signing:
+            self._keys = keys
+            self._checkpoints = Checkpoints(self.directory, keys.signer, keys.retired)
+            self._log.set_keys(keys.macs)
+
+    def _with_new_keys(self, call: Callable[[], T]) -> T:
+        """Calls again with keys that another process may have made, before a record is doubted."""
+        try:
+            return call()
+        except AuditKeyError:
+            with self._trusting:
+                if self._reload is not None:
+                    self._log.set_keys(self._reload().macs)
+                try:
+                    return call()
+                except AuditKeyError:
+                    # No key of this vault made it: it is put aside.
+                    self._log.set_distrust(True)
+                    try:
+                        return call()
+                    finally:
+                        self._log.set_distrust(False)
+
+    def _noting(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except AuditError as error:
+            self._fails(error)
+            raise
+
+    def _fails(self, error: AuditError) -> None:
+        if self._problem is None:
+            logger.error("the audit log takes no records: %s", error)
+        self._problem = str(error)
+        self.refusing = True
 
     def public_key(self) -> dict[str, Any] | None:
         """Returns the key that verifies checkpoints, as a JWK."""
-        return None if self._signer is None else dict(self._signer.public_jwk())
+        return None if self._keys is None else dict(self._keys.signer.public_jwk())
+
+    def retired_keys(self) -> Sequence[tuple[dict[str, Any], int]]:
+        """Returns the keys that signed before it, as JWKs, with the last record of each."""
+        keys = () if self._keys is None else self._keys.retired
+        return [(dict(old.key.public_jwk()), old.until) for old in keys]
+
+    def made(self, sequence: int, digest: str, mac: str | None) -> bool:
+        """Returns whether this installation made the MAC of a record."""
+        return self._log.made(sequence, digest, mac)
 
     @property
     def sequence(self) -> int:
@@ -116,4 +415,28 @@ class Audit:
         """
         if not self._closed:
             self._closed = True
-            self.checkpoint()
+            try:
+                self.checkpoint()
+            except (StorageError, UnavailableError, UsageError) as error:
+                # Everything is on record and signed; the store knows of an earlier moment.
+                logger.error("the store does not know how far the audit log has come: %s", error)  # noqa: TRY400
+            finally:
+                if self.outbox is not None:
+                    self.outbox.close()
+
+
+def _open(directory: Path, keys: AuditKeys | None, last: Checkpoint | None) -> AuditLog:
+    signed = None if last is None else (last.sequence, last.hash, last.end, last.revision)
+    if keys is None:
+        return AuditLog(str(directory), signed=signed)
+    try:
+        return AuditLog(str(directory), keys=keys.macs, unkeyed=keys.unkeyed, signed=signed)
+    except AuditKeyError:
+        # The keys were read a moment ago: what they did not make was not made by us.
+        return AuditLog(
+            str(directory), keys=keys.macs, unkeyed=keys.unkeyed, signed=signed, distrust=True
+        )
+
+
+def _has(store: "Store", revision: int) -> bool:
+    return [change.revision for change in store.changes(revision - 1, 1)] == [revision]

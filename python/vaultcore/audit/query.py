@@ -48,7 +48,7 @@ def query_records(
     found: deque[dict[str, Any]] = deque()
     if limit <= 0:
         return []
-    for record in _newest_first(directory):
+    for record in newest_first(directory):
         time = _time(record["time"])
         if first is not None and time < first:
             if time < first - _SLACK:
@@ -92,7 +92,7 @@ def _time(text: str) -> datetime:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-def _newest_first(directory: Path) -> Iterator[dict[str, Any]]:
+def newest_first(directory: Path) -> Iterator[dict[str, Any]]:
     """Yields every record; ``httpStatusCode`` and the like are as they were written."""
     try:
         # Opened before the folder is read, so that no segment closed meanwhile is missed.

@@ -9,8 +9,8 @@ note number and hash of a record elsewhere from time to time, and pass them as `
 import hashlib
 import json
 import re
-from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterator, Mapping
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,10 +24,11 @@ _RECORD_LABEL: Final = b"vaultcore audit record 1\n"
 _CHECKPOINT_LABEL: Final = b"vaultcore audit checkpoint 1\n"
 _RECORD: Final = re.compile(
     rb'(\{[ -~]*,"sequence":([1-9][0-9]{0,18}),"previous":"([0-9a-f]{64})")'
-    rb',"hash":"([0-9a-f]{64})"\}'
+    rb',"hash":"([0-9a-f]{64})"(?:,"mac":"([0-9a-f]{32})")?\}'
 )
 _CHECKPOINT: Final = re.compile(
     rb'(\{"sequence":([1-9][0-9]{0,18}),"hash":"([0-9a-f]{64})","time":"[ !#-\[\]-~]*",'
+    rb'(?:"end":(?:[0-9]{1,18}|null),"revision":[0-9]{1,18},)?'
     rb'"previous":"([0-9a-f]{64})","keyId":"[ !#-\[\]-~]*","algorithm":"(ES256|EdDSA)")'
     rb',"signature":"([0-9A-Za-z_-]+)"\}'
 )
@@ -61,7 +62,8 @@ class Report:
         head: its hash. Note ``last:head`` elsewhere and expect it the next time.
         checkpoints: how many checkpoints were read.
         signed: the last record that a checkpoint vouches for; later ones hang on the chain alone.
-        repairs: how many torn ends were moved aside, as after a loss of power.
+        key_id: the thumbprint of the key that signs checkpoints now.
+        repairs: how many ends that did not hold were put aside, as after a loss of power.
         problems: what is wrong; the first hundred.
         notes: what is not wrong, but good to know.
     """
@@ -72,6 +74,7 @@ class Report:
     head: str = _NOTHING.decode()
     checkpoints: int = 0
     signed: int = 0
+    key_id: str = ""
     repairs: int = 0
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -87,6 +90,9 @@ def verify(
     directory: Path,
     public_key: Mapping[str, Any] | None = None,
     expect: tuple[int, str] | None = None,
+    *,
+    retired: Sequence[tuple[Mapping[str, Any], int]] = (),
+    made: Callable[[int, str, str | None], bool] | None = None,
 ) -> Report:
     """Verifies the log in a folder from its first record to its last.
 
@@ -94,15 +100,21 @@ def verify(
         directory: the folder.
         public_key: the JWK that verifies checkpoints; without it only the chain is verified.
         expect: number and hash of a record, noted earlier, that must still be there.
+        retired: the JWKs that verify older checkpoints, each with the last record it may sign.
+        made: tells whether the installation made the MAC of a record (number, hash, MAC); it
+            needs the keys of the installation, and without it MACs are not looked at.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: The key is no public key on P-256 or Ed25519.
     """
     report = Report()
-    check = None if public_key is None else _signature_check(public_key)
+    check = None
+    if public_key is not None:
+        report.key_id = _thumbprint(public_key)
+        check = _check_of_all(_signature_check(public_key), retired)
     witnesses = _Witnesses(report, _checkpoints(directory, report, check))
-    chain = _Chain(directory, report, witnesses, expect)
+    chain = _Chain(directory, report, witnesses, expect, made)
     chain.follow()
     witnesses.finish()
     chain.finish()
@@ -127,6 +139,7 @@ class _Chain:
         report: Report,
         witnesses: "_Witnesses",
         expect: tuple[int, str] | None,
+        made: Callable[[int, str, str | None], bool] | None,
     ) -> None:
         self._directory = directory
         self._expect = expect
@@ -135,19 +148,30 @@ class _Chain:
         self._sequence = 0
         self._witnesses = witnesses
         self._kept: dict[str, str] = {}
+        self._made = made
 
     def follow(self) -> None:
         segments = sorted(p for p in self._directory.iterdir() if _SEGMENT.fullmatch(p.name))
         current = self._directory / "audit.jsonl"
+        ended = False
         for segment in segments:
             ended = self._segment(segment, closed=True)
             name = _SEGMENT.fullmatch(segment.name)
             if not ended or name is None or int(name[1]) != self._sequence:
                 self._problem(f"segment {segment.name} does not end with the record it is named by")
         if current.exists():
-            self._segment(current, closed=False)
+            if self._segment(current, closed=False):
+                self._note_unfinished("still has the name of the current one")
         elif not segments:
             self._problem("there is no log")
+        elif ended:
+            self._note_unfinished("has no next one yet")
+
+    def _note_unfinished(self, what: str) -> None:
+        self._report.notes.append(
+            f"the segment that ends with record {self._sequence} {what}, as a crash or a failing "
+            "disk leaves it; the next record finishes that"
+        )
 
     def finish(self) -> None:
         self._report.last = self._sequence
@@ -189,12 +213,16 @@ class _Chain:
             self._problem(f"what stands behind record {self._sequence} is no record")
             return False
         self._report.records += 1
-        covered, number, previous, claimed = parts.groups()
+        covered, number, previous, claimed, mac = parts.groups()
         sequence = int(number)
         actual = hashlib.sha256(_RECORD_LABEL + covered).hexdigest().encode()
         if actual != claimed:
             self._report.problem(sequence, f"record {sequence} was changed: its hash does not fit")
         self._place(sequence, previous)
+        if self._made is not None and not self._made(
+            sequence, actual.decode(), None if mac is None else mac.decode()
+        ):
+            self._report.problem(sequence, f"record {sequence} was not made by this vault")
         # A jump is told once: from here on the chain is followed as the log claims it.
         self._sequence, self._head = sequence, claimed
         self._witnesses.see(sequence, actual.decode())
@@ -280,7 +308,9 @@ def _checkpoints(
             report.checkpoints += 1
             signed, number, digest, previous, algorithm, signature = parts.groups()
             sequence = int(number)
-            if check is not None and not check(_CHECKPOINT_LABEL + signed, algorithm, signature):
+            if check is not None and not check(
+                sequence, _CHECKPOINT_LABEL + signed, algorithm, signature
+            ):
                 report.problem(sequence, f"the checkpoint of record {sequence} is not signed by us")
                 continue
             if previous.decode() != link:
@@ -293,7 +323,27 @@ def _checkpoints(
             yield sequence, digest.decode()
 
 
-_Check = Callable[[bytes, bytes, bytes], bool]
+_Check = Callable[[int, bytes, bytes, bytes], bool]
+
+
+def _check_of_all(current: "_Check", retired: Sequence[tuple[Mapping[str, Any], int]]) -> _Check:
+    """Makes the check of signatures that takes each key for the records of its time."""
+    older = [(_signature_check(jwk), until) for jwk, until in retired]
+
+    def check(sequence: int, message: bytes, algorithm: bytes, signature: bytes) -> bool:
+        return current(sequence, message, algorithm, signature) or any(
+            sequence <= until and earlier(sequence, message, algorithm, signature)
+            for earlier, until in older
+        )
+
+    return check
+
+
+def _thumbprint(jwk: Mapping[str, Any]) -> str:
+    """Returns the thumbprint of a key (RFC 7638)."""
+    members = {name: jwk[name] for name in ("crv", "kty", "x", "y") if name in jwk}
+    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
+    return urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
 
 
 def _signature_check(jwk: Mapping[str, Any]) -> _Check:
@@ -305,7 +355,7 @@ def _signature_check(jwk: Mapping[str, Any]) -> _Check:
             )
             point = numbers.public_key()
 
-            def es256(message: bytes, algorithm: bytes, signature: bytes) -> bool:
+            def es256(_: int, message: bytes, algorithm: bytes, signature: bytes) -> bool:
                 raw = _decode_signature(signature)
                 if algorithm != b"ES256" or len(raw) != 64:  # noqa: PLR2004 - r and s
                     return False
@@ -316,7 +366,7 @@ def _signature_check(jwk: Mapping[str, Any]) -> _Check:
         case "OKP", "Ed25519":
             key = ed25519.Ed25519PublicKey.from_public_bytes(_decode(jwk["x"]))
 
-            def eddsa(message: bytes, algorithm: bytes, signature: bytes) -> bool:
+            def eddsa(_: int, message: bytes, algorithm: bytes, signature: bytes) -> bool:
                 raw = _decode_signature(signature)
                 return algorithm == b"EdDSA" and _verifies(lambda: key.verify(raw, message))
 

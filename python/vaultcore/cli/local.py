@@ -112,6 +112,7 @@ class LocalConnection:
             operation.object_name,
             operation.version,
             act,
+            changes=True,
         )
         return msgspec.json.decode(answer) if answer else None
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from vaultcore import guarded
 from vaultcore._core import object_name
@@ -11,6 +11,7 @@ from vaultcore.attributes import (
     Page,
     Version,
 )
+from vaultcore.audit.outbox import Record
 from vaultcore.errors import (
     BadParameterError,
     InternalError,
@@ -20,6 +21,7 @@ from vaultcore.errors import (
     VaultError,
 )
 from vaultcore.lifecycle import Lifecycle, Work
+from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
     from vaultcore._core import Principal
@@ -94,11 +96,56 @@ class Door:
         name: str,
         version: str,
         act: Callable[[str, str], T],
+        *,
+        changes: bool = False,
         **extra: str | int | bool,
     ) -> T:
-        """Admits, acts and records; the record is written before the answer is returned."""
+        """Admits, acts and records; the record is written before the answer is returned.
+
+        Args:
+            operation: the audit's name for it.
+            permission: what the caller needs for it.
+            name: of the object, or the empty string.
+            version: of the object, or the empty string.
+            act: is given the name and its canonical spelling.
+            changes: whether it may change what is stored; its record is committed with the change.
+            extra: what the record says besides.
+
+        Raises:
+            AuditError: it cannot be recorded; nothing was changed.
+            VaultError: it was refused.
+        """
+        audit = self._engine.audit
+        if not changes:
+            if audit.refusing:
+                audit.require()
+            return self._perform(operation, permission, name, version, act, extra, audit.record)
+        record = Record.of(**self._members(operation, 200, None, 0.0, name, version, extra))
+        change = audit.changes.begin(record)
+
+        def note(**members: Any) -> None:
+            audit.changes.end(change, Record.of(**members))
+
+        with witnessed(change):
+            return self._perform(operation, permission, name, version, act, extra, note)
+
+    def _perform(
+        self,
+        operation: str,
+        permission: str,
+        name: str,
+        version: str,
+        act: Callable[[str, str], T],
+        extra: dict[str, str | int | bool],
+        note: Callable[..., object],
+    ) -> T:
         started = time.perf_counter()
         key = ""
+
+        def record(status: int, failure: Exception | None) -> None:
+            milliseconds = (time.perf_counter() - started) * 1000.0
+            note(**self._members(operation, status, failure, milliseconds, name, version, extra))
+
         try:
             self._admit(permission)
             if name:
@@ -109,47 +156,48 @@ class Door:
             answer = act(name, key)
         except ObjectNotFoundError as missing:
             refusal = missing.spelled(name)
-            self._record(operation, refusal.status, refusal, started, name, version, extra)
+            record(refusal.status, refusal)
             raise refusal from None
         except VaultError as refusal:
-            self._record(operation, refusal.status, refusal, started, name, version, extra)
+            record(refusal.status, refusal)
             raise
         except VaultcoreError as failure:
-            self._record(operation, 500, failure, started, name, version, extra)
+            record(500, failure)
             raise
         except Exception as failure:
             wrapped = InternalError(f"{operation} failed: {type(failure).__name__}")
-            self._record(operation, 500, wrapped, started, name, version, extra)
+            record(500, wrapped)
             raise
-        self._record(operation, 200, None, started, name, version, extra)
+        record(200, None)
         return answer
 
-    def _record(
+    def _members(
         self,
         operation: str,
         status: int,
         failure: Exception | None,
-        started: float,
+        milliseconds: float,
         name: str,
         version: str,
         extra: Mapping[str, str | int | bool],
-    ) -> None:
+    ) -> dict[str, Any]:
+        """Returns the members of a record, as :meth:`Audit.record` takes them."""
         state = self._state
-        self._engine.audit.record(
-            vault=state.name,
-            operation=operation,
-            api_version=API_VERSION,
-            status=status,
-            result_description="" if failure is None else str(failure),
-            duration_ms=(time.perf_counter() - started) * 1000.0,
-            address=self._caller.address or "",
-            correlation_id="",
-            principal=self._principal,
-            request_uri="",
-            client_info=_CLIENT,
-            object_id=self._id(name, version) if name else "",
-            extra=dict(extra) or None,
-        )
+        return {
+            "vault": state.name,
+            "operation": operation,
+            "api_version": API_VERSION,
+            "status": status,
+            "result_description": "" if failure is None else str(failure),
+            "duration_ms": milliseconds,
+            "address": self._caller.address or "",
+            "correlation_id": "",
+            "principal": self._principal,
+            "request_uri": "",
+            "client_info": _CLIENT,
+            "object_id": self._id(name, version) if name else "",
+            "extra": dict(extra) or None,
+        }
 
     def _id(self, name: str, version: str) -> str:
         base = f"{self._state.url}/{self.kind}/{name}"
@@ -206,6 +254,7 @@ class Door:
             name,
             "",
             lambda _, key: self._change(self._rules.delete(key), self.kind + "/delete"),
+            changes=True,
         )
 
     def list(self) -> Iterator[Properties]:
@@ -265,6 +314,7 @@ class Door:
             name,
             "",
             lambda _, key: self._change(self._rules.recover(key), self.kind + "/recover"),
+            changes=True,
         )
 
     def purge(self, name: str) -> None:
@@ -279,7 +329,7 @@ class Door:
             purged = self._write(self._rules.purge(key), self.kind + "/purge")
             self._discard(purged, key)
 
-        self.perform(self._noun + "Purge", self.kind + "/purge", name, "", act)
+        self.perform(self._noun + "Purge", self.kind + "/purge", name, "", act, changes=True)
 
     def backup(self, name: str) -> bytes:
         """Returns the object with all its versions, sealed for this vault only.
@@ -310,6 +360,7 @@ class Door:
             "",
             "",
             lambda *_: self._change(self._rules.restore(blob, object_name), self.kind + "/restore"),
+            changes=True,
         )
 
     def _current(self, *, deleted: bool) -> Callable[[str, str | None], Page]:

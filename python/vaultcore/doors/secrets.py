@@ -84,7 +84,7 @@ class Secrets(Door):
                 "secrets/set",
             )
 
-        return self.perform("SecretSet", "secrets/set", name, "", act)
+        return self.perform("SecretSet", "secrets/set", name, "", act, changes=True)
 
     def update(
         self,
@@ -117,4 +117,4 @@ class Secrets(Door):
                 "secrets/set",
             )
 
-        return self.perform("SecretUpdate", "secrets/set", name, version, act)
+        return self.perform("SecretUpdate", "secrets/set", name, version, act, changes=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import msgspec
 
 from vaultcore._core import Principal
+from vaultcore.audit.outbox import Change, Record
 from vaultcore.errors import (
     BadParameterError,
     ForbiddenError,
@@ -19,6 +20,7 @@ from vaultcore.errors import (
     VaultcoreError,
     VaultError,
 )
+from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
     from vaultcore.engine import Engine
@@ -174,12 +176,16 @@ class Operator:
         result: Any = None
         # Whatever nobody foresaw is a failure, never a success.
         status, description, quiet = 500, "", False
+        change: Change | None = None
         try:
             found = self._admit(operation)
             checked = found.check(arguments)
             self._engine.synchronise()
             quiet = found.quiet is not None and found.quiet(self, checked)
-            result = found.call(self, checked)
+            members = self._members(operation, found.audited, arguments, told=_told(checked, None))
+            change = self._engine.audit.changes.begin(Record.of(**members))
+            with witnessed(change):
+                result = found.call(self, checked)
         except VaultError as refused:
             status, description = refused.status, refused.message
             raise
@@ -197,16 +203,21 @@ class Operator:
             status = 200
             return result
         finally:
-            if status != 200 or not quiet:  # noqa: PLR2004 - the status of HTTP
-                self._record(
-                    operation,
-                    _UNKNOWN if found is None else found.audited,
-                    arguments,
-                    status=status,
-                    description=description,
-                    milliseconds=(time.perf_counter() - started) * 1000.0,
-                    told=_told(checked, result),
-                )
+            members = self._members(
+                operation,
+                _UNKNOWN if found is None else found.audited,
+                arguments,
+                status=status,
+                description=description,
+                milliseconds=(time.perf_counter() - started) * 1000.0,
+                told=_told(checked, result),
+            )
+            if change is None:
+                self._engine.audit.record(**members)
+            elif status == 200 and quiet:  # noqa: PLR2004 - the status of HTTP
+                self._engine.audit.changes.abandon(change)
+            else:
+                self._engine.audit.changes.end(change, Record.of(**members))
 
     def record_creation(self) -> None:
         """Records that the installation was made, and whom it obeys: its first record.
@@ -215,7 +226,7 @@ class Operator:
             AuditError: it could not be recorded.
         """
         installation = self._engine.installation
-        self._record(
+        members = self._members(
             "installation.create",
             "InstallationPut",
             {},
@@ -224,6 +235,7 @@ class Operator:
             milliseconds=0.0,
             told={"operator": installation.operator, "domain": installation.domain},
         )
+        self._engine.audit.record(**members)
 
     def _admit(self, name: str) -> Operation:
         if not self._engine.is_administrator(self._principal):
@@ -242,32 +254,33 @@ class Operator:
             )
         return found
 
-    def _record(
+    def _members(
         self,
         name: str,
         audited: str,
         arguments: Mapping[str, Any],
         *,
-        status: int,
-        description: str,
-        milliseconds: float,
         told: dict[str, str | int | bool],
-    ) -> None:
-        self._engine.audit.record(
-            vault=_addressed(name, arguments),
-            operation=audited,
-            api_version=API_VERSION,
-            status=status,
-            result_description=_text(description),
-            duration_ms=milliseconds,
-            address=self._address,
-            correlation_id="",
-            principal=self._principal,
-            request_uri=_text(f"/{API_VERSION}/{name[:64]}"),
-            client_info=self._client,
-            object_id="",
-            extra={**told, **self._came_by},
-        )
+        status: int = 200,
+        description: str = "",
+        milliseconds: float = 0.0,
+    ) -> dict[str, Any]:
+        """Returns the members of a record, as :meth:`Audit.record` takes them."""
+        return {
+            "vault": _addressed(name, arguments),
+            "operation": audited,
+            "api_version": API_VERSION,
+            "status": status,
+            "result_description": _text(description),
+            "duration_ms": milliseconds,
+            "address": self._address,
+            "correlation_id": "",
+            "principal": self._principal,
+            "request_uri": _text(f"/{API_VERSION}/{name[:64]}"),
+            "client_info": self._client,
+            "object_id": "",
+            "extra": {**told, **self._came_by},
+        }
 
 
 def _addressed(name: str, arguments: Mapping[str, Any]) -> str:

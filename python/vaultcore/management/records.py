@@ -10,7 +10,8 @@ import msgspec
 from vaultcore._core import Context
 from vaultcore.audit.query import query_records
 from vaultcore.audit.verifier import verify
-from vaultcore.errors import BadParameterError, DecryptionError
+from vaultcore.auditing import FOLDER
+from vaultcore.errors import AuditError, BadParameterError, DecryptionError, TamperedError
 from vaultcore.management.operation import Operator, operation
 
 #: How long one record stands for all the looks of somebody who follows the log, in seconds.
@@ -62,7 +63,7 @@ class Records(Operator):
         """Returns the newest records that fit, oldest first."""
         return list(
             query_records(
-                self._engine.data / "audit",
+                self._engine.data / FOLDER,
                 vault=vault,
                 operation=operation,
                 principal=principal,
@@ -118,27 +119,37 @@ class Records(Operator):
     @operation("audit.verify", "AuditVerify")
     def audit_verify(self, *, expect: str | None = None) -> dict[str, Any]:
         """Verifies the audit log from its first record to its last."""
-        self._engine.audit.checkpoint()
+        engine = self._engine
         anchor = None
         if expect is not None:
             sequence, _, head = expect.partition(":")
             if not (_SEQUENCE.fullmatch(sequence) and head):
                 raise BadParameterError("expect is `SEQUENCE:HASH`, as an earlier verify printed")
             anchor = (int(sequence), head)
+        problem = ""
+        try:
+            engine.audit.checkpoint()
+            engine.audit.compare(engine.store)
+        except (AuditError, TamperedError) as error:
+            problem = str(error)
         report = verify(
-            self._engine.data / "audit",
-            public_key=self._engine.audit.public_key(),
+            engine.data / FOLDER,
+            public_key=engine.audit.public_key(),
             expect=anchor,
+            retired=engine.audit.retired_keys(),
+            made=engine.audit.made,
         )
+        if problem:
+            report.problem(report.last, problem)
         return msgspec.to_builtins(report)  # type: ignore[no-any-return]
 
     def _newest(self) -> int:
-        newest = query_records(self._engine.data / "audit", limit=1)
+        newest = query_records(self._engine.data / FOLDER, limit=1)
         return int(newest[0]["sequence"]) if newest else 0
 
     def _matching(self, cursor: _Cursor, limit: int) -> list[dict[str, Any]]:
         return query_records(
-            self._engine.data / "audit",
+            self._engine.data / FOLDER,
             vault=cursor.vault,
             operation=cursor.operation,
             principal=cursor.by,

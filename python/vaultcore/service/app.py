@@ -48,8 +48,16 @@ def build_application(
     )
     health = _health(engine)
     nowhere = Routed("", [Route(path.decode(), health, methods=["GET"]) for path in HEALTH])
+    audit = engine.audit
     return Front(
-        known, plane.find, nowhere, engine.audit.record, engine.strangers, proxies, plane.close
+        known,
+        plane.find,
+        nowhere,
+        audit.record,
+        audit.changes.end,
+        engine.strangers,
+        proxies,
+        plane.close,
     )
 
 

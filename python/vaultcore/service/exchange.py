@@ -10,6 +10,7 @@ from vaultcore.strangers import ANNOUNCEMENT
 if TYPE_CHECKING:
     from vaultcore._core import Principal
     from vaultcore.access.proxies import Proxies
+    from vaultcore.audit.outbox import Change
     from vaultcore.service.keyvault.operations import Request
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class Exchange:
         operation: the audit's name for what is asked.
         principal: who asks, once that is known.
         reason: why the request was refused.
+        change: what the request changes; its record lies in the store until the log has it.
         recorded: whether the record is not to be written here, because an operation writes its own
             or the request is none that is recorded.
         question: what the gate was asked.
@@ -73,6 +75,7 @@ class Exchange:
     agent = b""
     api_version = ""
     authorization: bytes | None = None
+    change: "Change | None" = None
     closing = False
     correlation = b""
     headers: Sequence[tuple[bytes, bytes]] = ()

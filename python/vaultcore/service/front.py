@@ -8,9 +8,10 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vaultcore.access.proxies import Proxies
+from vaultcore.audit.outbox import Record
 from vaultcore.errors import (
     AuditError,
     BadParameterError,
@@ -26,6 +27,9 @@ from vaultcore.errors import (
 from vaultcore.service.body import Bodies
 from vaultcore.service.exchange import AUTHENTICATION, Exchange, Headers, Receive, Scope, Send
 from vaultcore.strangers import Strangers, Verdict
+
+if TYPE_CHECKING:
+    from vaultcore.audit.outbox import Change
 
 #: Asked by whoever watches the process, at any host; answered alike for all, and not recorded.
 HEALTH: Final = frozenset({b"/healthz"})
@@ -78,6 +82,7 @@ class Front:
         find: finds the place of a host name in lower case, or None.
         nowhere: what answers where there is no place, and for the health of the service.
         record: writes a record; it is given what :meth:`Exchange.record` says.
+        end: writes the record of a request that changed something.
         strangers: says which answers to strangers are recorded.
         proxies: tell the client's address; None where no proxy is trusted.
         close: called at the end.
@@ -89,6 +94,7 @@ class Front:
         find: Callable[[bytes], Place | None],
         nowhere: Place,
         record: Callable[..., object],
+        end: Callable[["Change", Record], None],
         strangers: Strangers,
         proxies: Proxies | None = None,
         close: Callable[[], None] = lambda: None,
@@ -97,6 +103,7 @@ class Front:
         self._find = find
         self._nowhere = nowhere
         self._record = record
+        self._end = end
         self._strangers = strangers
         self._proxies = proxies
         self._bodies = Bodies()
@@ -116,15 +123,29 @@ class Front:
         except VaultError as refused:
             status, content = self._refuse(place, exchange, refused)
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            if exchange.change is not None:
+                exchange.reason = "the caller left before the answer"
+                self._end(exchange.change, exchange.record(Record.of, place.name, place.base, 500))
             raise
         except BaseException as error:  # noqa: BLE001 - a panic too: the caller gets an answer
             status, content = self._refuse(place, exchange, translate(error))
         if not exchange.recorded:
             try:
-                self._put_on_record(place, exchange, status)
+                if exchange.change is None:
+                    self._put_on_record(place, exchange, status)
+                else:
+                    # If the log does not take it now, it lies in the store: it is answered.
+                    record = exchange.record(Record.of, place.name, place.base, status)
+                    self._end(exchange.change, record)
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no record
                 # No record, no answer: what was done or found stays here.
                 status, content = self._refuse(place, exchange, unrecorded(error))
+        await self._send(send, place, exchange, status, content)
+
+    @staticmethod
+    async def _send(
+        send: Send, place: Place, exchange: Exchange, status: int, content: bytes
+    ) -> None:
         if exchange.unread:
             await exchange.let_in()
         headers = place.headers(exchange, status)

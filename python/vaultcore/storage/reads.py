@@ -158,6 +158,15 @@ class Reads(ABC):
         rows: list[tuple[bytes, Any]] = self._rows(statements.DOCUMENTS, (collection,))
         return [(key.decode(errors="replace"), _blob(blob)) for key, blob in rows]
 
+    def collections(self, prefix: str) -> list[str]:
+        """Returns the collections of documents whose names begin with an ASCII prefix.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        rows = self._rows(statements.COLLECTIONS, (prefix, f"{prefix}\x7f"))
+        return [name for (name,) in rows]
+
 
 def _pair(row: tuple[Any, ...]) -> tuple[ObjectRow, VersionRow]:
     return _record(row[:_WIDTH], ObjectRow), _record(row[_WIDTH:], VersionRow)

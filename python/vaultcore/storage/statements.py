@@ -162,6 +162,16 @@ DOCUMENTS = compiled(
     .order_by(documents.c.key),
     "collection",
 )
+COLLECTIONS = compiled(
+    select(documents.c.collection)
+    .where(
+        documents.c.collection >= bindparam("first"), documents.c.collection < bindparam("behind")
+    )
+    .distinct()
+    .order_by(documents.c.collection),
+    "first",
+    "behind",
+)
 
 _OBJECT_COLUMNS = (
     "vault_id",
@@ -200,6 +210,13 @@ PUT_DOCUMENT = compiled(
     "collection",
     "key",
     "blob",
+)
+DELETE_DOCUMENTS = compiled(
+    delete(documents).where(
+        documents.c.collection == bindparam("collection"), documents.c.key <= bindparam("last")
+    ),
+    "collection",
+    "last",
 )
 DELETE_DOCUMENT = compiled(
     delete(documents).where(

@@ -20,6 +20,7 @@ from vaultcore.storage.lock import WriteLock
 from vaultcore.storage.readers import Every, Readers, Refusal
 from vaultcore.storage.reads import Parameters, Reads
 from vaultcore.storage.signal import Signal
+from vaultcore.storage.witness import current
 from vaultcore.storage.writer import Writer
 
 if TYPE_CHECKING:
@@ -95,9 +96,16 @@ class Store(Reads):
             StorageError: the store cannot be written; UnavailableError if that may pass.
             BaseException: whatever the work raised; its changes are undone.
         """
-        job = BlockingJob(work)
+        witness = current()
+        if witness is None:
+            job = BlockingJob(work)
+            self._writer.submit(job)
+            return job.wait()
+        job = BlockingJob(witness.joined(work))
         self._writer.submit(job)
-        return job.wait()
+        result = job.wait()
+        witness.committed()
+        return result
 
     def submit(self, work: Work[T]) -> Future[T]:
         """Queues a work like ``write`` does, and returns a future for its result.
@@ -121,9 +129,13 @@ class Store(Reads):
             StorageError: the store cannot be written; UnavailableError if that may pass.
             BaseException: whatever the work raised; its changes are undone.
         """
-        job = LoopJob(work)
+        witness = current()
+        job = LoopJob(work if witness is None else witness.joined(work))
         self._writer.submit(job)
-        return await job.future
+        result = await job.future
+        if witness is not None:
+            witness.committed()
+        return result
 
     def before_works(self, call: "Callable[[], None]") -> None:
         """Has a call made before each batch of works runs, with every other writer kept out.

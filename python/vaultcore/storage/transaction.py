@@ -52,6 +52,7 @@ class Transaction(Reads):
         self._wrote = False
         #: Whether something was removed or replaced that must not stay readable in the log.
         self.erased = False
+        self._unnoticed = False
 
     def _rows(self, sql: str, parameters: Parameters = ()) -> list[Any]:
         connection = self._living()
@@ -181,6 +182,15 @@ class Transaction(Reads):
         cursor = self._change(statements.DELETE_DOCUMENT, (collection, key), "remove the document")
         return cursor.rowcount == 1
 
+    def delete_documents(self, collection: str, last: str) -> int:
+        """Removes the documents of a collection up to a key, and returns how many there were.
+
+        Raises:
+            StorageError: the store cannot be written; UnavailableError if that may pass.
+        """
+        cursor = self._change(statements.DELETE_DOCUMENTS, (collection, last), "remove documents")
+        return cursor.rowcount
+
     def changed(self, vault_id: str, kind: str, key: str, version: str, what: str) -> int:
         """Appends to the feed what this work changed, and returns the new revision.
 
@@ -191,6 +201,14 @@ class Transaction(Reads):
         self._last = revision = self._last + 1
         self._entries.append((revision, vault_id, kind, key, version, what, self._now))
         return revision
+
+    def skip_to(self, revision: int) -> None:
+        """Goes on from a revision, where a feed that was put back ends before it."""
+        self._last = max(self._last, revision)
+
+    def unnoticed(self) -> None:
+        """Says that the work changes nothing that anybody caches: the feed needs no entry."""
+        self._unnoticed = True
 
     def changes(self, after: int, limit: int) -> list[ChangeRow]:
         """Returns the entries of the feed that follow a revision, oldest first.
@@ -218,7 +236,7 @@ class Transaction(Reads):
             StorageError: the work changed something and did not say so in the feed, or the feed
                 cannot be written.
         """
-        if self._wrote and self._last == self._start:
+        if self._wrote and self._last == self._start and not self._unnoticed:
             raise StorageError("the work changed the store and did not say so: call changed()")
         for entry in self._entries:
             self.kinds.add(entry[2])

@@ -170,8 +170,10 @@ class Writer:
         try:
             self.before()
             before = self._repair(connection)
+            rows = connection.total_changes
             revision = run(jobs, connection, before, int(self._clock.now()))
-            if revision is None or revision == before:
+            # Rows without an entry in the feed are those of works that say they go unnoticed.
+            if revision is None or (revision == before and connection.total_changes == rows):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 return revision is not None

@@ -3,15 +3,23 @@
 //! A record is one line of printable ASCII that holds a JSON object. Its last member is the
 //! SHA-256 of a label and of everything on the line before that member; the member before it is
 //! the hash of the record before. Nothing has to be brought into a canonical form to verify it.
+//! Behind the hash stands a MAC of it, which only the vault can compute.
 //!
 //! ```text
-//! {"time":...,"sequence":7,"previous":"<64 hex digits>","hash":"<64 hex digits>"}
+//! {"time":...,"sequence":7,"previous":"<64 hex digits>","hash":"<64 hex digits>","mac":"<32>"}
 //! hash = SHA-256("vaultcore audit record 1\n" || line up to and without `,"hash":`)
+//! mac  = HMAC-SHA256(key, "vaultcore audit mac 1\n" || hash), the first 16 bytes
 //! ```
+
+mod entry;
+mod mac;
+
+pub use entry::{ends_segment, Entry};
+pub use mac::{Mac, MacKey};
 
 use std::io::Write as _;
 
-use aws_lc_rs::digest::{digest, Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::principal::Principal;
 
@@ -26,6 +34,8 @@ pub const ROTATED: &str = "AuditLogRotated";
 /// The operation of the record that tells of a torn end.
 pub const REPAIRED: &str = "AuditLogRepaired";
 
+/// What stands before the revision of a record; no text of a client can hold it.
+const REVISION: &[u8] = b",\"revision\":";
 /// The most entries of `extra` in one record.
 const MAX_EXTRA: usize = 16;
 
@@ -77,6 +87,8 @@ pub struct Record<'a> {
     pub request_uri: &'a str,
     /// More about the result.
     pub result_description: &'a str,
+    /// The revision of the store that a change made, if it was one.
+    pub revision: Option<u64>,
     /// The HTTP status.
     pub status: u16,
     /// The time, in seconds since the Unix epoch.
@@ -86,7 +98,12 @@ pub struct Record<'a> {
 }
 
 /// Appends a record to `line`, chained to `previous`, newline included; returns its position.
-pub fn write(line: &mut Vec<u8>, record: &Record<'_>, previous: Position) -> Position {
+pub fn write(
+    line: &mut Vec<u8>,
+    record: &Record<'_>,
+    previous: Position,
+    key: Option<&MacKey>,
+) -> Position {
     let start = line.len();
     members(line, record);
     let sequence = previous.sequence.saturating_add(1);
@@ -98,54 +115,12 @@ pub fn write(line: &mut Vec<u8>, record: &Record<'_>, previous: Position) -> Pos
     let head = hash(line.get(start..).unwrap_or_default());
     line.extend_from_slice(b",\"hash\":\"");
     push_hex(line, &head);
+    if let Some(key) = key {
+        line.extend_from_slice(b"\",\"mac\":\"");
+        push_hex(line, &key.of_record(&head));
+    }
     line.extend_from_slice(b"\"}\n");
     Position { head, sequence }
-}
-
-/// The place of a written line in the chain, if it is whole: the hash fits what stands before it.
-///
-/// The line comes without its newline.
-#[must_use]
-pub fn read(line: &[u8]) -> Option<Position> {
-    let inner = line.strip_suffix(b"\"}")?;
-    let (before, claimed) = inner.split_at_checked(inner.len().checked_sub(64)?)?;
-    let covered = before.strip_suffix(b",\"hash\":\"")?;
-    let head = hash(covered);
-    if unhex(claimed)? != head {
-        return None;
-    }
-    // `,"sequence":N,"previous":"<64>"` is the end of what the hash covers.
-    let before = covered.strip_suffix(b"\"")?;
-    let (before, _) = before.split_at_checked(before.len().checked_sub(64)?)?;
-    let before = before.strip_suffix(b",\"previous\":\"")?;
-    let digits = before
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    let (before, number) = before.split_at_checked(before.len().checked_sub(digits)?)?;
-    if !before.ends_with(b",\"sequence\":") {
-        return None;
-    }
-    let sequence = std::str::from_utf8(number).ok()?.parse().ok()?;
-    Some(Position { head, sequence })
-}
-
-/// Whether a written line is the record that ends a segment.
-#[must_use]
-pub fn ends_segment(line: &[u8]) -> bool {
-    // Quotes are escaped inside of values, and only values come before this member, so that the
-    // first place that reads like it is it.
-    let member = b",\"operationName\":\"";
-    let Some(start) = line
-        .windows(member.len())
-        .position(|window| window == member)
-    else {
-        return false;
-    };
-    let rest = line.get(start + member.len()..).unwrap_or_default();
-    rest.strip_prefix(ROTATED.as_bytes())
-        .is_some_and(|rest| rest.first() == Some(&b'"'))
 }
 
 /// A hash in lower-case hexadecimal digits.
@@ -156,10 +131,32 @@ pub fn hex(hash: &[u8]) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// The SHA-256 of anything, as it stands in a record of a torn end.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(digest(&SHA256, bytes).as_ref())
+/// The SHA-256 of what a record of a torn end tells about, taken piece by piece.
+pub struct Sha256(Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Sha256")
+    }
+}
+
+impl Sha256 {
+    /// Takes the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash, as it stands in a record.
+    #[must_use]
+    pub fn finish(self) -> String {
+        hex(self.0.finish().as_ref())
+    }
 }
 
 fn hash(covered: &[u8]) -> Hash {
@@ -215,6 +212,10 @@ fn members(text: &mut Vec<u8>, record: &Record<'_>) {
     push_escaped(text, record.object_id, 512);
     text.extend_from_slice(b"\",\"httpStatusCode\":");
     push_number(text, record.status.into(), 3);
+    if let Some(revision) = record.revision {
+        text.extend_from_slice(REVISION);
+        push_number(text, revision, 1);
+    }
     push_extra(text, record.extra);
     text.push(b'}');
 }
@@ -236,7 +237,13 @@ fn push_identity(text: &mut Vec<u8>, principal: &Principal) {
 }
 
 fn push_extra(text: &mut Vec<u8>, extra: &[(String, Extra)]) {
-    let fixed = ["clientInfo", "requestUri", "id", "httpStatusCode"];
+    let fixed = [
+        "clientInfo",
+        "requestUri",
+        "id",
+        "httpStatusCode",
+        "revision",
+    ];
     for (index, (name, value)) in extra.iter().enumerate() {
         let repeated = extra.iter().take(index).any(|(before, _)| before == name);
         if index >= MAX_EXTRA || repeated || fixed.contains(&name.as_str()) {
@@ -327,9 +334,24 @@ fn push_number(text: &mut Vec<u8>, number: u64, width: usize) {
     text.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
-fn unhex(digits: &[u8]) -> Option<Hash> {
-    let mut hash = Hash::default();
-    for (to, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+/// A hash from its 64 lower-case hexadecimal digits.
+#[must_use]
+pub fn unhex_hash(digits: &str) -> Option<Hash> {
+    unhex(digits.as_bytes())
+}
+
+/// A MAC from its 32 lower-case hexadecimal digits.
+#[must_use]
+pub fn unhex_mac(digits: &str) -> Option<Mac> {
+    unhex(digits.as_bytes())
+}
+
+fn unhex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if digits.len() != 2 * N {
+        return None;
+    }
+    for (to, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let mut byte = 0;
         for &digit in pair {
             // Upper-case digits are another line than the one that was written.
@@ -338,7 +360,7 @@ fn unhex(digits: &[u8]) -> Option<Hash> {
         }
         *to = byte;
     }
-    Some(hash)
+    Some(bytes)
 }
 
 /// Appends a duration with three decimals; what is no duration is 0.
@@ -445,7 +467,7 @@ mod tests {
 
     fn written(record: &Record<'_>, previous: Position) -> (Vec<u8>, Position) {
         let mut line = Vec::new();
-        let position = write(&mut line, record, previous);
+        let position = write(&mut line, record, previous, None);
         (line, position)
     }
 
@@ -461,9 +483,34 @@ mod tests {
         for sequence in 1..=12 {
             let (line, next) = written(&record, position);
             assert_eq!(next.sequence, sequence);
-            assert_eq!(line.strip_suffix(b"\n").and_then(read), Some(next));
+            let entry = line.strip_suffix(b"\n").and_then(Entry::read);
+            assert!(entry.is_some_and(|entry| entry.follows(position)));
+            assert_eq!(entry.map(|entry| entry.position), Some(next));
             position = next;
         }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the backend is C")]
+    fn a_record_with_a_mac_is_known_by_its_key_alone() {
+        let keys = [MacKey::new(&[1; 32]), MacKey::new(&[2; 32])];
+        let mut line = Vec::new();
+        let record = Record {
+            revision: Some(41),
+            ..Record::default()
+        };
+        let position = write(&mut line, &record, Position::default(), keys.first());
+        let entry = line.strip_suffix(b"\n").and_then(Entry::read);
+        assert_eq!(entry.map(|entry| entry.position), Some(position));
+        assert_eq!(entry.and_then(|entry| entry.revision), Some(41));
+        let mac = entry.and_then(|entry| entry.mac).unwrap_or_default();
+        let made = keys
+            .each_ref()
+            .map(|key| key.made_record(&position.head, &mac));
+        assert_eq!(made, [true, false]);
+        let (unkeyed, _) = written(&record, Position::default());
+        let entry = unkeyed.strip_suffix(b"\n").and_then(Entry::read);
+        assert!(entry.is_some_and(|entry| entry.mac.is_none()));
     }
 
     #[test]
@@ -474,8 +521,16 @@ mod tests {
             status: 200,
             ..Record::default()
         };
-        let (line, _) = written(&record, Position::default());
+        let key = MacKey::new(&[1; 32]);
+        let mut line = Vec::new();
+        write(&mut line, &record, Position::default(), Some(&key));
+        let read = |line: &[u8]| {
+            let entry = Entry::read(line)?;
+            key.made_record(&entry.position.head, &entry.mac?)
+                .then_some(())
+        };
         let line = line.strip_suffix(b"\n").unwrap_or_default();
+        assert!(read(line).is_some());
         for (index, byte) in line.iter().enumerate() {
             let mut changed = line.to_vec();
             if let Some(place) = changed.get_mut(index) {
@@ -513,6 +568,7 @@ mod tests {
             principal: Some(&principal),
             request_uri: &text,
             result_description: &text,
+            revision: Some(u64::MAX),
             status: u16::MAX,
             time: f64::MAX,
             vault: &text,

@@ -12,7 +12,7 @@ import pytest
 from entries import append, lines, record, records
 
 from vaultcore._core import AuditLog, Key
-from vaultcore.audit.log import Audit
+from vaultcore.audit.log import Audit, AuditKeys
 from vaultcore.audit.verifier import verify
 
 COUNT = 12
@@ -23,7 +23,7 @@ SIGNED = (4, 8)
 @pytest.fixture
 def log(folder: Path, clock: Any, signer: Any) -> Any:
     """A log of twelve records, two checkpoints, and the key that verifies them."""
-    audit = Audit(folder, clock, signer)
+    audit = Audit(folder, clock, AuditKeys(signer))
     for number in range(1, COUNT + 1):
         record(audit, object_id=f"https://dev/secrets/s{number}")
         clock.advance(1)
@@ -219,7 +219,7 @@ def test_checkpoints_in_another_order(folder: Path, log: Any) -> None:
 def test_a_checkpoint_signed_by_another_key(
     folder: Path, log: Any, clock: Any, tmp_path: Path, signer: Any
 ) -> None:
-    other = Audit(tmp_path / "other", clock, Key.generate("EC", curve="P-256"))
+    other = Audit(tmp_path / "other", clock, AuditKeys(Key.generate("EC", curve="P-256")))
     for number in range(1, COUNT + 1):
         record(other, object_id=f"https://dev/secrets/x{number}")
         if number in SIGNED:
@@ -307,7 +307,7 @@ def test_a_segment_with_more_behind_its_end(folder: Path, segmented: Any) -> Non
 def test_a_current_segment_that_is_gone(
     folder: Path, segmented: Any, signer: Any, clock: Any
 ) -> None:
-    audit = Audit(folder, clock, signer)
+    audit = Audit(folder, clock, AuditKeys(signer))
     record(audit)
     audit.close()
     (folder / "audit.jsonl").unlink()
@@ -377,7 +377,7 @@ def test_the_documented_example_verifies(folder: Path) -> None:
     digest = hashlib.sha256(b"vaultcore audit record 1\n" + line).hexdigest()
     folder.mkdir()
     (folder / "audit.jsonl").write_bytes(line + b',"hash":"' + digest.encode() + b'"}\n')
-    assert AuditLog(str(folder)).position() == (1, digest)
+    assert AuditLog(str(folder)).position()[:2] == (1, digest)
     # It lacks the members of a record, which the verifier misses.
     assert "is not the JSON" in told(folder, None)
 

@@ -72,9 +72,12 @@ class Http:
 def serve(issuer: Issuer, clock: Clock, record: Callable[..., object]) -> Front:
     """Returns the issuer as an application that answers at every host."""
     place = issuer_place(issuer, clock)
-    return Front(
-        {}, lambda _: place, place, record, Strangers(clock, at_once=1_000_000, bytes_at_once=1e9)
-    )
+
+    def end(_change: object, _record: object) -> None:
+        raise AssertionError("the issuer changes nothing")
+
+    strangers = Strangers(clock, at_once=1_000_000, bytes_at_once=1e9)
+    return Front({}, lambda _: place, place, record, end, strangers)
 
 
 class World:

@@ -5,13 +5,17 @@ authenticate, authorize, act; the front records and answers. The first five are 
 core. Whenever a request has waited for something, the gate is asked again before it acts.
 """
 
+import asyncio
+import logging
 import os
 import uuid
 from collections.abc import Awaitable, MutableMapping
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from vaultcore import _core
+from vaultcore.audit.outbox import Record
 from vaultcore.errors import (
+    AuditError,
     InternalError,
     NotFoundError,
     ObjectNotFoundError,
@@ -23,8 +27,10 @@ from vaultcore.guarded import write_async
 from vaultcore.service.keyvault.operations import HANDLERS, Handler, Request, Write, confirm
 from vaultcore.service.keyvault.pools import Pools, Where, landed
 from vaultcore.service.keyvault.wire import error_body
+from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
+    from vaultcore.audit.outbox import Change
     from vaultcore.engine import Engine
     from vaultcore.service.exchange import Exchange, Headers
     from vaultcore.service.front import Place
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
 
 _OVERRIDES: Final = frozenset({b"GET", b"PUT", b"PATCH", b"DELETE", b"POST"})
 _SERVICE_VERSION: Final = _core.__version__.encode()
+
+logger = logging.getLogger("vaultcore.service")
 
 
 class Door:
@@ -132,6 +140,7 @@ class DataPlane:
         self._request_prefix = str(uuid.uuid4())[:24]
         self._request_count = int.from_bytes(os.urandom(3), "big")
         self._admit = engine.gate.admit
+        self._audit = engine.audit
 
     def close(self) -> None:
         """Waits for slow operations that run."""
@@ -148,6 +157,8 @@ class DataPlane:
         Raises:
             VaultError: the gate or the rules of the object refuse.
         """
+        if self._audit.refusing:
+            self._audit.require()
         self._engine.synchronise()
         if door.vault.removed:
             self._close(door)
@@ -178,7 +189,7 @@ class DataPlane:
                     self._look_again(door, exchange)
                     confirm(request)
             if isinstance(done, Write):
-                done = await self._write(door, exchange, done)
+                done = await self._write(door, exchange, done, handler.status)
         except ObjectNotFoundError as missing:
             raise missing.spelled(operation.object_name) from None
         return handler.status, done
@@ -266,15 +277,37 @@ class DataPlane:
         self._look_again(door, exchange)
         return handler.act(request)
 
-    async def _write(self, door: Door, exchange: "Exchange", write: Write) -> bytes:
-        """Has the store do a write, and returns the body of its answer."""
+    async def _write(self, door: Door, exchange: "Exchange", write: Write, status: int) -> bytes:
+        """Has the store do a write, and returns the body of its answer.
+
+        The record of the change is committed with it; the front gives it to the log.
+        """
         work, render, settle = write
         # Here, and not before the queue: what the store sees then holds for the write.
         guarded = guarded_work(work, lambda: self._look_again(door, exchange))
-        result = await write_async(self._engine.store, guarded)
+        record = exchange.record(Record.of, door.name, door.base, status)
+        change = exchange.change = self._audit.changes.begin(record)
+        with witnessed(change):
+            # Its task has the context of this moment, and so the witness.
+            task = asyncio.ensure_future(write_async(self._engine.store, guarded))
+        try:
+            result = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Nobody waits for the answer any more; what was begun ends, and is recorded.
+            exchange.change = None
+            task.add_done_callback(lambda done: self._end_unattended(change, record, done))
+            raise
         if settle is not None:
             await self._pools.settle(door.vault, settle(result))
         return render(result)
+
+    def _end_unattended(self, change: "Change", record: Record, done: "asyncio.Task[Any]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            record.status, record.result_description = 500, "it failed after its caller had left"
+        try:
+            self._audit.changes.end(change, record)
+        except AuditError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the reason is in its words
 
     # hosts
 

@@ -1,0 +1,189 @@
+"""The keys of the audit log: sealed with the installation, which knows which they are.
+
+They are made with the installation. A key that is missing, or is another, was removed or replaced
+by a writer of the database, and the folder is not opened with it.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from vaultcore._core import Context, Key
+from vaultcore.audit.checkpoints import Retired
+from vaultcore.audit.log import AuditKeys
+from vaultcore.audit.outbox import TAG, State, keep_state
+from vaultcore.errors import DecryptionError, TamperedError
+
+if TYPE_CHECKING:
+    from vaultcore._core import KeyEncryptionKey
+    from vaultcore.storage import Store, Transaction
+
+_COLLECTION: Final = "keys"
+_SIGNER: Final = "audit-signer"
+_MAC: Final = "audit-mac"
+#: What the MAC of a document begins with, as the core makes it.
+DOCUMENT_LABEL: Final = b"vaultcore audit document 1\n"
+_NOTHING: Final = "0" * 64
+_FINGERPRINT: Final = b"vaultcore audit mac key 1\n"
+#: How many records a process that has not yet heard of a new key may still make with the old one.
+_OVERLAP: Final = 1000
+
+
+class RetiredSigner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key that signed checkpoints once.
+
+    Attributes:
+        jwk: its public part.
+        until: the last record that it may have signed.
+    """
+
+    jwk: dict[str, Any]
+    until: int
+
+
+class AuditIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which keys the audit log has; part of the sealed installation.
+
+    Attributes:
+        signer: the thumbprint (RFC 7638) of the key that signs checkpoints.
+        mac: the fingerprint of the key of the MACs.
+        signer_place: where the signing key lies.
+        unkeyed: the last record from before there were MACs.
+        retired: the keys that signed before.
+        retired_macs: fingerprints of earlier keys of MACs, with the last record of each.
+    """
+
+    signer: str
+    mac: str
+    signer_place: str
+    unkeyed: int = 0
+    retired: tuple[RetiredSigner, ...] = ()
+    retired_macs: tuple[tuple[str, int], ...] = ()
+
+
+def legacy_signer(store: "Store", system: "KeyEncryptionKey") -> Key | None:
+    """Returns the signing key of a folder that an older version made, or None.
+
+    Raises:
+        TamperedError: it does not verify.
+    """
+    return _load(store, system, _SIGNER)
+
+
+def create_keys(transaction: "Transaction", system: "KeyEncryptionKey") -> AuditIdentity:
+    """Makes the keys of a new log; the caller stores the identity in the same transaction."""
+    return upgrade_keys(transaction, system, None, State(0, _NOTHING))
+
+
+def upgrade_keys(
+    transaction: "Transaction", system: "KeyEncryptionKey", signer: Key | None, state: "State"
+) -> AuditIdentity:
+    """Gives the log of an older version a key of MACs.
+
+    Args:
+        transaction: in which the caller stores the identity.
+        system: seals the key.
+        signer: the key that signs its checkpoints; None for a new one.
+        state: how far it has come, with records that have no MAC.
+    """
+    identity, mac = _create(transaction, system, unkeyed=state.sequence, signer=signer)
+    keep_state(
+        transaction, lambda document: mac.sign("HS256", DOCUMENT_LABEL + document)[:TAG], state
+    )
+    return identity
+
+
+def rotate_keys(
+    transaction: "Transaction",
+    system: "KeyEncryptionKey",
+    identity: AuditIdentity,
+    signer: Key,
+    last: int,
+) -> AuditIdentity:
+    """Makes new keys, and remembers which records the old ones may have made.
+
+    Args:
+        transaction: in which the caller stores the identity.
+        system: seals the keys.
+        identity: of the keys until now.
+        signer: the key that signs until now.
+        last: the last record of the log.
+    """
+    made, _ = _create(transaction, system, unkeyed=identity.unkeyed, signer=None)
+    until = last + _OVERLAP
+    return msgspec.structs.replace(
+        made,
+        retired=(*identity.retired, RetiredSigner(dict(signer.public_jwk()), until)),
+        retired_macs=(*identity.retired_macs, (identity.mac, until)),
+    )
+
+
+def load_keys(store: "Store", system: "KeyEncryptionKey", identity: AuditIdentity) -> AuditKeys:
+    """Returns the keys that an identity names.
+
+    Raises:
+        TamperedError: one is missing, is another, or does not verify.
+    """
+    signer = _require(_load(store, system, identity.signer_place), "signs its checkpoints")
+    if signer.thumbprint() != identity.signer:
+        raise _replaced("signs its checkpoints")
+    macs: list[tuple[Key, int | None]] = []
+    for fingerprint, until in ((identity.mac, None), *reversed(identity.retired_macs)):
+        key = _require(_load(store, system, f"{_MAC}-{fingerprint}"), "vouches for its records")
+        if _fingerprint(key) != fingerprint:
+            raise _replaced("vouches for its records")
+        macs.append((key, until))
+    retired = tuple(Retired(Key.from_jwk(old.jwk), old.until) for old in identity.retired)
+    return AuditKeys(signer, retired, tuple(macs), identity.unkeyed)
+
+
+def _create(
+    transaction: "Transaction", system: "KeyEncryptionKey", *, unkeyed: int, signer: Key | None
+) -> tuple[AuditIdentity, Key]:
+    place = _SIGNER
+    if signer is None:
+        signer = Key.generate("EC", curve="P-256")
+        place = f"{_SIGNER}-{signer.thumbprint()}"
+        transaction.put_document(_COLLECTION, place, signer.seal(system, _context(place)))
+    mac = Key.generate("oct", size=256)
+    fingerprint = _fingerprint(mac)
+    mac_place = f"{_MAC}-{fingerprint}"
+    transaction.put_document(_COLLECTION, mac_place, mac.seal(system, _context(mac_place)))
+    return AuditIdentity(signer.thumbprint(), fingerprint, place, unkeyed), mac
+
+
+def _load(store: "Store", system: "KeyEncryptionKey", place: str) -> Key | None:
+    blob = store.document(_COLLECTION, place)
+    if blob is None:
+        return None
+    try:
+        return Key.open(system, blob, _context(place))
+    except DecryptionError:
+        raise TamperedError(
+            "a key of the audit log does not verify: it was changed outside the vault; restore "
+            "the database from a backup"
+        ) from None
+
+
+def _require(key: Key | None, what: str) -> Key:
+    if key is None:
+        raise TamperedError(
+            f"the key of the audit log that {what} is missing: it was removed outside the vault; "
+            "restore the database from a backup"
+        )
+    return key
+
+
+def _replaced(what: str) -> TamperedError:
+    return TamperedError(
+        f"the key of the audit log that {what} is another one: it was replaced outside the vault; "
+        "restore the database from a backup"
+    )
+
+
+def _fingerprint(mac: Key) -> str:
+    return mac.sign("HS256", _FINGERPRINT)[:16].hex()
+
+
+def _context(place: str) -> Context:
+    return Context({"purpose": "document", "collection": _COLLECTION, "key": place})

@@ -1,0 +1,406 @@
+"""The outbox: the record of a change lies in the transaction that makes the change.
+
+A change and its record are committed together, so that neither is there without the other,
+whatever fails. The log takes the record over before the answer leaves. A record that the log does
+not take is kept in the store and taken over as soon as the log takes records again, by the next
+start or by another process if this one has ended; until then nothing more is done. An entry is
+removed after the log was brought to the disk.
+
+Entries carry a MAC: a writer of the database cannot make a record.
+"""
+
+import contextlib
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from vaultcore._core import Principal
+from vaultcore.audit.query import newest_first
+from vaultcore.audit.writers import Writers
+from vaultcore.errors import AuditError
+from vaultcore.storage.witness import witnessed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from vaultcore.audit.log import Audit
+    from vaultcore.storage import Store, Transaction
+
+T = TypeVar("T")
+
+#: Entries of one process are a collection of documents; its name ends with the process's own.
+COLLECTION: Final = "outbox/"
+#: The document that tells how far the log had come.
+STATE: Final = ("audit", "state")
+STATE_LABEL: Final = b"audit/state\n"
+TAG: Final = 16  # bytes of a MAC
+
+logger = logging.getLogger("vaultcore.audit")
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asked, as a record names him."""
+
+    object_id: str
+    app_id: str
+    tenant_id: str
+    issuer: str
+    name: str
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """What an answered request says on the log; see ``docs/audit.md`` for the members.
+
+    Attributes:
+        time: Unix seconds.
+        principal: who asked, if that is known.
+        after: the last record of the log when this one was built.
+    """
+
+    vault: str
+    operation: str
+    api_version: str = ""
+    status: int = 200
+    result_description: str = ""
+    duration_ms: float = 0.0
+    address: str = ""
+    correlation_id: str = ""
+    principal: Caller | None = None
+    request_uri: str = ""
+    client_info: str = ""
+    object_id: str = ""
+    extra: dict[str, str | int | bool] | None = None
+    time: float = 0.0
+    after: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        principal: "Principal | None" = None,
+        correlation_id: str | bytes = "",
+        request_uri: str | bytes = "",
+        client_info: str | bytes = "",
+        extra: "Mapping[str, str | int | bool] | None" = None,
+        **members: Any,
+    ) -> "Record":
+        """Returns a record with the members that :meth:`Audit.record` takes."""
+        caller = None
+        if principal is not None:
+            caller = Caller(
+                principal.object_id,
+                principal.app_id,
+                principal.tenant_id,
+                principal.issuer,
+                principal.name,
+            )
+        return cls(
+            principal=caller,
+            correlation_id=_text(correlation_id),
+            request_uri=_text(request_uri),
+            client_info=_text(client_info),
+            extra=dict(extra) if extra else None,
+            **members,
+        )
+
+
+class State(msgspec.Struct, frozen=True):
+    """How far the log had come, as the store keeps it.
+
+    Attributes:
+        sequence: the number of a record that was signed.
+        head: its hash.
+        revision: the highest revision of the store that a record had told of.
+    """
+
+    sequence: int
+    head: str
+    revision: int = 0
+
+
+def keep_state(transaction: "Transaction", tag: "Callable[[bytes], bytes]", state: State) -> None:
+    """Keeps how far the log has come, with a MAC."""
+    body = msgspec.json.encode(state)
+    transaction.put_document(*STATE, tag(STATE_LABEL + body) + body)
+
+
+class Change:
+    """One operation that may change something: a witness of its transactions.
+
+    Use it with :func:`vaultcore.storage.witness.witnessed`, between :meth:`Outbox.begin` and
+    :meth:`Outbox.end`. Of several transactions the last one carries the record.
+
+    Attributes:
+        revision: what the last committed transaction made of the store, or None.
+    """
+
+    def __init__(self, outbox: "Outbox", record: Record) -> None:
+        self._outbox = outbox
+        self._record = record
+        self.candidate: int | None = None
+        self.revision: int | None = None
+
+    def joined(self, work: "Callable[[Transaction], T]") -> "Callable[[Transaction], T]":
+        """Returns the work with the record beside it."""
+
+        def run(transaction: "Transaction") -> T:
+            before = transaction.revision()
+            self.candidate = None
+            result = work(transaction)
+            revision = transaction.revision()
+            if revision != before:
+                self._outbox.put(transaction, revision, self._record)
+                if self.revision is not None:
+                    self._outbox.withdraw(transaction, self.revision)
+                self.candidate = revision
+            return result
+
+        return run
+
+    def committed(self) -> None:
+        """Takes over the revision of the transaction that was committed."""
+        if self.candidate is not None:
+            self.revision, self.candidate = self.candidate, None
+
+    def lowest(self) -> int | None:
+        """Returns the lowest revision that the log may still lack, or None."""
+        found = [revision for revision in (self.revision, self.candidate) if revision is not None]
+        return min(found, default=None)
+
+
+class Outbox:
+    """Commits changes together with their records.
+
+    Args:
+        store: where both are written.
+        audit: the log that takes the records over.
+        directory: a folder in which processes show that they are alive.
+
+    Raises:
+        AuditError: the folder cannot be used.
+    """
+
+    def __init__(self, store: "Store", audit: "Audit", directory: "Path") -> None:
+        self._store = store
+        self._audit = audit
+        self._writers = Writers(directory)
+        self._collection = COLLECTION + self._writers.name
+        self._pending: set[Change] = set()
+        self._backlog: list[tuple[Change, Record]] = []
+        self._highest = 0
+        self._removed = 0
+        self._lock = threading.Lock()
+
+    @property
+    def backlog(self) -> int:
+        """How many records of committed changes the log has not taken yet."""
+        return len(self._backlog)
+
+    def begin(self, record: Record) -> Change:
+        """Begins an operation that may change something.
+
+        Args:
+            record: what is on record if it is done and nobody lives to say more.
+
+        Raises:
+            AuditError: the log takes no records, so that nothing may be done.
+        """
+        self._audit.require()
+        record.after = self._audit.sequence
+        record.time = record.time or self._audit.now()
+        change = Change(self, record)
+        with self._lock:
+            self._pending.add(change)
+        return change
+
+    def end(self, change: Change, record: Record) -> None:
+        """Ends an operation: the log takes its record over.
+
+        Args:
+            change: what :meth:`begin` returned.
+            record: what came of it.
+
+        Raises:
+            AuditError: the log does not take the record, and nothing was changed.
+        """
+        change.candidate = None
+        record.time = record.time or self._audit.now()
+        try:
+            self._append(record, change.revision)
+        except AuditError as error:
+            if change.revision is None:
+                self.abandon(change)
+                raise
+            # It happened, and it is on record in the store. Nothing more may happen before the
+            # log has it as well.
+            logger.error("the audit log does not take the record of a change: %s", error)  # noqa: TRY400
+            with self._lock:
+                self._backlog.append((change, record))
+        else:
+            self._taken(change)
+
+    def abandon(self, change: Change) -> None:
+        """Ends an operation that changed nothing and is not worth a record."""
+        with self._lock:
+            self._pending.discard(change)
+
+    def put(self, transaction: "Transaction", revision: int, record: Record) -> None:
+        """Puts the record of a change into its transaction."""
+        key = f"{revision:020d}"
+        body = msgspec.json.encode(record)
+        tag = self._audit.tag(f"{self._collection}/{key}\n".encode() + body)
+        transaction.put_document(self._collection, key, tag + body)
+
+    def withdraw(self, transaction: "Transaction", revision: int) -> None:
+        """Takes back the record of an earlier transaction of the same operation."""
+        transaction.delete_document(self._collection, f"{revision:020d}")
+
+    def _taken(self, change: Change) -> None:
+        with self._lock:
+            self._pending.discard(change)
+            self._highest = max(self._highest, change.revision or 0)
+
+    def drain(self) -> None:
+        """Gives the log what it has not taken yet.
+
+        Raises:
+            AuditError: it does not take it.
+        """
+        while self._backlog:
+            with self._lock:
+                if not self._backlog:
+                    return
+                change, record = self._backlog[0]
+            self._append(record, change.revision)
+            with self._lock:
+                self._backlog.pop(0)
+            self._taken(change)
+
+    def taken(self) -> int:
+        """Returns the revision up to which the log has every record of this process."""
+        with self._lock:
+            lacking = [change.lowest() for change in self._pending]
+            return min([self._highest, *(low - 1 for low in lacking if low is not None)])
+
+    def settle(self, taken: int, state: State | None) -> None:
+        """Removes entries whose records are on the disk, and keeps what the log had come to.
+
+        Args:
+            taken: what :meth:`taken` returned before the log was brought to the disk.
+            state: how far the log has come, or None where another process tells that.
+
+        Raises:
+            StorageError: the store cannot be written.
+        """
+        if taken <= self._removed and state is None:
+            return
+
+        def work(transaction: "Transaction") -> None:
+            transaction.unnoticed()
+            if taken > self._removed:
+                transaction.delete_documents(self._collection, f"{taken:020d}")
+            if state is not None:
+                keep_state(transaction, self._audit.tag, state)
+
+        self._store.write(work)
+        self._removed = max(self._removed, taken)
+
+    def adopt(self) -> int:
+        """Takes over what processes that have ended left behind, and returns how many records.
+
+        Raises:
+            AuditError: the log does not take it.
+            StorageError: the store cannot be read or written.
+        """
+        adopted = 0
+        for name in self._writers.ended(self._left_behind()):
+            collection = COLLECTION + name
+            entries = self._store.documents(collection)
+            for key, blob in entries:
+                adopted += self._adopt(collection, key, blob)
+            if entries:
+                self._audit.sync()
+                last = entries[-1][0]
+
+                def work(transaction: "Transaction", collection: str = collection) -> None:
+                    transaction.unnoticed()
+                    transaction.delete_documents(collection, last)  # noqa: B023 - run at once
+
+                self._store.write(work)
+        return adopted
+
+    def _left_behind(self) -> list[str]:
+        return [name.removeprefix(COLLECTION) for name in self._store.collections(COLLECTION)]
+
+    def _adopt(self, collection: str, key: str, blob: bytes) -> int:
+        tag, body = blob[:TAG], blob[TAG:]
+        if not self._audit.tagged(f"{collection}/{key}\n".encode() + body, tag):
+            logger.error("a record in the outbox was changed outside the vault")
+            self._append(
+                Record(
+                    vault="",
+                    operation="OutboxEntryRefused",
+                    status=500,
+                    result_description="an entry of the outbox was changed outside the vault",
+                    extra={"entry": key[:64]},
+                ),
+                None,
+            )
+            return 0
+        record = msgspec.json.decode(body, type=Record)
+        revision = int(key)
+        for found in newest_first(self._audit.directory):
+            if found["sequence"] <= record.after:
+                break
+            if found["properties"].get("revision") == revision:
+                return 0
+        self._append(record, revision, recovered=True)
+        return 1
+
+    def _append(self, record: Record, revision: int | None, **extra: bool) -> None:
+        caller = record.principal
+        members = {
+            name: getattr(record, name)
+            for name in record.__struct_fields__
+            if name not in {"after", "principal", "extra"}
+        }
+        self._audit.append(
+            **members,
+            principal=None if caller is None else Principal(**msgspec.structs.asdict(caller)),
+            extra={**(record.extra or {}), **extra} or None,
+            revision=revision,
+        )
+
+    @contextlib.contextmanager
+    def recorded(self, record: Record) -> "Iterator[Change]":
+        """Makes a block one operation, which is on record as a success if it ends well.
+
+        What raises is recorded as a failure of the service; who knows better catches it inside.
+
+        Raises:
+            AuditError: the log takes no records, so that nothing was done.
+        """
+        change = self.begin(record)
+        try:
+            with witnessed(change):
+                yield change
+        except BaseException as error:
+            record.status = 500
+            record.result_description = str(error)
+            self.end(change, record)
+            raise
+        self.end(change, record)
+
+    def close(self) -> None:
+        """Says that this process has ended; what the log has not taken is left to others."""
+        self._writers.close()
+
+
+def _text(text: str | bytes) -> str:
+    if isinstance(text, bytes):
+        return text.decode("utf-8", "replace")
+    # Half a surrogate pair cannot be written.
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,44 @@
+"""Who wants to write along in every transaction of an operation, and be told of its commit.
+
+An operation may write in several places far below whoever performs it. What has to be in the same
+transaction, such as the record of the change, is joined to the work here and not handed through
+all of them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from vaultcore.storage.jobs import Work
+
+T = TypeVar("T")
+
+
+class Witness(Protocol):
+    """Writes along in each transaction of one operation."""
+
+    def joined(self, work: "Work[T]") -> "Work[T]":
+        """Returns a work that does both; it may be run more than once."""
+
+    def committed(self) -> None:
+        """Hears that the work which was joined last is on the disk."""
+
+
+_current: ContextVar[Witness | None] = ContextVar("vaultcore-witness", default=None)
+
+
+def current() -> Witness | None:
+    """Returns the witness of the operation that this thread or task is in."""
+    return _current.get()
+
+
+@contextmanager
+def witnessed(witness: Witness) -> Iterator[None]:
+    """Makes every write inside of the block one of the witness's operation."""
+    token = _current.set(witness)
+    try:
+        yield
+    finally:
+        _current.reset(token)

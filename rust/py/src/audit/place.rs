@@ -1,0 +1,225 @@
+//! The folder of the log: its files, found by descriptors and told apart by their inodes.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{renameat, renameat_with, statat, AtFlags, RenameFlags};
+use rustix::io::Errno;
+use vaultcore_core::audit::Sha256;
+
+use super::failure::{doing, Failure, Result};
+use super::segment::{read_range, CHUNK};
+
+/// The segment that is appended to.
+const CURRENT: &str = "audit.jsonl";
+
+/// The most bytes of an end that does not hold which are kept; a sparse file may claim any number.
+const MAX_KEPT: u64 = 64 * 1024 * 1024;
+
+/// What tells one file from another, whatever they are called.
+pub(super) type Identity = (u64, u64);
+
+pub(super) struct Place {
+    directory: PathBuf,
+    /// Where the current segment is, from `parent`.
+    current: std::ffi::CString,
+    folder: File,
+    /// Held back for the moment when a segment is closed and no descriptor is left.
+    spare: Option<File>,
+    parent: File,
+}
+
+impl Place {
+    pub(super) fn open(directory: PathBuf) -> Result<Self> {
+        let mut builder = DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .or_else(doing("create"))?;
+        let parent = match directory.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let name = directory
+            .file_name()
+            .map_or_else(OsString::new, OsString::from);
+        let current = Path::new(&name).join(CURRENT);
+        let current = std::ffi::CString::new(current.as_os_str().as_bytes())
+            .map_err(io::Error::from)
+            .or_else(doing("open"))?;
+        let parent = File::open(parent).or_else(doing("open"))?;
+        // The name of the folder itself has to outlive the machine too.
+        parent.sync_all().or_else(doing("sync the folder of"))?;
+        Ok(Self {
+            folder: File::open(&directory).or_else(doing("open"))?,
+            directory,
+            current,
+            spare: spare(),
+            parent,
+        })
+    }
+
+    /// Which file is the current segment, and how long it is; none if there is no such file.
+    pub(super) fn current(&self) -> Result<Option<(Identity, u64)>> {
+        match statat(&self.parent, &*self.current, AtFlags::empty()) {
+            Ok(found) => Ok(Some((
+                (found.st_dev, found.st_ino),
+                u64::try_from(found.st_size).unwrap_or_default(),
+            ))),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => doing("look at")(error.into()),
+        }
+    }
+
+    /// Opens the current segment, which is created if it does not exist.
+    pub(super) fn open_current(&mut self) -> Result<(Arc<File>, Identity)> {
+        let path = self.directory.join(CURRENT);
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600);
+        let file = match options.open(&path) {
+            Err(error) if out_of_descriptors(&error) && self.spare.take().is_some() => {
+                options.open(&path)
+            }
+            other => other,
+        };
+        if self.spare.is_none() {
+            self.spare = spare();
+        }
+        let file = file.or_else(doing("open"))?;
+        self.sync_folder()?;
+        let identity = identity(&file)?;
+        Ok((Arc::new(file), identity))
+    }
+
+    pub(super) fn open_closed(&self, last: u64) -> Result<(Arc<File>, Identity)> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true);
+        let file = options
+            .open(self.directory.join(closed_name(last)))
+            .or_else(doing("open"))?;
+        let identity = identity(&file)?;
+        Ok((Arc::new(file), identity))
+    }
+
+    /// A descriptor that writes at any place of the current segment, where others only append.
+    pub(super) fn open_for_rewriting(&self) -> Result<File> {
+        OpenOptions::new()
+            .write(true)
+            .open(self.directory.join(CURRENT))
+            .or_else(doing("open"))
+    }
+
+    /// The numbers by which the closed segments are named, in order.
+    pub(super) fn closed(&self) -> Result<Vec<u64>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.directory).or_else(doing("read"))? {
+            let name = entry.or_else(doing("read"))?.file_name();
+            let digits = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("audit-"))
+                .and_then(|rest| rest.strip_suffix(".jsonl"))
+                .filter(|digits| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()));
+            if let Some(Ok(number)) = digits.map(str::parse) {
+                found.push(number);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Whether a file is the closed segment that a record ended.
+    pub(super) fn is_closed(&self, file: Identity, last: u64) -> Result<bool> {
+        match std::fs::metadata(self.directory.join(closed_name(last))) {
+            Ok(found) => Ok((found.dev(), found.ino()) == file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => doing("look at")(error),
+        }
+    }
+
+    /// Gives the current segment the name of a closed one, and replaces nothing.
+    pub(super) fn close_current(&self, last: u64) -> Result<()> {
+        let name = closed_name(last);
+        let flags = RenameFlags::NOREPLACE;
+        match renameat_with(&self.folder, CURRENT, &self.folder, &name, flags) {
+            // A file system that cannot say "replace nothing" is asked first.
+            Err(Errno::INVAL | Errno::NOSYS) if !self.directory.join(&name).exists() => {
+                renameat(&self.folder, CURRENT, &self.folder, &name)
+            }
+            other => other,
+        }
+        .map_err(io::Error::from)
+        .or_else(doing("rename a segment of"))?;
+        self.sync_folder()
+    }
+
+    /// Keeps a part of a segment in a file of its own; returns its name and SHA-256.
+    ///
+    /// The name is made of both places, so that doing it again after a crash makes the same file.
+    pub(super) fn keep(
+        &self,
+        sequence: u64,
+        from: &File,
+        start: u64,
+        end: u64,
+    ) -> Result<(String, String)> {
+        let part = self.directory.join(format!("torn-{sequence:020}.part"));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut aside = options.open(&part).or_else(doing("keep the end of"))?;
+        let mut hash = Sha256::default();
+        let end = end.min(start + MAX_KEPT);
+        let mut offset = start;
+        while offset < end {
+            let next = end.min(offset + CHUNK);
+            let bytes = read_range(from, offset, next)?;
+            aside.write_all(&bytes).or_else(doing("keep the end of"))?;
+            hash.update(&bytes);
+            offset = next;
+        }
+        aside.sync_all().or_else(doing("keep the end of"))?;
+        let hash = hash.finish();
+        let name = format!("torn-{sequence:020}-{}.bin", hash.get(..16).unwrap_or(""));
+        std::fs::rename(&part, self.directory.join(&name)).or_else(doing("keep the end of"))?;
+        self.sync_folder()?;
+        Ok((name, hash))
+    }
+
+    fn sync_folder(&self) -> Result<()> {
+        self.folder.sync_all().or_else(doing("sync the folder of"))
+    }
+}
+
+pub(super) fn identity(file: &File) -> Result<Identity> {
+    let found = file.metadata().or_else(doing("look at"))?;
+    Ok((found.dev(), found.ino()))
+}
+
+/// The error for a segment that is not where it was.
+pub(super) fn moved() -> Failure {
+    Failure::Broken(
+        "its file or folder was moved, removed or replaced: put it back, and the log goes on; \
+         what was moved on purpose is left to `vaultcore audit reconcile`"
+            .to_owned(),
+    )
+}
+
+fn closed_name(last: u64) -> String {
+    format!("audit-{last:020}.jsonl")
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn out_of_descriptors(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [Errno::MFILE, Errno::NFILE]
+        .iter()
+        .any(|known| code == Some(known.raw_os_error()))
+}
