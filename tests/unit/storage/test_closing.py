@@ -48,4 +48,4 @@ def test_closing_waits_for_the_queries_of_other_threads(tmp_path):
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout == "80\n"
+    assert finished.stdout == "80\n", finished.stderr
