@@ -90,6 +90,7 @@ class LocalConnection:
         except UsageError as refused:
             raise BadParameterError(str(refused)) from None
         handler = HANDLERS[operation.name]
+        permission = operation.permission or RANDOM_PERMISSION
 
         def act(_name: str, _key: str) -> bytes:
             state = self._engine.state(vault)
@@ -98,7 +99,7 @@ class LocalConnection:
             done = handler.act(request)
             if not isinstance(done, Write):
                 return done
-            result = self._engine.store.write(done.work)
+            result = door.write(done.work, permission)
             left = None if done.settle is None else done.settle(result)
             if left is not None:
                 left()
@@ -108,7 +109,7 @@ class LocalConnection:
         door = acting.keys if operation.kind == "keys" else acting.secrets
         answer = door.perform(
             operation.name,
-            operation.permission or RANDOM_PERMISSION,
+            permission,
             operation.object_name,
             operation.version,
             act,

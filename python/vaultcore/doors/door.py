@@ -214,14 +214,19 @@ class Door:
             found.purge_at,
         )
 
-    def _write(self, work: Work[T], permission: str) -> T:
-        """Has the store do a work, if the caller still has the permission when it does."""
+    def write(self, work: Work[T], permission: str) -> T:
+        """Has the store do a work, if the caller still has the permission when it does.
+
+        Raises:
+            ForbiddenError: the caller has the permission no longer.
+            StorageError: the store cannot be written; UnavailableError if that may pass.
+        """
         return guarded.write(
             self._engine.store, guarded.guarded(work, lambda: self._admit(permission))
         )
 
     def _change(self, work: Work[Version], permission: str) -> Properties:
-        return self._properties(self._write(work, permission))
+        return self._properties(self.write(work, permission))
 
     def _pages(
         self, operation: str, permission: str, name: str, read: Callable[[str, str | None], Page]
@@ -326,7 +331,7 @@ class Door:
         """
 
         def act(_: str, key: str) -> None:
-            purged = self._write(self._rules.purge(key), self.kind + "/purge")
+            purged = self.write(self._rules.purge(key), self.kind + "/purge")
             self._discard(purged, key)
 
         self.perform(self._noun + "Purge", self.kind + "/purge", name, "", act, changes=True)

@@ -7,6 +7,7 @@ Whatever fails in between is answered and recorded as what it is.
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 #: Asked by whoever watches the process, at any host; answered alike for all, and not recorded.
 HEALTH: Final = frozenset({b"/healthz"})
+#: How long a failure is not logged again, in seconds; each is in the audit log.
+SILENT_SECONDS: Final = 60.0
+_SAID: Final = 256  # failures that are remembered for that
 #: The value of Host (RFC 9110 section 7.2): a name or an address, and perhaps a port; no user.
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?", re.ASCII
@@ -107,6 +111,7 @@ class Front:
         self._strangers = strangers
         self._proxies = proxies
         self._bodies = Bodies()
+        self._said: dict[str, float] = {}
         self.close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,10 +175,20 @@ class Front:
         if failure.status == _UNAUTHORIZED:
             exchange.operation = AUTHENTICATION
         exchange.reason = failure.message
-        if failure.general is not None:
+        if failure.general is not None and self._is_new(failure.message):
             # The caller reads general words; what they are about is said here.
             logger.error("%s", failure.message)
         return place.refuse(exchange, failure)
+
+    def _is_new(self, message: str) -> bool:
+        """Tells whether something was not logged lately: strangers shall not fill the disk."""
+        now = time.monotonic()
+        if now - self._said.get(message, -SILENT_SECONDS) < SILENT_SECONDS:
+            return False
+        if len(self._said) >= _SAID:
+            self._said.clear()
+        self._said[message] = now
+        return True
 
     def _locate(self, exchange: Exchange) -> Place:
         """Finds the place of a request whose host is not known yet.

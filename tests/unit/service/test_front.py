@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from running import DOMAIN, Said, Service
 
 import vaultcore
-from vaultcore.errors import AuditError, VaultcoreError, VaultError
+from vaultcore.errors import AuditError, StorageError, VaultcoreError, VaultError
+from vaultcore.service import front
 from vaultcore.service.front import Front, translate
 from vaultcore.service.identity.refusals import TokenRefusedError
 from vaultcore.service.management import routes as management
@@ -301,6 +302,23 @@ def test_two_credentials_count_as_none_on_every_plane(service: Service, plane: s
         assert service.ask(*head, *two, body=body).status == refusal
 
 
+def test_a_failure_that_everybody_meets_is_logged_once_a_minute(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise StorageError("cannot read the store: the disk is away")
+
+    monkeypatch.setattr(service.engine, "synchronise", fail)
+    since = len(service.records())
+    for _ in range(20):
+        assert service.ask(b"GET /secrets HTTP/1.1", DEV).status == 503
+    assert caplog.text.count("the disk is away") == 1
+    assert len(new_records(service, since)) == 20
+    monkeypatch.setattr(front, "SILENT_SECONDS", 0.0)
+    assert service.ask(b"GET /secrets HTTP/1.1", DEV).status == 503
+    assert caplog.text.count("the disk is away") == 2
+
+
 # input that is refused, and nothing more
 
 
@@ -430,7 +448,7 @@ def test_generated_requests_are_refused_and_recorded_and_no_more(
     parts: list[bytes],
     leaves: bool,
 ) -> None:
-    front, written = fuzzed
+    application, written = fuzzed
     written.clear()
     messages: list[dict[str, Any]] = [
         {"type": "http.request", "body": part, "more_body": True} for part in parts
@@ -457,7 +475,7 @@ def test_generated_requests_are_refused_and_recorded_and_no_more(
         "server": ("127.0.0.1", 1),
         "headers": [(b"host", host), *headers],
     }
-    asyncio.run(front(scope, receive, send))
+    asyncio.run(application(scope, receive, send))
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     status = sent[0]["status"]
     assert 200 <= status < 500, (status, sent)
