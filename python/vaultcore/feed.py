@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vaultcore.storage.rows import ChangeRow
 
 #: The kinds of what is in a vault; every other kind of change may change who may do what.
-OBJECTS: Final = frozenset({"secrets", "keys", "certificates"})
+OBJECTS: Final = frozenset({"secrets", "keys", "certificates", "rekey"})
 _BATCH: Final = 1000  # entries that are read at once
 _NOTHING: Final = -2  # a revision that no position equals
 
@@ -259,13 +259,12 @@ class Feed:
             engine.keys.refresh(SYSTEM)
             return
         try:
-            lost = engine.keys.refresh(vault_id)
+            engine.keys.refresh(vault_id)
         except (ProtectorError, TamperedError):
             # It concerns this vault only, which the next lines set aside.
             engine.keys.forget(vault_id)
-            lost = True
         state = engine.vaults.find_by_id(vault_id)
-        if lost and state is not None:
+        if state is not None:
             # What is kept may lie sealed under a generation that is gone.
             state.clear()
         engine.vaults.load(key)

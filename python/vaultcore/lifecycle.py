@@ -354,7 +354,11 @@ class Lifecycle:
             _Backup(
                 self.kind,
                 row.name,
-                [_BackupVersion(v.version, v.metadata, v.payload) for v in versions],
+                # All under the newest generation, like the backup itself.
+                [
+                    _BackupVersion(v.version, v.metadata, self.vault.kek.rewrap(v.payload))
+                    for v in versions
+                ],
             )
         )
         return self.vault.kek.seal(body, context=self._backup_context())
@@ -375,9 +379,9 @@ class Lifecycle:
             backup = _decode_backup(body)
         except (DecryptionError, msgspec.DecodeError):
             raise BadParameterError(
-                "the backup blob is malformed, was changed, or belongs to another vault or "
-                f"another kind of object; restore it as one of the {self.kind} of the vault that "
-                "made it"
+                "the backup blob is malformed, was changed, is older than a rekey, or belongs to "
+                f"another vault or another kind of object; restore it as one of the {self.kind} of "
+                "the vault that made it"
             ) from None
         name, key = parse_name(backup.name)
 
@@ -394,8 +398,15 @@ class Lifecycle:
             row_id = transaction.insert_object(self.vault.id, self.kind, key, name, seal)
             sequence = 0
             for version in backup.versions:
+                try:
+                    # Older generations go when a rekey ends, perhaps while it was on its way.
+                    payload = self.vault.kek.rewrap(version.payload)
+                except DecryptionError:
+                    raise BadParameterError(
+                        "the backup blob is older than a rekey of the vault, or was changed"
+                    ) from None
                 sequence = transaction.insert_version(
-                    row_id, version.version, version.metadata, version.payload
+                    row_id, version.version, version.metadata, payload
                 )
             transaction.update_object(row_id, current=sequence, seal=seal)
             transaction.changed(self.vault.id, self.kind, key, newest.version, "restore")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from vaultcore._core import Context
+from vaultcore._core import Context, object_name
 from vaultcore.attributes import (
     Attributes,
     Metadata,
@@ -184,6 +184,18 @@ class SecretRules(Lifecycle):
         try:
             return self.vault.kek.open(secret.payload, context=secret.context)
         except DecryptionError:
+            return self._reveal_moved(secret)
+
+    def _reveal_moved(self, secret: CachedSecret) -> bytes:
+        """Opens what is stored now, if a rekey moved it since it was read."""
+        _, key = object_name(secret.name)
+        _, stored = self.find(key, secret.version)
+        context = self.context(key, stored.version, stored.metadata)
+        if stored.payload == secret.payload or context != secret.context:
+            self.tampered(secret.name, secret.version)
+        try:
+            return self.vault.kek.open(stored.payload, context=context)
+        except DecryptionError:
             self.tampered(secret.name, secret.version)
 
     def _verify(self, secret: CachedSecret) -> None:
@@ -191,7 +203,7 @@ class SecretRules(Lifecycle):
         try:
             self.vault.kek.verify(secret.payload, context=secret.context)
         except DecryptionError:
-            self.tampered(secret.name, secret.version)
+            self._reveal_moved(secret)
 
     def _refuse_expired(self, secret: CachedSecret, expires: int) -> None:
         if self.vault.clock.now() >= expires:

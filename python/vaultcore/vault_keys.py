@@ -156,11 +156,8 @@ class VaultKeys:
             + (f" ({'; '.join(reasons)})" if reasons else ": none is configured")
         )
 
-    def refresh(self, vault_id: str) -> bool:
+    def refresh(self, vault_id: str) -> None:
         """Takes over the generations that a key has by now, if it is in use here.
-
-        Returns:
-            Whether it has lost some: what was sealed under them does not open any more.
 
         Raises:
             ProtectorError: no protector opens the key.
@@ -168,13 +165,11 @@ class VaultKeys:
         """
         held = self._keks.get(vault_id)
         if held is None:
-            return False
+            return
         if not any(k.startswith(f"{vault_id}/") for k, _ in self._store.documents(COLLECTION)):
             self.forget(vault_id)  # the vault was removed
-            return False
-        before = set(held.generations)
+            return
         self._take_over(vault_id, self.stored(vault_id).kek)
-        return not before <= set(held.generations)
 
     def forget(self, vault_id: str) -> None:
         """Forgets an unwrapped key, so that it is unwrapped again when it is next needed."""

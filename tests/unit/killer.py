@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import vaultcore
+from vaultcore import rekey
 from vaultcore.storage.writer import Writer
 
 
@@ -82,6 +83,7 @@ def _stepping(step: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def _perform(data: str, operation: str, arguments: dict[str, Any], step: int) -> None:
     with vaultcore.open(data, housekeeping=False) as engine:
         wrap = _stepping(step)
+        rekey.PAUSE = 0.0  # type: ignore[misc]
         Writer._commit = wrap(Writer._commit)  # type: ignore[method-assign]
         for name in ("link", "unlink", "rename", "replace"):
             setattr(os, name, wrap(getattr(os, name)))

@@ -95,7 +95,7 @@ def attribute(name: str) -> str:
 
 
 def test_the_table_of_this_test_is_whole() -> None:
-    assert {*ARGUMENTS, "audit.follow"} == set(OPERATIONS)
+    assert {*ARGUMENTS, "audit.follow", "installation.rekey"} == set(OPERATIONS)
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

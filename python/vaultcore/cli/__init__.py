@@ -13,6 +13,7 @@ from vaultcore.cli import (
     firewall,
     key,
     protector,
+    rekey,
     secret,
     serve,
     vault,
@@ -29,6 +30,7 @@ app = new_group(
 dev.add_to(app)
 serve.add_to(app)
 files.add_to(app)
+rekey.add_to(app)
 app.add_typer(vault.group, name="vault")
 app.add_typer(secret.group, name="secret")
 app.add_typer(key.group, name="key")

@@ -12,6 +12,7 @@ from vaultcore.cli.outcome import CommandError
 
 if TYPE_CHECKING:
     from vaultcore._core import KeyEncryptionKey
+    from vaultcore.management import Progress
 
 
 class Connection(Protocol):
@@ -22,6 +23,14 @@ class Connection(Protocol):
 
         Raises:
             VaultError: it was refused.
+        """
+        ...
+
+    def watch(self, progress: "Progress") -> None:
+        """Has operations of the management plane tell how far they have come, if they can.
+
+        Args:
+            progress: called with what is being done, how much is done, and how much there is.
         """
         ...
 

@@ -16,7 +16,7 @@ from vaultcore.cli.outcome import MISSING, CommandError
 from vaultcore.engine import Engine, open_engine
 from vaultcore.errors import BadParameterError, NotFoundError, UsageError
 from vaultcore.inputs import read_text_input
-from vaultcore.management import Management
+from vaultcore.management import Management, Progress
 from vaultcore.service.keyvault.operations import HANDLERS, Request, Write
 from vaultcore.vault import API_VERSION, RANDOM_PERMISSION
 
@@ -69,6 +69,10 @@ class LocalConnection:
         """
         given = {name: value for name, value in arguments.items() if value is not None}
         return self._management.perform(operation, given)
+
+    def watch(self, progress: Progress) -> None:
+        """Has the operations from now on tell how far they have come."""
+        self._management = Management(self._engine, self._principal, progress=progress)
 
     def request(
         self,

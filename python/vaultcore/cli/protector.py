@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from vaultcore.cli.outcome import CHANGED
+from vaultcore.cli.output import print_line
 from vaultcore.cli.session import Session, command, new_group
 from vaultcore.cli.words import read_tags
 
@@ -12,6 +13,11 @@ group = new_group("Protectors: the key files and tokens that wrap the vault keys
 
 Name = Annotated[str, typer.Argument(help="The protector's name.")]
 
+_REMOVED: Final = (
+    "Its key file or token was not touched. Whoever has a copy of it still opens old backups of "
+    "the database, and with them the keys that are in use now. If it may be in wrong hands: "
+    "vaultcore rekey"
+)
 _COLUMNS: Final = {
     "name": "name",
     "kind": "kind",
@@ -53,9 +59,15 @@ def add(
 
 @command(group, "remove")
 def remove(session: Session, *, name: Name) -> None:
-    """Takes a protector's wraps away; the last one cannot be removed."""
+    """Removes a protector's wraps of the keys; the last one cannot be removed.
+
+    Its key file or token is not touched. Whoever has a copy of it still opens backups of the
+    database that were made before, and with those the keys until `vaultcore rekey` replaces them.
+    """
     session.manage("protector.remove", name=name)
     session.record({"removed": name})
+    if not session.json:
+        print_line(_REMOVED)
 
 
 @command(group, "verify")

@@ -65,6 +65,9 @@ class RemoteConnection:
         answer = self._send("POST", url, body=body)
         return answer["result"]
 
+    def watch(self, progress: object) -> None:
+        """Does nothing: what takes long is done on the folder."""
+
     def request(
         self,
         vault: str,

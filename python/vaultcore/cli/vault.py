@@ -117,5 +117,5 @@ def delete(
 
 @command(group, "rotate-key")
 def rotate_key(session: Session, *, name: Name) -> None:
-    """Gives a vault key a new generation, and rewraps every data key under it."""
+    """Gives a vault key a new generation; the old ones stay, until `vaultcore rekey`."""
     session.record(session.manage("vault.rotate_key", name=name))

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from vaultcore.errors import BadParameterError
-from vaultcore.installation import Installation
+from vaultcore.installation import SYSTEM, Installation
 from vaultcore.management.operation import Operator, operation
+from vaultcore.rekey import Rekey
 
 
 class Installations(Operator):
@@ -29,3 +30,24 @@ class Installations(Operator):
             ),
         )
         return {"domain": moved.domain, "issuer": moved.issuer_url}
+
+    @operation("installation.rekey", "InstallationRekey", local=True)
+    def installation_rekey(self, *, vault: str | None = None) -> dict[str, Any]:
+        """Gives a vault, or the whole installation, new keys, and removes the old ones.
+
+        All that is stored is moved to the new keys; done again after an end that nobody wanted, it
+        goes on. For the whole installation the issuer's signing key is made anew too, so that all
+        tokens that are out are refused.
+        """
+        engine = self._engine
+        if vault is None:
+            names = {SYSTEM: SYSTEM, **{s.name.lower(): s.id for s in engine.states()}}
+            # What else lies sealed under the system key and is worth a theft.
+            renewals = [engine.issuer.keys.replace]
+        else:
+            state = engine.state(vault)
+            names, renewals = {state.name.lower(): state.id}, []
+        self._record_begun("installation.rekey", "InstallationRekey", {"vault": vault})
+        results = Rekey(engine.store, engine.keys, self._progress).run(names, renewals)
+        engine.synchronise()
+        return {"keys": msgspec.to_builtins(results)}

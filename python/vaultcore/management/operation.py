@@ -237,6 +237,22 @@ class Operator:
         )
         self._engine.audit.record(**members)
 
+    def _record_begun(self, name: str, audited: str, arguments: Mapping[str, Any]) -> None:
+        """Records that a long operation has begun: it may be killed before its record.
+
+        Raises:
+            AuditError: it could not be recorded.
+        """
+        self._record(
+            name,
+            audited,
+            arguments,
+            status=202,
+            description="it has begun; another record says how it ended",
+            milliseconds=0.0,
+            told=_told(arguments, None),
+        )
+
     def _admit(self, name: str) -> Operation:
         if not self._engine.is_administrator(self._principal):
             raise ForbiddenError(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from vaultcore.errors import TamperedError
-from vaultcore.storage import statements
+from vaultcore.storage import sealed, statements
 from vaultcore.storage.rows import ChangeRow, Counts, ObjectRow, VersionRow
 
 Row = TypeVar("Row", ObjectRow, VersionRow)
@@ -139,6 +139,42 @@ class Reads(ABC):
         """
         revision: int | None = self._rows(statements.REVISION)[0][0]
         return revision or 0
+
+    def sealed(
+        self,
+        kind: str,
+        kek_id: str,
+        generation: int,
+        after: sealed.Place | None,
+        limit: int,
+    ) -> list[sealed.Sealed]:
+        """Returns a page of the envelopes of a key that are of other generations than one.
+
+        Args:
+            kind: the table; one of ``sealed.KINDS``.
+            kek_id: the identifier of the key.
+            generation: the generation that is left out.
+            after: the last place of the page before, or None for the first page.
+            limit: the longest page.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        place = sealed.start(kind) if after is None else after
+        beyond = place[:1] if kind == "documents" else ()
+        rows = self._rows(
+            sealed.FIND[kind], (*beyond, *place, *sealed.header(kek_id, generation), limit)
+        )
+        return [sealed.Sealed(kind, tuple(place), blob) for *place, blob in rows]
+
+    def sealed_count(self, kind: str, kek_id: str, generation: int) -> int:
+        """Returns how many envelopes of a key are of other generations than one.
+
+        Raises:
+            StorageError: the store cannot be read; UnavailableError if that may pass.
+        """
+        rows = self._rows(sealed.COUNT[kind], sealed.header(kek_id, generation))
+        return int(rows[0][0])
 
     def document(self, collection: str, key: str) -> bytes | None:
         """Returns a document.

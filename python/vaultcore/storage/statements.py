@@ -41,7 +41,8 @@ def compiled(statement: ClauseElement, *names: str) -> str:
     return str(result)
 
 
-def _page(statement: Select[Any]) -> Select[Any]:
+def page(statement: Select[Any]) -> Select[Any]:
+    """Limits a statement to the parameter ``limit``."""
     # Without the explicit offset the dialect would bind one.
     return statement.limit(bindparam("limit")).offset(literal_column("0"))
 
@@ -69,7 +70,7 @@ def _listing(*, deleted: bool) -> str:
     which = objects.c.deleted_at.is_not(None) if deleted else objects.c.deleted_at.is_(None)
     name = "ix_objects_deleted" if deleted else "ix_objects_active"
     return compiled(
-        _page(
+        page(
             # The planner cannot know that one of two equal indexes skips a million rows.
             _both.with_hint(objects, f"INDEXED BY {name}", "sqlite")
             .where(
@@ -93,12 +94,12 @@ LIST_DELETED = _listing(deleted=True)
 _of_object = versions.c.object_id == bindparam("object_id")
 VERSIONS = compiled(select(versions).where(_of_object).order_by(versions.c.sequence), "object_id")
 VERSIONS_NEWEST = compiled(
-    _page(select(versions).where(_of_object).order_by(versions.c.sequence.desc())),
+    page(select(versions).where(_of_object).order_by(versions.c.sequence.desc())),
     "object_id",
     "limit",
 )
 VERSIONS_BEFORE = compiled(
-    _page(
+    page(
         select(versions)
         .where(_of_object, versions.c.sequence < bindparam("before"))
         .order_by(versions.c.sequence.desc())
@@ -109,7 +110,7 @@ VERSIONS_BEFORE = compiled(
 )
 
 DUE_FOR_PURGE = compiled(
-    _page(
+    page(
         select(objects)
         .where(objects.c.purge_at <= bindparam("now"))
         .order_by(objects.c.purge_at, objects.c.id)
@@ -133,7 +134,7 @@ COUNTS = compiled(
 )
 
 CHANGES = compiled(
-    _page(
+    page(
         select(changes).where(changes.c.revision > bindparam("after")).order_by(changes.c.revision)
     ),
     "after",

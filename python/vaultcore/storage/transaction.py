@@ -10,6 +10,7 @@ from vaultcore.storage import statements
 from vaultcore.storage.connection import rows, translated
 from vaultcore.storage.reads import Parameters, Reads
 from vaultcore.storage.rows import ChangeRow
+from vaultcore.storage.sealed import Sealed
 
 # A row of the feed.
 Entry = tuple[int, str, str, str, str, str, int]
@@ -162,6 +163,23 @@ class Transaction(Reads):
         """
         given = _given({"metadata": metadata, "payload": payload}, "version")
         self._update(statements.update_version(tuple(given)), given, sequence, "version")
+
+    def put_sealed(self, row: Sealed, blob: bytes) -> None:
+        """Replaces an envelope where it stands.
+
+        Raises:
+            StorageError: it is not there any more, or the store cannot be written;
+                UnavailableError if that may pass.
+        """
+        match row.kind, row.place:
+            case "versions", (int(sequence),):
+                self.update_version(sequence, payload=blob)
+            case "objects", (int(number),):
+                self.update_object(number, seal=blob)
+            case _, (str(collection), str(key)):
+                self.put_document(collection, key, blob)
+            case _:
+                raise UsageError(f"there are no envelopes in {row.kind}")
 
     def put_document(self, collection: str, key: str, blob: bytes) -> None:
         """Adds or replaces a document.

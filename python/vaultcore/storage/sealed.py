@@ -1,0 +1,107 @@
+"""What is stored sealed, found by the header of its envelope (``docs/envelope.md``).
+
+The header names the key and its generation, so that a rekey finds what it has to move without
+opening anything, whatever it is.
+"""
+
+from typing import Any, Final
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select
+
+from vaultcore.storage.statements import compiled, page
+from vaultcore.storage.tables import documents, objects, versions
+
+#: Where an envelope stands: the number of its row, or collection and key of its document.
+Place = tuple[int] | tuple[str, str]
+#: The tables that hold envelopes.
+KINDS: Final = ("versions", "objects", "documents")
+
+
+class Sealed(Struct, frozen=True):
+    """A stored envelope.
+
+    Attributes:
+        kind: the table.
+        place: where in it.
+        blob: the envelope.
+    """
+
+    kind: str
+    place: Place
+    blob: bytes
+
+
+def _older(column: Any) -> tuple[ColumnElement[bool], ...]:
+    # Counted from one: the identifier of the key, and the generation.
+    return (
+        func.substr(column, literal_column("7"), literal_column("16")) == bindparam("kek_id"),
+        func.substr(column, literal_column("23"), literal_column("4")) != bindparam("generation"),
+    )
+
+
+_FILTER: Final = ("kek_id", "generation")
+FIND: Final = {
+    "versions": compiled(
+        page(
+            select(versions.c.sequence, versions.c.payload)
+            .where(versions.c.sequence > bindparam("after"), *_older(versions.c.payload))
+            .order_by(versions.c.sequence)
+        ),
+        "after",
+        *_FILTER,
+        "limit",
+    ),
+    "objects": compiled(
+        page(
+            select(objects.c.id, objects.c.seal)
+            .where(objects.c.id > bindparam("after"), *_older(objects.c.seal))
+            .order_by(objects.c.id)
+        ),
+        "after",
+        *_FILTER,
+        "limit",
+    ),
+    "documents": compiled(
+        page(
+            select(documents.c.collection, documents.c.key, documents.c.blob)
+            .where(
+                or_(
+                    documents.c.collection > bindparam("beyond"),
+                    and_(
+                        documents.c.collection == bindparam("collection"),
+                        documents.c.key > bindparam("after"),
+                    ),
+                ),
+                *_older(documents.c.blob),
+            )
+            .order_by(documents.c.collection, documents.c.key)
+        ),
+        "beyond",
+        "collection",
+        "after",
+        *_FILTER,
+        "limit",
+    ),
+}
+COUNT: Final = {
+    "versions": compiled(
+        select(func.count()).select_from(versions).where(*_older(versions.c.payload)), *_FILTER
+    ),
+    "objects": compiled(
+        select(func.count()).select_from(objects).where(*_older(objects.c.seal)), *_FILTER
+    ),
+    "documents": compiled(
+        select(func.count()).select_from(documents).where(*_older(documents.c.blob)), *_FILTER
+    ),
+}
+
+
+def start(kind: str) -> Place:
+    """Returns the place before the first one."""
+    return ("", "") if kind == "documents" else (0,)
+
+
+def header(kek_id: str, generation: int) -> tuple[bytes, bytes]:
+    """Returns key and generation as they stand in a header."""
+    return bytes.fromhex(kek_id), generation.to_bytes(4, "big")
