@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from vaultcore._core import Gate, Principal
+from vaultcore.access.firewall import HostFirewalls
 from vaultcore.access.issuer import Issuer
 from vaultcore.access.remote_keys import FLIGHT_SECONDS
 from vaultcore.access.tokens import TokenValidator, ValidToken
@@ -30,7 +31,7 @@ from vaultcore.ownership import secure_folder
 from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.registry import ProtectorOptions, create_protectors, open_protectors
 from vaultcore.purging import purge_due
-from vaultcore.state import Firewall, VaultState
+from vaultcore.state import VaultState
 from vaultcore.storage import Store
 from vaultcore.strangers import Strangers
 from vaultcore.vault import Caller, Vault
@@ -80,6 +81,7 @@ class Engine:
         self.installation = installation
         self.gate = Gate()
         self.audit = open_audit(data, store, clock, keys.system)
+        self._host_firewalls = HostFirewalls()
         self.issuer = Issuer(
             store,
             keys.system,
@@ -200,19 +202,19 @@ class Engine:
         installation = self.installation
         return principal.object_id in {installation.operator, *installation.administrators}
 
-    def check_firewall(self, wall: Firewall) -> None:
-        """Checks that a gate would take a firewall's ranges.
+    def check_address(self, host: str, address: str) -> None:
+        """Checks that an address may talk to the issuer or to the management plane.
+
+        Args:
+            host: one of :data:`vaultcore.access.firewall.HOSTS`.
+            address: the client's.
 
         Raises:
-            UsageError: a range is malformed; the message says which.
+            ForbiddenError: the firewall of that host does not let it in.
+            StorageError: the change feed cannot be read.
         """
-        Gate().set_vault(
-            "check",
-            location="",
-            default_action=wall.default_action,
-            ranges=wall.ranges,
-            policies=(),
-        )
+        self.synchronise()
+        self._host_firewalls.check(self.installation, host, address)
 
     # identity
 

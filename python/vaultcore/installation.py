@@ -4,11 +4,13 @@ Everything here is a small document, sealed under the key that it concerns, so t
 the database can neither read nor change it unnoticed.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import msgspec
 
 from vaultcore._core import Context, KeyEncryptionKey
+from vaultcore.access.firewall import Firewall
 from vaultcore.audit.identity import AuditIdentity, create_keys
 from vaultcore.errors import (
     DecryptionError,
@@ -41,6 +43,7 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         audiences: for whom tokens may be meant, beside the resource.
         administrators: object ids that may use the management plane over HTTPS.
         audit: the keys of the audit log; None in folders of older versions, until they are opened.
+        firewalls: which addresses may talk to the issuer and to the management plane.
     """
 
     id: str
@@ -53,6 +56,7 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audiences: tuple[str, ...] = ()
     administrators: tuple[str, ...] = ()
     audit: AuditIdentity | None = None
+    firewalls: Mapping[str, Firewall] = msgspec.field(default_factory=dict)
 
     @property
     def resource(self) -> str:

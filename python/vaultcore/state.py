@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import msgspec
 
+from vaultcore.access.firewall import Firewall
 from vaultcore.access.policies import AccessPolicy
 from vaultcore.errors import BadParameterError, NotFoundError, VaultcoreError
 from vaultcore.keys import KeyRules
@@ -25,18 +26,6 @@ MINIMUM_RETENTION: Final = 7
 MAXIMUM_RETENTION: Final = 90
 MAXIMUM_POLICIES: Final = 1024
 CACHE_SIZE: Final = 50_000  # entries for each kind; a sealed secret is about 1 KiB
-
-
-class Firewall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which addresses may talk to a vault (contract 6.2, networkAcls).
-
-    Attributes:
-        default_action: ``Allow`` or ``Deny``, for addresses that no range holds.
-        ranges: addresses and CIDR ranges, IPv4 or IPv6, that are allowed.
-    """
-
-    default_action: str = "Allow"
-    ranges: tuple[str, ...] = ()
 
 
 class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

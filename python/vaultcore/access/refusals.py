@@ -29,6 +29,15 @@ def by_firewall(vault: "VaultState", address: str) -> ForbiddenError:
     )
 
 
+def by_host_firewall(host: str, address: str) -> ForbiddenError:
+    """Returns the refusal of an address that the firewall of another host does not allow."""
+    return ForbiddenError(
+        f"the firewall of the {host} does not let the address {address} in; the caller was not "
+        "read",
+        inner="ForbiddenByFirewall",
+    )
+
+
 def by_policy(vault: "VaultState", principal: "Principal", permission: str) -> ForbiddenError:
     """Returns the refusal of a principal that lacks a permission."""
     kind, _, verb = permission.partition("/")

@@ -1,14 +1,22 @@
-"""``vaultcore firewall``: which addresses may talk to a vault."""
+"""``vaultcore firewall``: which addresses may talk to a vault or to another host."""
 
+import os
 from typing import Annotated, Literal
 
 import typer
 
 from vaultcore.cli.objects import Vault, vault_of
+from vaultcore.cli.outcome import CommandError
 from vaultcore.cli.session import Session, command, new_group
 
-group = new_group("The firewall: which addresses may talk to a vault.")
+group = new_group(
+    "The firewalls: which addresses may talk to a vault, the issuer or the management plane."
+)
 
+Host = Annotated[
+    Literal["issuer", "management"] | None,
+    typer.Option("--host", help="The issuer or the management plane, instead of a vault."),
+]
 Address = Annotated[str, typer.Argument(help="An address or a range: 192.0.2.7, 2001:db8::/32.")]
 
 
@@ -21,26 +29,38 @@ def set_(
         typer.Option("--default-action", help="For addresses that no range holds."),
     ],
     vault: Vault = None,
+    host: Host = None,
 ) -> None:
     """Says what happens to addresses that were not added."""
-    session.record(
-        session.manage("firewall.set", vault=vault_of(vault), default_action=default_action)
-    )
+    _manage(session, "set", vault, host, default_action=default_action)
 
 
 @command(group, "add")
-def add(session: Session, *, address: Address, vault: Vault = None) -> None:
+def add(session: Session, *, address: Address, vault: Vault = None, host: Host = None) -> None:
     """Lets an address or a range in."""
-    session.record(session.manage("firewall.add", vault=vault_of(vault), address=address))
+    _manage(session, "add", vault, host, address=address)
 
 
 @command(group, "remove")
-def remove(session: Session, *, address: Address, vault: Vault = None) -> None:
+def remove(session: Session, *, address: Address, vault: Vault = None, host: Host = None) -> None:
     """Takes an address or a range off the list."""
-    session.record(session.manage("firewall.remove", vault=vault_of(vault), address=address))
+    _manage(session, "remove", vault, host, address=address)
 
 
 @command(group, "list")
-def list_(session: Session, *, vault: Vault = None) -> None:
-    """Shows the firewall of a vault."""
-    session.record(session.manage("firewall.list", vault=vault_of(vault)))
+def list_(session: Session, *, vault: Vault = None, host: Host = None) -> None:
+    """Shows a firewall."""
+    _manage(session, "list", vault, host)
+
+
+def _manage(
+    session: Session, verb: str, vault: str | None, host: str | None, **arguments: str
+) -> None:
+    if host is None:
+        answer = session.manage(f"firewall.{verb}", vault=vault_of(vault), **arguments)
+    # The vault of the environment is a default; one that was named is meant.
+    elif vault is None or vault == os.environ.get("VAULTCORE_VAULT"):
+        answer = session.manage(f"host_firewall.{verb}", host=host, **arguments)
+    else:
+        raise CommandError("choose one: --vault for a vault, or --host for issuer or management")
+    session.record(answer)

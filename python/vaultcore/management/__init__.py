@@ -7,6 +7,7 @@ command line, the HTTPS door and a caller in process use the same ones. Each is 
 from vaultcore.management.access import Access
 from vaultcore.management.applications import Applications
 from vaultcore.management.firewalls import Firewalls
+from vaultcore.management.host_firewalls import HostFirewalls
 from vaultcore.management.installations import Installations
 from vaultcore.management.operation import API_VERSION, OPERATIONS, Progress
 from vaultcore.management.protectors import Protectors
@@ -15,5 +16,7 @@ from vaultcore.management.records import Records
 __all__ = ["API_VERSION", "OPERATIONS", "Management", "Progress"]
 
 
-class Management(Access, Firewalls, Applications, Records, Protectors, Installations):
+class Management(
+    Access, Firewalls, HostFirewalls, Applications, Records, Protectors, Installations
+):
     """The operations of an administrator; see :class:`~.operation.Operator` for its arguments."""

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from vaultcore.access.firewall import ISSUER
 from vaultcore.access.proxies import Proxies
 from vaultcore.service.front import HEALTH, Front, Place
 from vaultcore.service.identity.routes import issuer_place
@@ -36,7 +37,11 @@ def build_application(
     """
     domain = engine.installation.domain
     known: dict[bytes, Place] = {
-        f"login.{domain}".encode(): issuer_place(engine.issuer, engine.clock),
+        f"login.{domain}".encode(): issuer_place(
+            engine.issuer,
+            engine.clock,
+            lambda exchange: engine.check_address(ISSUER, exchange.address),
+        ),
         f"management.{domain}".encode(): management_place(engine),
     }
     plane = DataPlane(

@@ -1,6 +1,6 @@
 """A host whose answers Starlette's routes give."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
@@ -37,13 +37,21 @@ class Routed:
         base: what its addresses begin with, for the record.
         routes: its routes.
         challenge: the value of WWW-Authenticate on a 401, if there is one.
+        guard: called before the routes; it raises the refusal of a client that may not come in.
     """
 
     name = ""
 
-    def __init__(self, base: str, routes: Sequence[BaseRoute], challenge: str = "") -> None:
+    def __init__(
+        self,
+        base: str,
+        routes: Sequence[BaseRoute],
+        challenge: str = "",
+        guard: "Callable[[Exchange], None] | None" = None,
+    ) -> None:
         self.base = base.encode()
         self._challenge = challenge.encode()
+        self._guard = guard
         # Never a redirect: what a path means is said once.
         self._router = Router(routes, redirect_slashes=False)
 
@@ -55,6 +63,8 @@ class Routed:
             NotFoundError: there is no such path.
             VaultError: the endpoint refuses.
         """
+        if self._guard is not None:
+            self._guard(exchange)
         # With an `app` in the scope, the router raises where it would answer in words of its own.
         scope = {**exchange.scope, "app": self, _EXCHANGE: exchange}
         status, parts = 0, []

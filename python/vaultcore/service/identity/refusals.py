@@ -112,6 +112,12 @@ def unknown_resource() -> TokenRefusedError:
     )
 
 
+def by_firewall() -> TokenRefusedError:
+    """The address may not talk to the issuer; what it sent was not read."""
+    text = "Access has been blocked by the firewall of the issuer."
+    return TokenRefusedError("access_denied", 53003, text, status=403)
+
+
 def wrong_method() -> TokenRefusedError:
     """The token endpoint was not addressed with POST."""
     text = "The endpoint only accepts POST requests."

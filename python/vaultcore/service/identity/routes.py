@@ -37,9 +37,11 @@ _SECRET = {"cache-control": "no-store, no-cache", "pragma": "no-cache", **_HEADE
 _PUBLIC = {"cache-control": "public, max-age=300", **_HEADERS}
 
 
-def issuer_place(issuer: Issuer, clock: Clock) -> "IssuerPlace":
-    """Returns the issuer as a place that answers."""
-    return IssuerPlace(issuer, IdentityRoutes(issuer, clock=clock))
+def issuer_place(
+    issuer: Issuer, clock: Clock, guard: "Callable[[Exchange], None] | None" = None
+) -> "IssuerPlace":
+    """Returns the issuer as a place that answers; for the guard, see :class:`Routed`."""
+    return IssuerPlace(issuer, IdentityRoutes(issuer, clock=clock), guard)
 
 
 class IssuerPlace(Routed):
@@ -48,10 +50,16 @@ class IssuerPlace(Routed):
     Args:
         issuer: gives the tokens.
         identity: its routes.
+        guard: as :class:`Routed` takes it.
     """
 
-    def __init__(self, issuer: Issuer, identity: "IdentityRoutes") -> None:
-        super().__init__(issuer.base_url, identity.routes)
+    def __init__(
+        self,
+        issuer: Issuer,
+        identity: "IdentityRoutes",
+        guard: "Callable[[Exchange], None] | None" = None,
+    ) -> None:
+        super().__init__(issuer.base_url, identity.routes, guard=guard)
         self._identity = identity
 
     def refuse(self, exchange: "Exchange", failure: VaultError) -> tuple[int, bytes]:
@@ -173,6 +181,8 @@ class IdentityRoutes:
 
 def _refused(failure: VaultError) -> TokenRefusedError:
     """Returns what the issuer says of a refusal that is not its own."""
+    if failure.status == 403:  # noqa: PLR2004
+        return refusals.by_firewall()
     if failure.status == 404:  # noqa: PLR2004
         return refusals.unknown_path()
     if failure.status == 405:  # noqa: PLR2004

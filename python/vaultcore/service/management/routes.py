@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from vaultcore import _core
 from vaultcore.access import refusals
+from vaultcore.access.firewall import MANAGEMENT
 from vaultcore.errors import (
     AuditError,
     BadParameterError,
@@ -62,6 +63,7 @@ def management_place(engine: "Engine") -> Routed:
             Route("/subscriptions", subscriptions, methods=["GET"]),
         ],
         challenge,
+        lambda exchange: _guard(engine, exchange),
     )
 
 
@@ -105,11 +107,17 @@ async def _perform(
     return _answer({"result": result})
 
 
+def _guard(engine: "Engine", exchange: "Exchange") -> None:
+    """Turns away a token from an address that may not; without one there is the challenge."""
+    if _core.bearer_token(exchange.authorization or b"") is not None:
+        engine.check_address(MANAGEMENT, exchange.address)
+
+
 def _authenticate(engine: "Engine", exchange: "Exchange") -> _core.Principal:
     token = _core.bearer_token(exchange.authorization or b"")
     if token is None:
         raise refusals.no_token()
-    engine.synchronise()
+    engine.check_address(MANAGEMENT, exchange.address)
     principal = engine.management_validator.validate(token).principal
     exchange.principal = principal
     return principal
