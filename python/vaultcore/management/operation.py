@@ -243,15 +243,15 @@ class Operator:
         Raises:
             AuditError: it could not be recorded.
         """
-        self._record(
+        members = self._members(
             name,
             audited,
             arguments,
             status=202,
             description="it has begun; another record says how it ended",
-            milliseconds=0.0,
             told=_told(arguments, None),
         )
+        self._engine.audit.record(**members)
 
     def _admit(self, name: str) -> Operation:
         if not self._engine.is_administrator(self._principal):
