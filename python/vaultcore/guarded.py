@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 #: How often a write steps back behind changes of the rules, before it gives up.
-ATTEMPTS: Final = 10
+ATTEMPTS: Final = 100
 
 
 class OvertakenError(UnavailableError):

@@ -224,6 +224,7 @@ def test_a_write_that_stands_behind_a_revocation_is_not_done(
     service: Service, robot: Robot
 ) -> None:
     engine = service.engine
+    since = len(service.records())
     with busy_writer(engine):
         revoked = in_background(robot.revoke)
         queued(engine, 1)
@@ -236,6 +237,8 @@ def test_a_write_that_stands_behind_a_revocation_is_not_done(
     assert (answer.status, answer.error["innererror"]["code"]) == (403, "AccessDenied")
     with pytest.raises(NotFoundError):
         engine.state("dev").secret_rules.find("LATE")
+    told = [(r["operationName"], r["resultType"]) for r in service.records()[since:]]
+    assert sorted(told) == [("SecretSet", "Failure"), ("VaultPatch", "Success")]
 
 
 def test_a_write_in_process_that_stands_behind_a_revocation_is_not_done(
