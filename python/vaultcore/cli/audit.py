@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from vaultcore.cli.outcome import CHANGED
-from vaultcore.cli.output import date_text, print_line, printable
-from vaultcore.cli.session import Session, command, new_group
+from vaultcore.cli.output import date_text, print_json, print_line, print_record, printable
+from vaultcore.cli.session import Data, Json, PassphraseFile, Session, command, new_group, plain
 from vaultcore.cli.words import read_date
 
 group = new_group("The audit log: query it, follow it, verify it.")
@@ -113,6 +113,35 @@ def verify(
     session.record({**answer, "expect": f"{answer['last']}:{answer['head']}"})
     if answer["ok"] is not True:
         raise typer.Exit(CHANGED)
+
+
+@command(group, "rotate-keys")
+def rotate_keys(session: Session) -> None:
+    """Gives the log new keys; the old ones go on to verify what they have signed.
+
+    The names of both are on record, and `verify` names the one in use.
+    """
+    session.record(session.manage("audit.rotate_keys"))
+
+
+@plain(group, "reconcile")
+def reconcile(
+    *, data: Data = None, passphrase_file: PassphraseFile = None, json: Json = False
+) -> None:
+    """Goes on after the log and the database were put back to different moments.
+
+    A folder does not open when its log was removed or is older than its database, or the database
+    older than its log. After you have found out why, this records what was found, puts a log that
+    cannot be followed aside, and lets the folder open again. Stop the service first.
+    """
+    from vaultcore.cli.local import DEFAULT_DATA, read_passphrase  # noqa: PLC0415
+    from vaultcore.reconciling import reconcile_folder  # noqa: PLC0415
+
+    found = reconcile_folder(data or DEFAULT_DATA, passphrase=read_passphrase(passphrase_file))
+    if json:
+        print_json(found)
+    else:
+        print_record(found)
 
 
 def _line(record: dict[str, Any]) -> str:

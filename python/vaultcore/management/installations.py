@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from vaultcore.auditing import rotate_audit_keys
 from vaultcore.errors import BadParameterError
 from vaultcore.installation import SYSTEM, Installation
 from vaultcore.management.operation import Operator, operation
@@ -36,14 +37,14 @@ class Installations(Operator):
         """Gives a vault, or the whole installation, new keys, and removes the old ones.
 
         All that is stored is moved to the new keys; done again after an end that nobody wanted, it
-        goes on. For the whole installation the issuer's signing key is made anew too, so that all
-        tokens that are out are refused.
+        goes on. For the whole installation the issuer's signing key and the keys of the audit log
+        are replaced too, so that all tokens that are out are refused.
         """
         engine = self._engine
         if vault is None:
             names = {SYSTEM: SYSTEM, **{s.name.lower(): s.id for s in engine.states()}}
             # What else lies sealed under the system key and is worth a theft.
-            renewals = [engine.issuer.keys.replace]
+            renewals = [engine.issuer.keys.replace, lambda: rotate_audit_keys(engine)]
         else:
             state = engine.state(vault)
             names, renewals = {state.name.lower(): state.id}, []

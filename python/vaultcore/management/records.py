@@ -10,7 +10,7 @@ import msgspec
 from vaultcore._core import Context
 from vaultcore.audit.query import query_records
 from vaultcore.audit.verifier import verify
-from vaultcore.auditing import FOLDER
+from vaultcore.auditing import FOLDER, rotate_audit_keys
 from vaultcore.errors import AuditError, BadParameterError, DecryptionError, TamperedError
 from vaultcore.management.operation import Operator, operation
 
@@ -142,6 +142,11 @@ class Records(Operator):
         if problem:
             report.problem(report.last, problem)
         return msgspec.to_builtins(report)  # type: ignore[no-any-return]
+
+    @operation("audit.rotate_keys", "AuditKeyRotate", local=True)
+    def audit_rotate_keys(self) -> dict[str, Any]:
+        """Gives the log new keys; the old ones go on to verify what they have signed."""
+        return {**rotate_audit_keys(self._engine)}
 
     def _newest(self) -> int:
         newest = query_records(self._engine.data / FOLDER, limit=1)

@@ -1,0 +1,49 @@
+"""Goes on with a folder whose log and database were put back to different moments."""
+
+import contextlib
+from pathlib import Path
+
+from vaultcore.auditing import reconcile
+from vaultcore.clock import Clock, SystemClock
+from vaultcore.errors import ConfigurationError
+from vaultcore.installation import DATABASE
+from vaultcore.key_ring import KeyRing
+from vaultcore.ownership import secure_folder
+from vaultcore.protectors.registry import open_protectors
+from vaultcore.storage import Store
+
+
+def reconcile_folder(
+    data: str | Path, *, passphrase: str | None = None, clock: Clock | None = None
+) -> dict[str, str | int]:
+    """Records what was found of a log and a database of different moments; the folder opens then.
+
+    A log that cannot be followed is renamed, and a new one begins. Only somebody who knows why the
+    two differ should do this: it turns a discovery into a record.
+
+    Args:
+        data: the data folder; no service may run on it.
+        passphrase: of the file protector, if it has one.
+        clock: tells the time; the system's by default.
+
+    Returns:
+        What was found, as the record tells it.
+
+    Raises:
+        AuditError: the log cannot be written.
+        ConfigurationError: there is no vault in the folder, or other users could change it.
+        ProtectorError: no protector opens the vault keys; the message says why for each.
+        StorageError: the store cannot be read.
+        TamperedError: a key of the log is missing, was replaced, or does not verify.
+    """
+    folder = Path(data)
+    if not (folder / DATABASE).is_file():
+        raise ConfigurationError(f"there is no vault in `{folder}`")
+    secure_folder(folder)
+    clock = clock or SystemClock()
+    with contextlib.ExitStack() as closing:
+        store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)
+        closing.callback(store.close)
+        keys = KeyRing(store, open_protectors(folder, passphrase=passphrase))
+        closing.callback(keys.close)
+        return reconcile(folder, store, clock, keys.system)
