@@ -639,6 +639,29 @@ FRAMES: dict[str, tuple[bytes, ...]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("lines", "statuses"),
+    [
+        # What docs/configuration.md says of the limits; a refusal may be lost with the connection.
+        pytest.param((HOST, b"X-A: " + b"a" * 60_000), {200}, id="60,000 bytes"),
+        pytest.param((HOST, b"X-A: " + b"a" * 131_072), {0, 431}, id="128 KiB"),
+        pytest.param((HOST, *(b"X-%d: y" % n for n in range(98))), {200}, id="100 lines"),
+        pytest.param((HOST, *(b"X-%d: y" % n for n in range(99))), {0, 431}, id="101 lines"),
+    ],
+)
+def test_the_limits_of_headers(api: Service, lines: tuple[bytes, ...], statuses: set[int]) -> None:
+    assert exchange(api, *lines).status in statuses
+
+
+def test_the_limit_of_a_target(api: Service) -> None:
+    long = b"GET /secrets?api-version=7.4&x=" + b"a" * 60_000 + b" HTTP/1.1"
+    # It arrives: the refusal is vaultcore's own.
+    answer = exchange(api, HOST, first=long)
+    assert (answer.status, b"query" in answer.body) == (400, True)
+    longer = b"GET /secrets?api-version=7.4&x=" + b"a" * 66_000 + b" HTTP/1.1"
+    assert exchange(api, HOST, first=longer).status in {0, 414}
+
+
 @pytest.mark.parametrize("case", FRAMES)
 def test_frames(api: Service, case: str) -> None:
     answer = exchange(api, *FRAMES[case])
