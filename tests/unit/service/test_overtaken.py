@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from running import DOMAIN, Said, Service, read
@@ -449,6 +450,32 @@ def test_a_token_that_was_revoked_while_the_body_came_in_manages_nothing(
     assert answer.status == 401, answer
     with pytest.raises(NotFoundError):
         engine.state("late")
+
+
+def test_no_token_is_given_to_an_address_that_was_shut_out_while_its_form_came_in(
+    service: Service,
+) -> None:
+    made = service.engine.management.app_create(name="late")
+    form = urlencode(
+        {
+            "grant_type": "client_credentials",
+            "client_id": made["client_id"],
+            "client_secret": made["client_secret"],
+            "scope": f"https://{DOMAIN}/.default",
+        }
+    ).encode()
+    head = (
+        b"POST /adfs/oauth2/token HTTP/1.1",
+        b"Host: login." + DOMAIN.encode(),
+        b"Content-Type: application/x-www-form-urlencoded",
+    )
+    assert Begun(service, head, form).finish().status == 200
+    begun = Begun(service, head, form)
+    service.engine.management.host_firewall_set(host="issuer", default_action="deny")
+    answer = begun.finish()
+    assert answer.status == 403, answer
+    assert b"access_token" not in answer.body
+    assert service.records()[-1]["properties"]["httpStatusCode"] == 403
 
 
 def test_a_removed_vault_is_not_used_in_process_under_the_name_of_another(

@@ -61,6 +61,19 @@ class IssuerPlace(Routed):
     ) -> None:
         super().__init__(issuer.base_url, identity.routes, guard=guard)
         self._identity = identity
+        self._still_allowed = guard
+
+    async def handle(self, exchange: "Exchange") -> tuple[int, bytes]:
+        """Lets the route answer, and keeps the answer if its client may not have it any more.
+
+        Raises:
+            VaultError: the endpoint or the guard refuses.
+        """
+        answer = await super().handle(exchange)
+        if self._still_allowed is not None:
+            # The form may have taken its time, and the grant its place in a queue.
+            self._still_allowed(exchange)
+        return answer
 
     def refuse(self, exchange: "Exchange", failure: VaultError) -> tuple[int, bytes]:
         """Returns a refusal in the shape of OAuth 2.0."""
