@@ -5,6 +5,7 @@ built-in issuer. The service and a caller in process differ only in how they ask
 """
 
 import contextlib
+import logging
 import os
 import uuid
 import weakref
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from vaultcore.key_use import Token
     from vaultcore.management import Management
 
+logger = logging.getLogger("vaultcore.engine")
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
 
@@ -97,7 +99,7 @@ class Engine:
         self._trusted: list[TrustedIssuer] = self.issuer.trust(
             (installation.resource, *installation.audiences)
         )
-        self._validator = TokenValidator(self._trusted, clock=clock)
+        self._validator = self._new_validator()
         #: Validates tokens of administrators, which only the built-in issuer gives.
         self.management_validator = TokenValidator(
             self.issuer.trust((installation.management_resource,)), clock=clock
@@ -221,7 +223,24 @@ class Engine:
     def trust(self, issuers: Sequence[TrustedIssuer]) -> None:
         """Accepts tokens of further issuers, beside the built-in one."""
         self._trusted.extend(issuers)
-        self._validator = TokenValidator(self._trusted, clock=self.clock)
+        self._validator = self._new_validator()
+        for issuer in issuers:
+            if issuer.tenants and issuer.tenants.isdisjoint(self._tenants()):
+                logger.warning(
+                    "every token of the trusted issuer `%s` is refused: it speaks for tenant %s, "
+                    "and the vaults belong to %s; leave out its `tenant` if it has none of these",
+                    issuer.name,
+                    ", ".join(sorted(issuer.tenants)),
+                    ", ".join(sorted(self._tenants())),
+                )
+
+    def _tenants(self) -> set[str]:
+        """Returns the tenants that the vaults belong to."""
+        found = {self.installation.tenant_id.lower()}
+        return found.union(*(i.tenants for i in self._trusted if i.is_directory))
+
+    def _new_validator(self) -> TokenValidator:
+        return TokenValidator(self._trusted, clock=self.clock, tenants=self._tenants())
 
     @property
     def validator(self) -> TokenValidator:

@@ -296,7 +296,13 @@ def _unmapped(address: Any) -> Any:
 
 def permitted(rules: Any, person: Any, permission: Any) -> Any:
     for object_id, app_id, granted in rules.policies:
-        is_him = _same(object_id) in [_same(him) for him in (person.object_id, *person.groups)]
+        groups = [_same(group) for group in person.groups]
+        if object_id.startswith("group:"):
+            is_him = object_id != "group:" and _same(object_id.removeprefix("group:")) in groups
+        else:
+            is_him = _same(object_id) == _same(person.object_id)
+            # A directory gives each GUID once: to a person or to a group.
+            is_him = is_him or (_is_guid(object_id) and _same(object_id) in groups)
         through = app_id == "" or app_id.lower() == person.app_id.lower()
         if is_him and through and any(_grants(entry, permission) for entry in granted):
             return True
@@ -305,8 +311,11 @@ def permitted(rules: Any, person: Any, permission: Any) -> Any:
 
 def _same(object_id: Any) -> Any:
     # Only GUIDs are the same in any case.
-    is_guid = re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", object_id)
-    return object_id.lower() if is_guid else object_id
+    return object_id.lower() if _is_guid(object_id) else object_id
+
+
+def _is_guid(object_id: Any) -> Any:
+    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", object_id)
 
 
 def _grants(entry: Any, permission: Any) -> Any:

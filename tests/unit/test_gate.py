@@ -238,9 +238,9 @@ def test_rules_hold_from_the_next_request_on() -> None:
     assert ask(gate).outcome == ADMITTED
     gate.set_vault("DEV", policies=[])
     assert ask(gate).outcome == DENIED
-    gate.set_vault("dev", policies=[("g1", "", ["secrets/all"])])
+    gate.set_vault("dev", policies=[("group:g1", "", ["secrets/all"])])
     assert ask(gate).outcome == ADMITTED
-    gate.set_vault("dev", policies=[("g1", "", ["secrets/all"])], default_action="Deny")
+    gate.set_vault("dev", policies=[("group:g1", "", ["secrets/all"])], default_action="Deny")
     assert ask(gate).outcome == FIREWALL
     gate.remove_vault("Dev")
     assert ask(gate).outcome == INVALID
@@ -385,6 +385,7 @@ def test_requests_and_changes_from_many_threads() -> None:
 
 GUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 IDS = ["a", "A", "b", "g1", "G2", "app", "APP", GUID, GUID.upper(), ""]
+IDS += ["group:g1", "group:a", f"group:{GUID}", f"group:{GUID.upper()}", "group:"]
 RIGHTS = ["get", "GET", "list", "set", "all", "All", "purge", "sign", "create", "wrapKey", "rotate"]
 ADDRESSES = ["10.0.0.1", "10.1.2.3", "192.0.2.9", "::1", "2001:db8::5", "::ffff:10.0.0.1"]
 RANGES = ["10.0.0.0/8", "10.0.0.1", "0.0.0.0/0", "::/0", "2001:db8::/48", "::ffff:10.0.0.0/120"]

@@ -156,8 +156,10 @@ class Applications:
 
         def work(transaction: Transaction) -> None:
             folded = name.casefold()
-            if any(a.name.casefold() == folded for a in self._documents.all(transaction)):
+            others = self._documents.all(transaction)
+            if any(a.name.casefold() == folded for a in others):
                 raise ConflictError(f"an application `{name}` exists already, choose another name")
+            _refuse_taken(groups, others)
             self._documents.put(transaction, application.client_id, application, "created")
 
         self._store.write(work)
@@ -215,7 +217,15 @@ class Applications:
             StorageError: the store cannot be written.
         """
         _check_groups(groups)
-        return self._change(text, lambda a: msgspec.structs.replace(a, groups=tuple(groups)))
+
+        def work(transaction: Transaction) -> Application:
+            _refuse_taken(groups, self._documents.all(transaction))
+            found = self._find(transaction, text)
+            changed = msgspec.structs.replace(found, groups=tuple(groups))
+            self._documents.put(transaction, changed.client_id, changed, "updated")
+            return changed
+
+        return self._store.write(work)
 
     def add_secret(self, text: str, *, lifetime: int = SECRET_LIFETIME) -> NewSecret:
         """Adds a secret beside those that the application has.
@@ -339,11 +349,19 @@ def _check_name(name: str) -> None:
         raise BadParameterError(
             f"the name of an application has 1 to {_NAME_LENGTH} printable characters"
         )
-    # A name like an id could be taken for another application's id in an access policy.
-    if _GUID.fullmatch(name):
-        raise BadParameterError("the name of an application is not a GUID, choose another name")
+    # A name like an id could be taken for another principal's id in an access policy.
+    if _GUID.fullmatch(name) or ":" in name:
+        raise BadParameterError(
+            "the name of an application is not a GUID and has no colon, choose another name"
+        )
 
 
 def _check_groups(groups: Sequence[str]) -> None:
     if len(groups) > MAXIMUM_GROUPS or not all(_GUID.fullmatch(group) for group in groups):
         raise BadParameterError(f"groups are object ids (GUIDs), {MAXIMUM_GROUPS} at most")
+
+
+def _refuse_taken(groups: Sequence[str], applications: Sequence[Application]) -> None:
+    """Refuses the object id of an application as a group: its members would have its grants."""
+    if not {group.lower() for group in groups}.isdisjoint(a.object_id for a in applications):
+        raise BadParameterError("the object id of an application is not that of a group")

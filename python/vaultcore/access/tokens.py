@@ -5,8 +5,9 @@ which claims are acceptable.
 """
 
 import binascii
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ import msgspec
 
 from vaultcore._core import Principal
 from vaultcore.access.jwks import ALGORITHMS, KEY_ID, VerificationKey, strict_json
-from vaultcore.access.trust import TrustedIssuer
+from vaultcore.access.trust import GROUP, TrustedIssuer
 from vaultcore.clock import Clock
 from vaultcore.errors import ConfigurationError, UnauthorizedError, UnavailableError
 
@@ -82,15 +83,30 @@ class TokenValidator:
     Args:
         issuers: the trusted issuers; an issuer that is not among them is refused.
         clock: tells the time.
+        tenants: those that the vaults belong to, one of which an issuer that has tenants must speak
+            for; none if that does not matter.
 
     Raises:
-        ConfigurationError: two issuers have the same URL or the same name.
+        ConfigurationError: two issuers have the same URL or the same name, or could name each
+            other's principals.
     """
 
-    def __init__(self, issuers: Sequence[TrustedIssuer], *, clock: Clock) -> None:
+    def __init__(
+        self, issuers: Sequence[TrustedIssuer], *, clock: Clock, tenants: Collection[str] = ()
+    ) -> None:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
         if len(self._issuers) != len(issuers) or len({i.name for i in issuers}) != len(issuers):
             raise ConfigurationError("two trusted issuers have the same name or URL: remove one")
+        prefixes = sorted(i.object_id_prefix for i in issuers if i.object_id_prefix)
+        for one, following in itertools.pairwise(prefixes):
+            # In this order a prefix stands right before what begins with it.
+            if following.startswith(one):
+                raise ConfigurationError(
+                    f"two trusted issuers could name each other's principals: `{following}` begins "
+                    f"with `{one}`; give one another name or object_id_prefix"
+                )
+        self._prefixes = tuple(prefixes)
+        self._tenants = frozenset(tenant.lower() for tenant in tenants)
         self._clock = clock
         # What `refresh` has just read, for the `validate` that follows it.
         self._reading: tuple[str, _Parts | UnauthorizedError] | None = None
@@ -115,7 +131,7 @@ class TokenValidator:
 
         Args:
             token: the token in compact form, without ``Bearer``.
-            tenant: the tenant of the vault that is addressed; None if that does not matter.
+            tenant: the tenant of the vault that is addressed; by default any of the vaults'.
 
         Raises:
             UnauthorizedError: the token is refused; the message says why.
@@ -148,7 +164,7 @@ class TokenValidator:
         _check_required(claims, issuer)
         if issuer.stands is not None and not issuer.stands(claims):
             raise _refused("what it was issued for was deleted or revoked, request a new one")
-        return ValidToken(_principal(claims, issuer, tenant_id), expires, not_before)
+        return ValidToken(self._principal(claims, issuer, tenant_id), expires, not_before)
 
     def _check_times(self, claims: Mapping[str, Any], issuer: TrustedIssuer) -> tuple[float, float]:
         now, leeway = self._clock.now(), issuer.leeway
@@ -175,9 +191,38 @@ class TokenValidator:
                 raise self._invalid_issuer(issuer.issuer)
         else:
             tenant = next(iter(issuer.tenants), "")
-        if wanted is not None and issuer.tenants and tenant != wanted.lower():
+        allowed = self._tenants if wanted is None else {wanted.lower()}
+        if allowed and issuer.tenants and tenant not in allowed:
             raise self._invalid_issuer(issuer.issuer)
         return tenant
+
+    def _principal(
+        self, claims: Mapping[str, Any], issuer: TrustedIssuer, tenant: str
+    ) -> Principal:
+        object_id = next((t for n in issuer.object_id_claims if (t := _string(claims.get(n)))), "")
+        if not object_id or len(object_id) > _TEXT:
+            raise _refused("it names no object id, or one that cannot be used")
+        groups = claims.get(issuer.groups_claim, [])
+        if not isinstance(groups, list) or len(groups) > _GROUPS:
+            # Dropping some would decide on a part of the truth; without groups, less is allowed.
+            groups = []
+        names = [group for group in groups if 0 < len(_string(group)) <= _TEXT]
+        if not issuer.object_id_prefix:
+            if self._is_of_another(object_id):
+                raise _refused("its object id begins as those of another issuer do")
+            names = [name for name in names if not self._is_of_another(name)]
+        return Principal(
+            object_id=issuer.object_id_prefix + object_id,
+            app_id=next((t for n in _APP_ID_CLAIMS if (t := _string(claims.get(n)))), "")[:_TEXT],
+            tenant_id=tenant,
+            issuer=issuer.issuer,
+            groups=[issuer.object_id_prefix + name for name in names],
+            name=next((t for n in _NAME_CLAIMS if (t := _string(claims.get(n)))), "")[:_TEXT],
+        )
+
+    def _is_of_another(self, name: str) -> bool:
+        """Returns whether a name without a prefix is one that an issuer with a prefix gives."""
+        return name.startswith((GROUP, *self._prefixes))
 
     def _invalid_issuer(self, found: str) -> UnauthorizedError:
         expected = ", ".join(list(self._issuers)[:8])
@@ -285,26 +330,6 @@ def _check_required(claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
     for name, accepted in issuer.required_claims.items():
         if _string(claims.get(name)) not in accepted:
             raise _refused(f"its claim `{_shown(name)}` has none of the configured values")
-
-
-def _principal(claims: Mapping[str, Any], issuer: TrustedIssuer, tenant: str) -> Principal:
-    object_id = next((t for n in issuer.object_id_claims if (t := _string(claims.get(n)))), "")
-    if not object_id or len(object_id) > _TEXT:
-        raise _refused("it names no object id, or one that cannot be used")
-    groups = claims.get(issuer.groups_claim, [])
-    if not isinstance(groups, list) or len(groups) > _GROUPS:
-        # Dropping some would decide on a part of the truth; without groups, less is allowed.
-        groups = []
-    return Principal(
-        object_id=issuer.object_id_prefix + object_id,
-        app_id=next((t for n in _APP_ID_CLAIMS if (t := _string(claims.get(n)))), "")[:_TEXT],
-        tenant_id=tenant,
-        issuer=issuer.issuer,
-        groups=[
-            issuer.object_id_prefix + group for group in groups if 0 < len(_string(group)) <= _TEXT
-        ],
-        name=next((t for n in _NAME_CLAIMS if (t := _string(claims.get(n)))), "")[:_TEXT],
-    )
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:

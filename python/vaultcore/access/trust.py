@@ -1,5 +1,6 @@
 """What the configuration says about an issuer whose tokens are believed."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,10 @@ from vaultcore.errors import ConfigurationError
 MAXIMUM_LEEWAY = 60.0
 # Tokens with continuous access evaluation live for up to 28 hours; nothing usual lives longer.
 DEFAULT_LIFETIME = 28 * 3600.0
+# What stands before the id of a group in an access policy; see the core's `policy`.
+GROUP = "group:"
+_NAME_LENGTH = 64
+_PREFIX = re.compile(r"[!-~]{1,127}:")
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
 
@@ -27,7 +32,7 @@ class TrustedIssuer:
     """One issuer, and the rules for its tokens.
 
     Attributes:
-        name: a short name, for messages and as the default prefix of object ids.
+        name: a short name without a colon, for messages and as the default prefix of object ids.
         issuer: the exact value of ``iss``.
         audiences: the accepted values of ``aud``; one of a token's audiences must be among them.
         keys: where the keys come from.
@@ -35,12 +40,14 @@ class TrustedIssuer:
         tenant_claim: the claim that names the tenant; empty if the issuer has only one.
         object_id_claims: the claims that may hold the object id, the preferred one first.
         object_id_prefix: stands before object ids and group ids, so that no issuer can name the
-            principals of another.
+            principals of another; ends with a colon, or is empty.
         groups_claim: the claim that lists group ids.
         required_claims: claims that must have one of the given values.
         token_types: accepted values of the header ``typ``, in lower case; ``""`` stands for none.
         maximum_lifetime: the longest time in seconds between issue and expiry.
         leeway: how many seconds the clocks may differ, at most 60.
+        is_directory: whether the vaults belong to the issuer's tenants, as they belong to that of
+            the installation.
         stands: asked about the verified claims whether what they rest on still exists.
 
     Raises:
@@ -60,13 +67,35 @@ class TrustedIssuer:
     token_types: frozenset[str] = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
     maximum_lifetime: float = DEFAULT_LIFETIME
     leeway: float = MAXIMUM_LEEWAY
+    is_directory: bool = False
     stands: Callable[[Mapping[str, Any]], bool] | None = None
 
     def __post_init__(self) -> None:
-        problem = ""
+        problem = self._problem_of_names() or self._problem_of_rules()
+        if problem:
+            raise ConfigurationError(f"the trusted issuer `{self.name}` is refused: {problem}")
+
+    def _problem_of_names(self) -> str:
+        """Returns what is wrong with what its principals are called by, or an empty string."""
+        prefix = self.object_id_prefix
         if not self.issuer or not self.name:
-            problem = "it needs a name and the value of `iss`"
-        elif not self.audiences or "" in self.audiences:
+            return "it needs a name and the value of `iss`"
+        if ":" in self.name or len(self.name) > _NAME_LENGTH or not self.name.isprintable():
+            return (
+                f"its name is 1 to {_NAME_LENGTH} printable characters without colons; to keep the "
+                "policies of a name with a colon, set `object_id_prefix` to it and a colon"
+            )
+        if prefix and (not _PREFIX.fullmatch(prefix) or prefix.startswith(GROUP)):
+            return (
+                "its object_id_prefix is ASCII, has no spaces, ends with a colon, and does not "
+                f"begin with `{GROUP}`, which stands before groups in access policies"
+            )
+        return ""
+
+    def _problem_of_rules(self) -> str:
+        """Returns which rule admits too much, or an empty string."""
+        problem = ""
+        if not self.audiences or "" in self.audiences:
             problem = "without an audience, it would admit tokens meant for others: name one"
         elif not 0 <= self.leeway <= MAXIMUM_LEEWAY:
             problem = f"its leeway is 0 to {MAXIMUM_LEEWAY:g} seconds"
@@ -78,8 +107,7 @@ class TrustedIssuer:
             problem = "it names tenants in a claim, so list those to accept"
         elif not self.tenant_claim and len(self.tenants) > 1:
             problem = "without a tenant claim it has one tenant at most"
-        if problem:
-            raise ConfigurationError(f"the trusted issuer `{self.name}` is refused: {problem}")
+        return problem
 
 
 class IssuerSettings(
@@ -97,7 +125,8 @@ class IssuerSettings(
         discovery: the address of the discovery document, where it is not below `issuer`.
         ca_file: the authority of these addresses.
         token_file: a bearer token to fetch the keys with.
-        tenant: the tenant that the issuer speaks for; without it, every tenant.
+        tenant: the tenant that the issuer speaks for, which must be one of the vaults'; without
+            it, the issuer has none.
         object_id_claims: the claims that may hold the object id.
         object_id_prefix: stands before object ids; by default the name and a colon.
         groups_claim: the claim that lists group ids.
@@ -187,6 +216,7 @@ def trust_entra(tenant: str, audiences: frozenset[str]) -> tuple[TrustedIssuer, 
             tenant_claim="tid",
             # Without `oid` there would be a per-application `sub`, which no policy means.
             object_id_claims=("oid",),
+            is_directory=True,
         )
 
     login = f"https://login.microsoftonline.com/{tenant}"

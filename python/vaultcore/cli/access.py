@@ -12,7 +12,10 @@ from vaultcore.cli.words import read_words
 group = new_group("Access policies: what a principal may do in a vault.")
 
 Principal = Annotated[
-    str, typer.Option("--principal", help="An application's name, or any object id.")
+    str,
+    typer.Option(
+        "--principal", help="An application's name, any object id, or group: and that of a group."
+    ),
 ]
 
 _COLUMNS: Final = {

@@ -8,14 +8,16 @@ from typing import Any, Final
 import msgspec
 
 from vaultcore.access.policies import AccessPolicy
-from vaultcore.errors import NotFoundError
+from vaultcore.access.trust import GROUP
+from vaultcore.errors import BadParameterError, NotFoundError
 from vaultcore.installation import Installation
 from vaultcore.management.operation import operation
 from vaultcore.management.vaults import Vaults
 from vaultcore.state import VaultSettings
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-#: A principal of a trusted issuer: the prefix of that issuer, and what its token says.
+#: A principal of a trusted issuer: the prefix of that issuer, and what its token says. Or a group:
+#: `group:`, and its id or the prefix of its issuer and what the token says.
 _FOREIGN: Final = re.compile(r"[!-9;-~]{1,64}:[!-~]{1,255}")
 
 
@@ -35,6 +37,8 @@ class Access(Vaults):
     ) -> dict[str, Any]:
         """Grants a principal exactly these permissions; a kind that is None keeps its own."""
         object_id = self._object_id(principal)
+        if application_id is not None and _GUID.fullmatch(application_id):
+            application_id = application_id.lower()  # otherwise it would be granted twice
         wanted = {
             "secrets": secret_permissions,
             "keys": key_permissions,
@@ -87,6 +91,8 @@ class Access(Vaults):
     def access_administrator(self, *, principal: str, remove: bool = False) -> dict[str, Any]:
         """Lets a principal use the management plane over HTTPS, or no longer."""
         object_id = self._object_id(principal)
+        if object_id.startswith(GROUP) and not remove:
+            raise BadParameterError("administrators are named one by one; a group cannot be one")
 
         def revise(installation: Installation) -> Installation:
             rest = tuple(a for a in installation.administrators if a != object_id)
@@ -99,13 +105,23 @@ class Access(Vaults):
         return {"objectId": object_id, "administrator": not remove}
 
     def _object_id(self, principal: str) -> str:
+        foreign = _FOREIGN.fullmatch(principal)
         with contextlib.suppress(NotFoundError):
-            return self._engine.issuer.applications.find(principal).object_id
+            found = self._engine.issuer.applications.find(principal)
+            if foreign:
+                # Names with a colon were allowed once; which of the two is meant cannot be known.
+                raise BadParameterError(
+                    f"`{principal[:64]}` is the name of an application and could be a principal of "
+                    f"a trusted issuer: name the application by its object id, {found.object_id}"
+                )
+            return found.object_id
         if _GUID.fullmatch(principal):
             return principal.lower()
-        if _FOREIGN.fullmatch(principal):
-            return principal
+        if foreign:
+            group = principal.removeprefix(GROUP)
+            return GROUP + group.lower() if _GUID.fullmatch(group) else principal
         raise NotFoundError(
             f"`{principal[:64]}` is neither the name of an application nor an object id: a GUID, "
-            "or `issuer:subject` for the principals of a trusted issuer"
+            "or `issuer:subject` for the principals of a trusted issuer; a group is `group:` and "
+            "its id"
         )

@@ -3,6 +3,10 @@
 //! An access policy grants a set of permissions to one object id, or to one object id acting
 //! through one application. Sets are bits of one word, so that the union over a caller and his
 //! groups is a few `or`s. Nothing is granted that no policy grants.
+//!
+//! Callers and groups have names of their own: `group:` in front of an id means the group alone. A
+//! bare GUID means either, as in a directory, which gives each GUID once. Any other id means the
+//! caller alone, because who issues tokens may call a group as it calls a person.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -140,12 +144,15 @@ impl Permissions {
     }
 }
 
+/// What stands in a policy before the id of a group.
+const GROUP: &str = "group:";
+
 /// What an access policy grants.
 #[derive(Debug, Clone)]
 pub struct Grant {
     /// The application through which the object id must act, or the empty string for any.
     pub app_id: String,
-    /// The user, the application's service principal, or the group.
+    /// The user or the application's service principal; or the group, as a GUID or after `group:`.
     pub object_id: String,
     /// What is granted.
     pub permissions: Permissions,
@@ -154,10 +161,11 @@ pub struct Grant {
 /// The access policies of one vault.
 #[derive(Debug, Default)]
 pub struct Policies {
+    by_group: HashMap<String, Vec<Entry>>,
     by_object_id: HashMap<String, Vec<Entry>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     app_id: Option<String>,
     permissions: Permissions,
@@ -169,28 +177,38 @@ impl Policies {
     /// An entry without an object id would belong to every caller that has none: it is dropped.
     #[must_use]
     pub fn compile(grants: impl IntoIterator<Item = Grant>) -> Self {
-        let mut by_object_id: HashMap<String, Vec<Entry>> = HashMap::new();
+        let mut policies = Self::default();
         for grant in grants {
-            if grant.object_id.is_empty() {
+            let entry = Entry {
+                app_id: (!grant.app_id.is_empty()).then(|| grant.app_id.to_ascii_lowercase()),
+                permissions: grant.permissions,
+            };
+            let group = grant.object_id.strip_prefix(GROUP);
+            let id = canonical_id(group.unwrap_or(&grant.object_id)).into_owned();
+            if id.is_empty() {
                 continue;
             }
-            let app_id = (!grant.app_id.is_empty()).then(|| grant.app_id.to_ascii_lowercase());
-            by_object_id
-                .entry(canonical_id(&grant.object_id).into_owned())
-                .or_default()
-                .push(Entry {
-                    app_id,
-                    permissions: grant.permissions,
-                });
+            if group.is_some() || is_guid(&id) {
+                let held = policies.by_group.entry(id.clone()).or_default();
+                held.push(entry.clone());
+            }
+            if group.is_none() {
+                policies.by_object_id.entry(id).or_default().push(entry);
+            }
         }
-        Self { by_object_id }
+        policies
     }
 
     /// Everything that is granted to a caller, as himself or as a member of a group.
     #[must_use]
     pub fn granted(&self, principal: &Principal) -> Permissions {
-        let ids = std::iter::once(&principal.object_id).chain(&principal.groups);
-        ids.filter_map(|id| self.by_object_id.get(canonical_id(id).as_ref()))
+        let own = self
+            .by_object_id
+            .get(canonical_id(&principal.object_id).as_ref());
+        let groups = principal.groups.iter();
+        groups
+            .filter_map(|id| self.by_group.get(canonical_id(id).as_ref()))
+            .chain(own)
             .flatten()
             .filter(|entry| entry.admits(&principal.app_id))
             .fold(Permissions::NONE, |all, entry| all.union(entry.permissions))
@@ -202,16 +220,19 @@ impl Policies {
 /// GUIDs are the same in any case (RFC 9562 section 4); the subject of an OIDC issuer is not, and
 /// two of its users may differ in nothing else (OIDC Core section 2).
 fn canonical_id(id: &str) -> Cow<'_, str> {
-    let is_guid = id.len() == 36
-        && id.bytes().enumerate().all(|(place, byte)| match place {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        });
-    if is_guid && id.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if is_guid(id) && id.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(id.to_ascii_lowercase())
     } else {
         Cow::Borrowed(id)
     }
+}
+
+fn is_guid(id: &str) -> bool {
+    id.len() == 36
+        && id.bytes().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
 }
 
 impl Entry {
@@ -291,7 +312,7 @@ mod tests {
         );
         let policies = Policies::compile([
             grant(upper, "", "secrets/get"),
-            grant("team", "", "secrets/list"),
+            grant("group:team", "", "secrets/list"),
             grant(alice, "APP", "secrets/set"),
             grant("", "", "secrets/purge"),
         ]);
@@ -315,5 +336,41 @@ mod tests {
             Permissions::NONE
         );
         assert_eq!(policies.granted(&caller("", "", &[""])), Permissions::NONE);
+    }
+
+    #[test]
+    fn a_group_is_not_taken_for_a_person_nor_a_person_for_a_group() {
+        let (guid, upper) = (
+            "0a0a0a0a-1111-2222-3333-44444444abcd",
+            "0A0A0A0A-1111-2222-3333-44444444ABCD",
+        );
+        let get = Permissions::of(Permission::SecretsGet);
+        let granted = |to: &str, who: &Principal| {
+            Policies::compile([grant(to, "", "secrets/get")]).granted(who)
+        };
+        for name in ["sso:team", guid] {
+            let group = format!("group:{name}");
+            let member = caller("somebody", "", &[name]);
+            assert_eq!(granted(&group, &member), get, "{name}");
+            assert_eq!(granted(&group, &caller(name, "", &[])), Permissions::NONE);
+            // Nor by calling oneself, or a group, as a policy does.
+            assert_eq!(granted(&group, &caller(&group, "", &[])), Permissions::NONE);
+            assert_eq!(
+                granted(&group, &caller("somebody", "", &[&group])),
+                Permissions::NONE
+            );
+            assert_eq!(granted(name, &caller(name, "", &[])), get);
+        }
+        // A directory gives each GUID once, so that a bare one means whatever has it.
+        assert_eq!(granted(upper, &caller("somebody", "", &[guid])), get);
+        assert_eq!(
+            granted(&format!("group:{upper}"), &caller("somebody", "", &[guid])),
+            get
+        );
+        assert_eq!(
+            granted("sso:team", &caller("somebody", "", &["sso:team"])),
+            Permissions::NONE
+        );
+        assert_eq!(granted("group:", &caller("", "", &[""])), Permissions::NONE);
     }
 }
