@@ -1,5 +1,10 @@
 """What strangers leave in the audit log of a running service, and whose address it names."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -153,3 +158,36 @@ def test_the_firewall_goes_by_the_clients_address(engine: Engine) -> None:
         assert status(b"X-Forwarded-For: nonsense") == 403
     finally:
         service.stop()
+
+
+KILLED = """
+import os, signal, sys
+import vaultcore
+from running import Service
+from test_strangers_on_record import VAULT, flood
+engine = vaultcore.create(sys.argv[1])
+engine.management.vault_create(name="dev")
+service = Service(engine)
+flood(service, int(sys.argv[2]), b"GET /secrets HTTP/1.1", VAULT)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_process_leaves_word_that_it_was_counting(tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "data"), str(AT_ONCE + 30)],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(here)},
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    log = (tmp_path / "data" / "audit" / "audit.jsonl").read_bytes().splitlines()
+    records = [json.loads(line) for line in log]
+    anonymous = [r for r in records if r["operationName"] == "Authentication"]
+    assert len(anonymous) == AT_ONCE + 1
+    assert [r for r in records if r["properties"].get("countingBegan")] == anonymous[-1:]
+    assert not [r for r in records if r["operationName"] == OPERATION]
+    with vaultcore.open(tmp_path / "data") as engine:
+        assert engine.management.audit_verify()["ok"]
