@@ -16,7 +16,11 @@ from vaultcore.errors import ConfigurationError, UnreadableError
 from vaultcore.inputs import read_text_input
 
 _MAXIMUM_BYTES: Final = 1024 * 1024
+#: How many connections each worker process keeps at most, where the file does not say.
+CONNECTIONS: Final = 10_000
+
 _MAXIMUM_WORKERS: Final = 64
+_MINIMUM_CONNECTIONS: Final = 16
 _MAXIMUM_PORT: Final = 65535
 
 EXAMPLE: Final = """\
@@ -33,6 +37,7 @@ domain = "vault.example.com"
 address = "0.0.0.0"
 port = 443
 workers = 2
+# connections = 10000  # kept by each worker; the limit of descriptors may allow fewer
 certificate = "/etc/vaultcore/server.pem"  # for *.DOMAIN, with its chain
 key = "/etc/vaultcore/server.key"
 # Behind proxies: theirs alone, as narrowly as can be; their word for the client's address is taken.
@@ -75,6 +80,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         port: the port to listen on.
         workers: how many worker processes answer.
         trusted_proxies: addresses and ranges of proxies that tell the client's address.
+        connections: how many connections each of them keeps at most.
     """
 
     domain: str
@@ -83,6 +89,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     address: str = "127.0.0.1"
     port: int = 443
     workers: int = 1
+    connections: int = CONNECTIONS
     trusted_proxies: list[str] = []
 
     def proxies(self) -> Proxies | None:
@@ -191,6 +198,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             server.proxies()
         except ConfigurationError as error:
             raise ConfigurationError(f"server.trusted_proxies: {error}") from None
+        if server.connections < _MINIMUM_CONNECTIONS:
+            raise ConfigurationError(
+                f"server.connections is at least {_MINIMUM_CONNECTIONS}, not {server.connections}"
+            )
         if "." not in server.domain or server.domain.startswith((".", "http")):
             raise ConfigurationError(
                 "server.domain is a domain such as `vault.example.com`, without https://"

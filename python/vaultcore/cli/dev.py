@@ -57,9 +57,11 @@ def dev(
     It makes the data folder, a TLS authority, an issuer and an administrator, or finds them again.
     The environment of its clients: eval "$(vaultcore env)".
     """
+    from vaultcore.hardening import harden  # noqa: PLC0415
     from vaultcore.service.development import Development  # noqa: PLC0415
-    from vaultcore.service.server import run  # noqa: PLC0415
+    from vaultcore.service.server import Settings, run  # noqa: PLC0415
 
+    harden()
     development = Development(
         data, port=port, vaults=vault or [], hsm=hsm, secret_expiry=secret_expiry
     )
@@ -75,14 +77,17 @@ def dev(
 
         with development.announced(ready, announce):
             run(
-                development.data,
-                host=ADDRESS,
-                port=ready.port,
-                workers=workers,
-                tls_cert=tls.certificate,
-                tls_key=tls.key,
-                configuration=None,
-                first_vault=ready.vaults[0],
+                Settings(
+                    data=development.data,
+                    host=ADDRESS,
+                    port=ready.port,
+                    workers=workers,
+                    certificate=tls.certificate,
+                    key=tls.key,
+                    configuration=None,
+                    first_vault=ready.vaults[0],
+                    challenge_tenant="adfs",
+                )
             )
 
 

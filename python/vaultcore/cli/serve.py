@@ -8,10 +8,12 @@ import typer
 from vaultcore.cli.outcome import CommandError
 from vaultcore.cli.output import print_json, print_line, print_record
 from vaultcore.cli.session import plain
+from vaultcore.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vaultcore.config import Configuration, ProtectorSettings
     from vaultcore.protectors.registry import ProtectorOptions
+    from vaultcore.service.server import Settings
 
 Config = Annotated[
     Path | None, typer.Option("--config", envvar="VAULTCORE_CONFIG", help="The TOML file.")
@@ -78,32 +80,47 @@ def init(
 
 
 def serve(*, config: Config = None) -> None:
-    """Runs the service, until interrupted."""
-    settings = _load(config)
-    settings.check_files()
-    settings.trusted_issuers()
-    folder = Path(settings.data)
-
+    """Runs the service, until interrupted. SIGHUP has it read its files again."""
     from vaultcore.engine import open_engine  # noqa: PLC0415
+    from vaultcore.hardening import harden  # noqa: PLC0415
     from vaultcore.service.server import run  # noqa: PLC0415
 
+    harden()
+    settings = _load_checked(config)
     # Whatever is wrong with the folder is said here, once, and not by every worker.
-    with open_engine(folder, housekeeping=False) as engine:
+    with open_engine(Path(settings.data), housekeeping=False) as engine:
         _check_folder(settings, {p.name for p in engine.keys.protectors})
         if engine.installation.domain != settings.server.domain:
             raise CommandError(
                 f"the folder was made for the domain {engine.installation.domain}, and the "
                 f"configuration says {settings.server.domain}"
             )
-    run(
-        folder,
-        host=settings.server.address,
-        port=settings.server.port,
-        workers=settings.server.workers,
-        tls_cert=Path(settings.server.certificate),
-        tls_key=Path(settings.server.key),
-        configuration=settings,
-        first_vault=None,
+
+    def renew() -> "Settings":
+        found = _load_checked(config)
+        if found.server.domain != settings.server.domain:
+            raise ConfigurationError(
+                f"the configuration says {found.server.domain} now, and the folder was made for "
+                f"the domain {settings.server.domain}"
+            )
+        return _service_settings(found)
+
+    run(_service_settings(settings), renew)
+
+
+def _service_settings(configuration: "Configuration") -> "Settings":
+    from vaultcore.service.server import Settings  # noqa: PLC0415
+
+    server = configuration.server
+    return Settings(
+        data=Path(configuration.data).absolute(),
+        host=server.address,
+        port=server.port,
+        workers=server.workers,
+        certificate=Path(server.certificate),
+        key=Path(server.key),
+        configuration=configuration,
+        connections=server.connections,
     )
 
 
@@ -125,6 +142,13 @@ def _load(config: Path | None) -> "Configuration":
     if config is None:
         raise CommandError("say which configuration: --config FILE, or set VAULTCORE_CONFIG")
     return load_configuration(config)
+
+
+def _load_checked(config: Path | None) -> "Configuration":
+    settings = _load(config)
+    settings.check_files()
+    settings.trusted_issuers()
+    return settings
 
 
 def _check_folder(settings: "Configuration", present: set[str]) -> None:

@@ -113,8 +113,12 @@ class Front:
         self._bodies = Bodies()
         self._said: dict[str, float] = {}
         self.close = close
+        #: The connections, by the other side's address and port, on which somebody is known.
+        self.admitted: set[tuple[str, int]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(  # noqa: C901 - the way of a request, in one piece
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Answers one request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"only HTTP is answered, not {scope['type']}")
@@ -145,6 +149,8 @@ class Front:
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no record
                 # No record, no answer: what was done or found stays here.
                 status, content = self._refuse(place, exchange, unrecorded(error))
+        if exchange.principal is not None:
+            self.admitted.add(scope["client"])
         await self._send(send, place, exchange, status, content)
 
     @staticmethod
