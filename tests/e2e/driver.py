@@ -330,14 +330,14 @@ def read_answer(connection: ssl.SSLSocket) -> Raw:
     return Raw(int(first.split()[1]), headers, body)
 
 
-def start(folder: Path, *words: str) -> Service:
-    """Starts a service and waits until it answers."""
+def start(folder: Path, *words: str, under: Sequence[str] = ()) -> Service:
+    """Starts a service, under another program if one is given, and waits until it answers."""
     log = folder / "service.log"
     data = folder / "data"
     inherited = {n: v for n, v in os.environ.items() if not n.startswith(("AZURE_", "VAULTCORE_"))}
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            program("dev", "--data", str(data), "--port", "0", *words),
+            [*under, *program("dev", "--data", str(data), "--port", "0", *words)],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

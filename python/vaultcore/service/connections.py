@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from vaultcore.service import descriptors
 from vaultcore.service.descriptors import Descriptors
@@ -53,7 +53,8 @@ _SILENT: Final = 0
 _ANONYMOUS: Final = 1
 _KNOWN: Final = 2
 
-Peer = tuple[str, int]
+#: Address and port, both as text, as the server tells the application of its client.
+Peer = tuple[str, str]
 
 logger = logging.getLogger("vaultcore.service")
 
@@ -281,7 +282,12 @@ def connections(opened: Iterable[int], port: int, family: int) -> Iterator[Conne
             found.detach()  # it stays whose it is
         state, sent, received, size = _INFO.unpack(told)
         idle = min(sent, received) / 1000.0
-        yield Connection(descriptor, (peer[0], peer[1]), size == 0, idle, state in _LIVE)
+        yield Connection(descriptor, name_of(peer), size == 0, idle, state in _LIVE)
+
+
+def name_of(address: tuple[Any, ...]) -> Peer:
+    """Returns what a socket's address is called here."""
+    return str(address[0]), str(address[1])
 
 
 def shut_down(connection: Connection, listener: socket.socket) -> bool:
@@ -301,7 +307,7 @@ def shut_down(connection: Connection, listener: socket.socket) -> bool:
     try:
         with socket.socket(listener.family, socket.SOCK_STREAM, fileno=pinned) as found:
             same = found.getsockname()[1] == listener.getsockname()[1]
-            if not same or found.getpeername()[:2] != connection.peer:
+            if not same or name_of(found.getpeername()) != connection.peer:
                 return False
             found.shutdown(socket.SHUT_RDWR)
     except (OSError, IndexError, TypeError):

@@ -114,7 +114,7 @@ class Front:
         self._said: dict[str, float] = {}
         self.close = close
         #: The connections, by the other side's address and port, on which somebody is known.
-        self.admitted: set[tuple[str, int]] = set()
+        self.admitted: set[tuple[str, str]] = set()
 
     async def __call__(  # noqa: C901 - the way of a request, in one piece
         self, scope: Scope, receive: Receive, send: Send

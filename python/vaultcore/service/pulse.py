@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Final
 
-from vaultcore.service.connections import Peer, connections
+from vaultcore.service.connections import Peer, connections, name_of
 from vaultcore.service.descriptors import listed
 from vaultcore.service.listening import waiting
 
@@ -116,7 +116,7 @@ class Pulse(threading.Thread):
         own: Peer | None = None
         try:
             with socket.create_connection(_reachable(self._listener), _ANSWER_SECONDS) as plain:
-                own = plain.getsockname()[:2]
+                own = name_of(plain.getsockname())
                 with _context().wrap_socket(plain) as secured:
                     here = not alone or own in self._peers()
                     secured.sendall(_QUESTION)
