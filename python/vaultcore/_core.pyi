@@ -700,10 +700,10 @@ class AuditLog:
             ForkError: If the log was opened by another process.
         """
     def require(self) -> None:
-        """Makes sure that there is space in reserve for what would have to be recorded.
+        """Makes sure that the log is in its place, with space in reserve for what follows.
 
         Raises:
-            AuditError: If there is not.
+            AuditError: If it is not.
             ForkError: If the log was opened by another process.
         """
     @property

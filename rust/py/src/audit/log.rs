@@ -157,11 +157,12 @@ impl Log {
         Ok(())
     }
 
-    /// Refuses if there is too little space in reserve to record what would be done.
+    /// Refuses if the log is not where it was, or has too little space in reserve to record what
+    /// would be done.
     pub(super) fn require(&mut self) -> Result<()> {
-        if self.short.is_some() {
-            self.reserve();
-        }
+        let held = self.enter(true)?;
+        self.reserve();
+        drop(held);
         match &self.short {
             None => Ok(()),
             Some(why) => Err(Failure::Broken(format!(

@@ -1,0 +1,316 @@
+"""A change and its record are there together or not at all, whatever fails between them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vaultcore
+from vaultcore.clock import ManualClock
+from vaultcore.engine import Engine
+from vaultcore.errors import AuditError
+
+CHILD = """
+import os, signal, sys
+import vaultcore
+from vaultcore.audit.outbox import Outbox
+from vaultcore.storage.writer import Writer
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+engine = vaultcore.open(sys.argv[1], housekeeping=False)
+vault = engine.vault("dev").acting_as(engine.administrator())
+point, act = sys.argv[2], sys.argv[3]
+if point == "before the commit":
+    Outbox.put = die
+elif point == "after the commit":
+    Outbox.end = die
+elif point == "after the record":
+    Outbox._taken = die
+{
+    "set": lambda: vault.secrets.set("a", "new"),
+    "delete": lambda: vault.secrets.delete("a"),
+    "access": lambda: engine.management.access_set(
+        vault="dev", principal="11111111-2222-3333-4444-555555555555", secret_permissions=["get"]
+    ),
+    "app": lambda: engine.management.app_create(name="app"),
+}[act]()
+"""
+
+
+def created(data: Path, clock: Any = None) -> None:
+    with vaultcore.create(data, clock=clock, housekeeping=False) as engine:
+        engine.management.vault_create(name="dev")
+        secrets(engine).set("a", "old")
+
+
+def secrets(engine: Engine) -> Any:
+    return engine.vault("dev").acting_as(engine.administrator()).secrets
+
+
+def records(data: Path) -> list[dict[str, Any]]:
+    lines = (data / "audit" / "audit.jsonl").read_bytes().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def state(engine: Engine) -> dict[str, Any]:
+    """Returns what each of the acts changes."""
+    vault = engine.vault("dev").acting_as(engine.administrator())
+    active = [item.name for item in vault.secrets.list()]
+    return {
+        "set": len(list(vault.secrets.list_versions("a"))) if active else 0,
+        "delete": active,
+        "access": len(engine.management.access_list(vault="dev")),
+        "app": [app["name"] for app in engine.management.app_list()],
+    }
+
+
+ACTS = {
+    "set": "SecretSet",
+    "delete": "SecretDelete",
+    "access": "VaultPatch",
+    "app": "ApplicationPut",
+}
+
+
+@pytest.mark.parametrize("point", ["before the commit", "after the commit", "after the record"])
+@pytest.mark.parametrize("act", ACTS)
+def test_a_kill_between_a_change_and_its_record(tmp_path: Path, point: str, act: str) -> None:
+    data = tmp_path / "data"
+    created(data)
+    with vaultcore.open(data, housekeeping=False) as engine:
+        before = state(engine)
+    told = Counter(r["operationName"] for r in records(data))[ACTS[act]]
+    done = subprocess.run([sys.executable, "-c", CHILD, str(data), point, act], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with vaultcore.open(data, housekeeping=False) as engine:
+        found = [r for r in records(data) if r["operationName"] == ACTS[act]][told:]
+        happened = state(engine)[act] != before[act]
+        assert engine.management.audit_verify()["ok"]
+    assert happened == (point != "before the commit")
+    assert len(found) == happened
+    assert [r["properties"].get("recovered", False) for r in found] == (
+        [point == "after the commit"] * happened
+    )
+    with vaultcore.open(data, housekeeping=False) as engine:
+        # Once, however often the folder is opened.
+        again = [r for r in records(data) if r["operationName"] == ACTS[act]][told:]
+        assert again == found
+        assert engine.store.collections("outbox/") == []
+
+
+def test_a_log_that_refuses_after_the_commit_gets_the_record_before_anything_else_is_done(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    data, clock = tmp_path / "data", ManualClock(1_700_000_000.0)
+    created(data, clock)
+    with vaultcore.open(data, clock=clock, housekeeping=False) as engine:
+        audit, append = engine.audit, engine.audit._append
+
+        def fail(**members: Any) -> int:
+            if members["operation"] == "SecretSet":
+                raise AuditError("the device does not answer")
+            return append(**members)
+
+        monkeypatch.setattr(audit, "_append", fail)
+        # It is committed and on record in the store, so the caller hears that it was done.
+        assert secrets(engine).set("a", "new").version
+        for _ in range(3):
+            with pytest.raises(AuditError, match="does not answer"):
+                secrets(engine).set("a", "newer")
+            with pytest.raises(AuditError, match="does not answer"):
+                secrets(engine).get("a")
+        monkeypatch.undo()
+        assert secrets(engine).get("a").value == "new"
+        assert len(list(secrets(engine).list_versions("a"))) == 2
+        assert engine.management.audit_verify()["ok"]
+    told = [r for r in records(data) if r["operationName"] == "SecretSet"]
+    assert len(told) == 2
+
+
+def test_what_a_process_leaves_behind_is_taken_over_by_a_running_one(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    created(data)
+    with vaultcore.open(data, housekeeping=False) as engine:
+        command = [sys.executable, "-c", CHILD, str(data), "after the commit", "set"]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        assert len([r for r in records(data) if r["operationName"] == "SecretSet"]) == 1
+        engine.audit.checkpoint()
+        assert len([r for r in records(data) if r["operationName"] == "SecretSet"]) == 2
+        assert engine.store.collections("outbox/") == []
+
+
+def test_an_entry_of_the_outbox_cannot_be_made_up(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    created(data)
+    with vaultcore.open(data, housekeeping=False) as engine:
+
+        def work(transaction: Any) -> None:
+            transaction.unnoticed()
+            body = b"0" * 16 + b'{"vault":"dev","operation":"SecretGet"}'
+            transaction.put_document("outbox/" + "0" * 32, f"{7:020d}", body)
+
+        engine.store.write(work)
+    with vaultcore.open(data, housekeeping=False) as engine:
+        assert engine.management.audit_verify()["ok"]
+    told = [r["operationName"] for r in records(data)]
+    assert told.count("OutboxEntryRefused") == 1
+    assert "SecretGet" not in told
+
+
+STORM = """
+import sys, threading
+import vaultcore
+
+engine = vaultcore.open(sys.argv[1])
+secrets = engine.vault("dev").acting_as(engine.administrator()).secrets
+
+def run(name):
+    number = 0
+    while True:
+        secrets.set(f"{name}{number % 3}", "v")
+        print("set", f"{name}{number % 3}", flush=True)
+        if number % 3 == 2:
+            secrets.delete(f"{name}0")
+            print("delete", f"{name}0", flush=True)
+            secrets.purge(f"{name}0")
+            print("purge", f"{name}0", flush=True)
+        number += 1
+
+threads = [threading.Thread(target=run, args=(name,), daemon=True) for name in "xy"]
+for thread in threads:
+    thread.start()
+threads[0].join()
+"""
+
+
+def test_kills_at_any_moment_leave_no_change_without_its_record(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    created(data)
+    chance = random.Random(11)
+    acknowledged: Counter[tuple[str, str]] = Counter()
+    for _ in range(4):
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-c", STORM, str(data)], stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(2)
+        ]
+        for child in children:
+            assert child.stdout is not None
+            child.stdout.readline()
+        time.sleep(chance.random() / 3)
+        for child in children:
+            os.kill(child.pid, signal.SIGKILL)
+        for child in children:
+            output, _ = child.communicate()
+            for line in output.splitlines():
+                if len(words := line.split()) == 2:
+                    acknowledged[words[0], words[1]] += 1
+    with vaultcore.open(data, housekeeping=False) as engine:
+        assert engine.management.audit_verify()["ok"]
+        changes = engine.store.changes(0, 1_000_000)
+        assert engine.store.collections("outbox/") == []
+    told = Counter()
+    revisions = set()
+    for path in (data / "audit").glob("audit*.jsonl"):
+        for line in path.read_bytes().splitlines():
+            record = json.loads(line)
+            properties = record["properties"]
+            if "revision" in properties and record["operationName"].startswith("Secret"):
+                assert properties["revision"] not in revisions
+                revisions.add(properties["revision"])
+                name = properties["id"].rpartition("/secrets/")[2].partition("/")[0]
+                told[record["operationName"].removeprefix("Secret").lower(), name] += 1
+    # Each change of a secret in the feed has its one record, and each record its change.
+    assert revisions == {c.revision for c in changes if c.kind == "secrets"}
+    for (act, name), count in acknowledged.items():
+        assert told[act, name] >= count
+
+
+FULL = """
+import sys
+import vaultcore
+from vaultcore.errors import VaultcoreError
+
+mount = sys.argv[1]
+done = {}
+with vaultcore.create(mount + "/data") as engine:
+    engine.management.vault_create(name="dev")
+    secrets = engine.vault("dev").acting_as(engine.administrator()).secrets
+    for number in range(20):
+        secrets.set(f"s{number}", "value")
+    for round in range(4):
+        filler = open(mount + "/filler", "wb", buffering=0)
+        try:
+            while True:
+                filler.write(b"x" * 4096)
+        except OSError:
+            pass
+        filler.truncate(filler.tell() - 4096 * 7 * round)
+        refused = 0
+        for turn in range(8000):
+            name = f"s{turn % 20}"
+            try:
+                done[name] = secrets.set(name, "x" * 5000).version
+            except VaultcoreError as error:
+                refused += 1
+                if refused == 30:
+                    break
+        assert refused == 30, "the disk was never full"
+        for number in range(20):
+            try:
+                secrets.delete(f"s{number}")
+                secrets.recover(f"s{number}")
+            except VaultcoreError:
+                pass
+        filler.close()
+        import os
+        os.unlink(mount + "/filler")
+        # It recovers by itself.
+        done["s1"] = secrets.set("s1", "after").version
+        for name, version in done.items():
+            assert secrets.get(name).version == version, name
+        assert engine.management.audit_verify()["ok"]
+    told = {}
+    for record in engine.management.audit_query(limit=1_000_000):
+        properties = record["properties"]
+        if "revision" in properties:
+            assert properties["revision"] not in told
+            told[properties["revision"]] = record["operationName"]
+    changes = [c for c in engine.store.changes(0, 1_000_000) if c.kind == "secrets"]
+    assert {c.revision for c in changes} <= set(told)
+print("well")
+"""
+
+
+def test_a_full_disk_refuses_before_anything_is_done(tmp_path: Path) -> None:
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    shell = (
+        f'mount -t tmpfs -o size=48m none "{mount}" && exec "{sys.executable}" -c "$S" "{mount}"'
+    )
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    probe = subprocess.run(
+        [*command, f'mount -t tmpfs none "{mount}"'], capture_output=True, check=False
+    )
+    if probe.returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    done = subprocess.run(
+        [*command, shell],
+        env={**os.environ, "S": textwrap.dedent(FULL)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "well\n", done.stderr
