@@ -31,7 +31,8 @@ from vaultcore.key_ring import KeyRing
 from vaultcore.ownership import secure_folder
 from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.registry import ProtectorOptions, create_protectors, open_protectors
-from vaultcore.purging import purge_due
+from vaultcore.purge_time import PurgeTime
+from vaultcore.purging import Purger
 from vaultcore.state import VaultState
 from vaultcore.storage import Store
 from vaultcore.strangers import Strangers
@@ -65,6 +66,9 @@ class Engine:
         installation: what the installation is called.
         vaults: what is in memory about each vault.
         feed: keeps that fresh.
+        housekeeper: does what is due now and then.
+        purger: purges what is due.
+        purge_time: tells the time by which housekeeping purges.
         management_validator: validates tokens for the management plane.
     """
 
@@ -111,7 +115,9 @@ class Engine:
         #: Counts what strangers are answered beyond a rate, so that they cannot fill the disk.
         self.strangers = Strangers(clock)
         self.feed = Feed(self)
-        self._housekeeper = Housekeeper(self)
+        self.purger = Purger(self)
+        self.purge_time = PurgeTime(self)
+        self.housekeeper = Housekeeper(self)
         #: Takes over what any process has committed; see :meth:`Feed.synchronise`. Each request
         #: calls it, so it is the feed's own method, and not one more call on the way there.
         self.synchronise = self.feed.synchronise
@@ -320,11 +326,14 @@ class Engine:
 
     def start_housekeeping(self) -> None:
         """Starts the thread that signs checkpoints and purges what is due."""
-        self._housekeeper.start()
+        self.housekeeper.start()
 
     def purge_due(self) -> int:
-        """Purges deleted objects whose retention has passed, and returns how many."""
-        return purge_due(self)
+        """Purges deleted objects whose retention has passed by the clock, and returns how many.
+
+        The clock is believed here, as housekeeping does not.
+        """
+        return self.purger.purge_due(self.clock.now())
 
     def count_strangers(self, *, everything: bool = False) -> None:
         """Records how many answers to strangers were only counted.
@@ -342,7 +351,7 @@ class Engine:
         if self._forked or self._closed:
             return
         self._closed = True
-        self._housekeeper.close()
+        self.housekeeper.close()
         with contextlib.ExitStack() as last_first:
             last_first.callback(self.keys.close)
             last_first.callback(self.store.close)

@@ -48,6 +48,15 @@ class Token(Protocol):
         """Refuses at once what the token would not answer, as after a missed deadline."""
         ...
 
+    @property
+    def available(self) -> bool:
+        """Whether the token answered when it was last opened."""
+        ...
+
+    def revive(self) -> None:
+        """Opens the token, if it is not open."""
+        ...
+
     def generate(self, kty: str, *, size: int | None, curve: str | None, label: str) -> TokenKey:
         """Makes a key pair inside the token."""
         ...
@@ -177,9 +186,10 @@ class AbsentToken:
             "the token that holds this key is away; open the vault with its pkcs11 protector"
         )
 
+    available = False
     processes = 1
     deadline = 0.0
-    check = generate = import_key = sign = decrypt = offers = destroy = _away
+    check = generate = import_key = sign = decrypt = offers = destroy = revive = _away
 
 
 class refusals:  # noqa: N801 - reads as a verb where it is used: `with refusals():`

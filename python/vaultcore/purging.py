@@ -13,62 +13,93 @@ from vaultcore.errors import (
 from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vaultcore.engine import Engine
     from vaultcore.state import VaultState
     from vaultcore.storage.rows import ObjectRow
 
-PURGE_BATCH: Final = 100  # objects that one round purges at most
+#: How many objects one round purges at most.
+PURGE_BATCH: Final = 100
+_PAGE: Final = 100
 
 
-def purge_due(engine: "Engine") -> int:
-    """Purges deleted objects whose retention has passed, and returns how many.
+class Purger:
+    """Purges what is due, and nothing that was made due outside of the vault.
 
-    Raises:
-        AuditError: a purge cannot be recorded.
-        StorageError: the store cannot be read or written.
+    Args:
+        engine: the open folder.
     """
-    purged = 0
-    for row in engine.store.due_for_purge(int(engine.clock.now()), PURGE_BATCH):
-        state = engine.vaults.find_by_id(row.vault_id)
-        if state is None or row.kind not in {"secrets", "keys"}:
-            continue
-        purged += _purge_recorded(engine, state, row)
-    return purged
 
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        # Rows that do not verify: each is on record once, and not again with every round.
+        self._refused: set[tuple[int, int | None, bytes]] = set()
 
-def _purge(engine: "Engine", state: "VaultState", row: "ObjectRow") -> None:
-    if row.kind == "secrets":
-        engine.store.write(state.secret_rules.purge(row.key, due=True))
-        return
-    versions = engine.store.write(state.key_rules.purge(row.key, due=True))
-    state.key_rules.discard(versions, row.key)
+    def purge_due(self, now: float) -> int:
+        """Purges deleted objects whose retention has passed, and returns how many.
 
+        Args:
+            now: Unix seconds.
 
-def _purge_recorded(engine: "Engine", state: "VaultState", row: "ObjectRow") -> bool:
-    """Purges an object and records that; returns whether there was still something to purge."""
-    record = Record(
-        vault=state.name,
-        operation="SecretPurge" if row.kind == "secrets" else "KeyPurge",
-        status=204,
-        result_description="the retention has passed",
-        client_info="vaultcore housekeeping",
-        object_id=f"{state.url}/{row.kind}/{row.name}",
-    )
-    changes = engine.audit.changes
-    change = changes.begin(record)
-    try:
-        with witnessed(change):
-            _purge(engine, state, row)
-    except NotFoundError:
-        changes.abandon(change)  # another process was quicker
-        return False
-    except (AuditError, StorageError, UnavailableError) as failure:
-        changes.abandon(change)
-        raise failure from None
-    except TamperedError as failure:
-        # Who moves a purge date in the database shall not make us destroy anything.
-        record.status, record.result_description = 500, str(failure)
+        Raises:
+            AuditError: a purge cannot be recorded.
+            StorageError: the store cannot be read or written.
+        """
+        purged = 0
+        for row in self._due(int(now)):
+            state = self._engine.vaults.find_by_id(row.vault_id)
+            mark = (row.id, row.purge_at, row.seal)
+            if state is None or row.kind not in {"secrets", "keys"} or mark in self._refused:
+                continue
+            purged += self._purge_recorded(state, row)
+            if purged == PURGE_BATCH:
+                break
+        return purged
+
+    def _due(self, now: int) -> "Iterator[ObjectRow]":
+        """Yields what is due; what cannot be purged is passed, and keeps nothing from its turn."""
+        after = (-(2**63), 0)
+        while True:
+            rows = self._engine.store.due_for_purge(now, _PAGE, after=after)
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1].purge_at or 0, rows[-1].id)
+
+    def _purge_recorded(self, state: "VaultState", row: "ObjectRow") -> bool:
+        """Purges an object and records that; returns whether there was something to purge."""
+        record = Record(
+            vault=state.name,
+            operation="SecretPurge" if row.kind == "secrets" else "KeyPurge",
+            status=204,
+            result_description="the retention has passed",
+            client_info="vaultcore housekeeping",
+            object_id=f"{state.url}/{row.kind}/{row.name}",
+        )
+        changes = self._engine.audit.changes
+        change = changes.begin(record)
+        try:
+            with witnessed(change):
+                self._purge(state, row)
+        except NotFoundError:
+            changes.abandon(change)  # another process was quicker
+            return False
+        except TamperedError as failure:
+            # Who moves a purge date in the database shall not make us destroy anything.
+            record.status, record.result_description = 500, str(failure)
+            changes.end(change, record)
+            self._refused.add((row.id, row.purge_at, row.seal))
+            return False
+        except (AuditError, StorageError, UnavailableError) as failure:
+            changes.abandon(change)
+            raise failure from None
         changes.end(change, record)
-        return False
-    changes.end(change, record)
-    return True
+        return True
+
+    def _purge(self, state: "VaultState", row: "ObjectRow") -> None:
+        if row.kind == "secrets":
+            self._engine.store.write(state.secret_rules.purge(row.key, due=True))
+            return
+        versions = self._engine.store.write(state.key_rules.purge(row.key, due=True))
+        state.key_rules.discard(versions, row.key)

@@ -8,6 +8,7 @@ from vaultcore.cli import (
     access,
     application,
     audit,
+    clock,
     dev,
     files,
     firewall,
@@ -39,6 +40,7 @@ app.add_typer(firewall.group, name="firewall")
 app.add_typer(application.group, name="app")
 app.add_typer(audit.group, name="audit")
 app.add_typer(protector.group, name="protector")
+app.add_typer(clock.group, name="clock")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the parser calls it

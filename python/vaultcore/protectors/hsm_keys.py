@@ -67,6 +67,19 @@ class HsmKeys:
         """
         self._token.check()
 
+    @property
+    def available(self) -> bool:
+        """Whether the token answered when it was last opened."""
+        return self._token.available
+
+    def revive(self) -> None:
+        """Opens the token, if it is not open.
+
+        Raises:
+            ProtectorError: it cannot be opened.
+        """
+        self._token.open()
+
     def generate(
         self, kty: str, *, size: int | None = None, curve: str | None = None, label: str = ""
     ) -> HsmKey:

@@ -112,6 +112,15 @@ class Token:
         return len(self._all_lanes)
 
     @property
+    def available(self) -> bool:
+        """Whether the token answered when it was last asked, or opened."""
+        try:
+            self._guard.check()
+        except ProtectorUnavailableError:
+            return False
+        return self._failure is None
+
+    @property
     def workers(self) -> list[int]:
         """The process ids of the workers that run."""
         return [lane.worker.pid for lane in self._all_lanes if lane.worker is not None]

@@ -1,14 +1,11 @@
 """The application: the front, and behind it the vaults, the issuer and the management plane."""
 
-from typing import TYPE_CHECKING, Any
-
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from typing import TYPE_CHECKING
 
 from vaultcore.access.firewall import ISSUER
 from vaultcore.access.proxies import Proxies
-from vaultcore.service.front import HEALTH, Front, Place
+from vaultcore.service.front import Front, Place
+from vaultcore.service.health import health_routes
 from vaultcore.service.identity.routes import issuer_place
 from vaultcore.service.keyvault.plane import DataPlane
 from vaultcore.service.management.routes import management_place
@@ -51,25 +48,14 @@ def build_application(
         default_vault=default_vault,
         challenge_tenant=challenge_tenant,
     )
-    health = _health(engine)
-    nowhere = Routed("", [Route(path.decode(), health, methods=["GET"]) for path in HEALTH])
-    audit = engine.audit
+    nowhere = Routed("", health_routes(engine))
     return Front(
         known,
         plane.find,
         nowhere,
-        audit.record,
-        audit.changes.end,
+        engine.audit.record,
+        engine.audit.changes.end,
         engine.strangers,
         proxies,
         plane.close,
     )
-
-
-def _health(engine: "Engine") -> Any:
-    async def health(_: Request) -> Response:
-        """Says whether the store answers; costs the same for everybody and names nothing."""
-        engine.synchronise()
-        return JSONResponse({"status": "ok"})
-
-    return health

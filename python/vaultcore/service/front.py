@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vaultcore.audit.outbox import Change
 
 #: Asked by whoever watches the process, at any host; answered alike for all, and not recorded.
-HEALTH: Final = frozenset({b"/healthz"})
+HEALTH: Final = frozenset({b"/healthz", b"/livez", b"/readyz"})
 #: How long a failure is not logged again, in seconds; each is in the audit log.
 SILENT_SECONDS: Final = 60.0
 _SAID: Final = 256  # failures that are remembered for that

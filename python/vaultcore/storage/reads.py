@@ -15,6 +15,8 @@ Parameters = tuple[str | int | bytes | None, ...]
 
 # The columns of an object; those of a version follow in rows that hold both.
 _WIDTH = len(ObjectRow.__struct_fields__)
+_ID = ObjectRow.__struct_fields__.index("id")
+_PURGE_AT = ObjectRow.__struct_fields__.index("purge_at")
 
 
 class Reads(ABC):
@@ -100,18 +102,30 @@ class Reads(ABC):
         rows = self._rows(statements.VERSIONS, (object_id,))
         return [_record(row, VersionRow) for row in rows]
 
-    def due_for_purge(self, now: int, limit: int) -> list[ObjectRow]:
+    def due_for_purge(
+        self, now: int, limit: int, *, after: tuple[int, int] = (-(2**63), 0)
+    ) -> list[ObjectRow]:
         """Returns objects whose time to be purged has come, the longest overdue first.
 
-        A row that was changed into what is no object is left out: nothing is purged for it.
+        A row that was changed into what is no object is left out: nothing is purged for it, and it
+        keeps no other from its turn.
+
+        Args:
+            now: Unix seconds.
+            limit: the longest page.
+            after: the time of purge and the number of the last object of the page before.
 
         Raises:
             StorageError: the store cannot be read; UnavailableError if that may pass.
         """
-        found = []
-        for row in self._rows(statements.DUE_FOR_PURGE, (now, limit)):
-            with contextlib.suppress(TamperedError):
-                found.append(_record(row, ObjectRow))
+        found: list[ObjectRow] = []
+        rows: list[Any] = [None]
+        while rows and len(found) < limit:
+            rows = self._rows(statements.DUE_FOR_PURGE, (now, *after, limit - len(found)))
+            for row in rows:
+                after = (row[_PURGE_AT], row[_ID])
+                with contextlib.suppress(TamperedError):
+                    found.append(_record(row, ObjectRow))
         return found
 
     def counts(self, vault_id: str) -> dict[str, Counts]:

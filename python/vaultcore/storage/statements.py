@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects import sqlite
@@ -112,10 +113,16 @@ VERSIONS_BEFORE = compiled(
 DUE_FOR_PURGE = compiled(
     page(
         select(objects)
-        .where(objects.c.purge_at <= bindparam("now"))
+        .where(
+            objects.c.purge_at <= bindparam("now"),
+            tuple_(objects.c.purge_at, objects.c.id)
+            > tuple_(bindparam("after_time"), bindparam("after_id")),
+        )
         .order_by(objects.c.purge_at, objects.c.id)
     ),
     "now",
+    "after_time",
+    "after_id",
     "limit",
 )
 COUNTS = compiled(

@@ -1,5 +1,6 @@
 """Queries of the audit log."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,27 @@ def test_what_is_no_record_is_left_out(log: Any) -> None:
 
 def test_there_may_be_no_log_yet(tmp_path: Path) -> None:
     assert query_records(tmp_path) == []
+
+
+def test_what_was_recorded_before_the_clock_went_back_is_found(folder: Path, clock: Any) -> None:
+    audit = Audit(folder, clock)
+    clock.advance(100 * 86_400)
+    ahead = clock.now()
+    for _ in range(3):
+        record(audit)
+        clock.advance(10)
+    clock.set(ahead - 100 * 86_400)
+    for _ in range(3):
+        record(audit)
+        clock.advance(10)
+    since = datetime.fromtimestamp(ahead + 5, UTC).isoformat()
+    assert numbers(query_records(folder, since=since)) == [2, 3]
+    assert numbers(query_records(folder, since=since, limit=1)) == [3]
+
+
+@pytest.mark.parametrize("offset", ["+00:00", "+05:30", "-11:00"])
+def test_the_very_time_of_a_record_is_in(log: Any, offset: str) -> None:
+    zone = datetime.fromisoformat(f"2023-01-01T00:00:00{offset}").tzinfo
+    time = query_records(log, limit=3)[0]["time"]
+    since = datetime.fromisoformat(time).astimezone(zone).isoformat()
+    assert numbers(query_records(log, since=since)) == [18, 19, 20]

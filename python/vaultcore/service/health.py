@@ -1,0 +1,47 @@
+"""What whoever watches the process asks: does it live, and is it ready?
+
+The answers cost no more than a request, need no token, and name nothing but general words.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from vaultcore.health import health
+
+if TYPE_CHECKING:
+    from vaultcore.engine import Engine
+
+_OK: Final = 200
+_UNAVAILABLE: Final = 503
+
+
+def health_routes(engine: "Engine") -> list[Route]:
+    """Returns the routes, which answer under every host name."""
+
+    async def live(_: Request) -> Response:
+        """Says whether the process should go on: it answers, and its threads run."""
+        alive = engine.housekeeper.alive
+        return _answer([] if alive else ["housekeeping"], serves=alive)
+
+    async def ready(_: Request) -> Response:
+        """Says whether requests should be sent here, and what fails."""
+        found = health(engine)
+        return _answer(found.reasons, serves=found.serves)
+
+    return [
+        Route("/livez", live, methods=["GET"]),
+        Route("/readyz", ready, methods=["GET"]),
+        Route("/healthz", ready, methods=["GET"]),
+    ]
+
+
+def _answer(reasons: list[str], *, serves: bool) -> Response:
+    status = "unavailable" if not serves else "degraded" if reasons else "ok"
+    return JSONResponse(
+        {"status": status, "reasons": reasons},
+        status_code=_OK if serves else _UNAVAILABLE,
+        headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
+    )
