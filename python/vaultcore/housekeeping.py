@@ -207,12 +207,17 @@ class Housekeeper:
 
     def _sign(self) -> None:
         audit = self._engine.audit
+        known = audit.problem is not None
         try:
             audit.checkpoint()
-        finally:
-            # Whether records are taken is another question, and nobody may be asking it now.
-            if audit.problem is not None:
+        except VaultcoreError:
+            # Records may be taken all the same: whoever writes the next one finds out.
+            if audit.problem is not None and not known:
                 audit.require()
+            raise
+        # Nobody sends requests to a service that is not ready: it finds out here.
+        if audit.problem is not None:
+            audit.require()
 
     def _purge(self) -> None:
         now = self._engine.purge_time.now()

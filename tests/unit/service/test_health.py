@@ -35,16 +35,18 @@ def test_a_database_that_was_moved_is_not_ready_and_lives(service: Service) -> N
     assert ask(service, "/readyz") == (200, {"status": "ok", "reasons": []})
 
 
-def test_a_record_that_cannot_be_written_is_not_ready(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(**_: object) -> int:
-        raise AuditError("the disk is full: /var/lib/secret/path")
-
-    monkeypatch.setattr(service.application, "_record", full)
+def test_an_audit_log_that_was_moved_is_not_ready_until_it_is_back(service: Service) -> None:
+    folder = service.engine.data / "audit"
+    folder.rename(service.engine.data / "elsewhere")
     answer = service.ask(b"GET /secrets HTTP/1.1", f"Host: {HOSTS[0]}".encode())
     assert answer.status == 503
-    assert ask(service, "/readyz") == (503, {"status": "unavailable", "reasons": ["audit"]})
+    service.engine.housekeeper.checkpoint.do()
+    status, body = ask(service, "/readyz")
+    assert (status, body) == (503, {"status": "unavailable", "reasons": ["audit", "checkpoint"]})
+    (service.engine.data / "elsewhere").rename(folder)
+    # Nobody sends requests to a service that is not ready: it finds out by itself.
+    service.engine.housekeeper.checkpoint.do()
+    assert ask(service, "/readyz") == (200, {"status": "ok", "reasons": []})
 
 
 def test_a_duty_that_fails_is_told_and_requests_still_come(service: Service) -> None:
