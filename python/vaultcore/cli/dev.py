@@ -57,11 +57,9 @@ def dev(
     It makes the data folder, a TLS authority, an issuer and an administrator, or finds them again.
     The environment of its clients: eval "$(vaultcore env)".
     """
-    from vaultcore.hardening import harden  # noqa: PLC0415
     from vaultcore.service.development import Development  # noqa: PLC0415
     from vaultcore.service.server import Settings, run  # noqa: PLC0415
 
-    harden()
     development = Development(
         data, port=port, vaults=vault or [], hsm=hsm, secret_expiry=secret_expiry
     )

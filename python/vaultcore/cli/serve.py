@@ -82,10 +82,8 @@ def init(
 def serve(*, config: Config = None) -> None:
     """Runs the service, until interrupted. SIGHUP has it read its files again."""
     from vaultcore.engine import open_engine  # noqa: PLC0415
-    from vaultcore.hardening import harden  # noqa: PLC0415
     from vaultcore.service.server import run  # noqa: PLC0415
 
-    harden()
     settings = _load_checked(config)
     # Whatever is wrong with the folder is said here, once, and not by every worker.
     with open_engine(Path(settings.data), housekeeping=False) as engine:
