@@ -9,7 +9,7 @@ import logging
 import os
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -23,6 +23,7 @@ from vaultcore.access.trust import TrustedIssuer
 from vaultcore.audit.identity import load_keys
 from vaultcore.auditing import open_audit
 from vaultcore.clock import Clock, SystemClock
+from vaultcore.creation import Draft, check_finished
 from vaultcore.errors import ConfigurationError, NotFoundError
 from vaultcore.feed import Feed
 from vaultcore.housekeeping import Housekeeper
@@ -392,6 +393,7 @@ def open_engine(
         StorageError: the store cannot be read.
     """
     folder = Path(data)
+    check_finished(folder)
     if not (folder / DATABASE).is_file():
         raise ConfigurationError(
             f"there is no vault in `{folder}`; make one with `vaultcore init --data {folder}` or "
@@ -425,11 +427,15 @@ def create_engine(
     audiences: Sequence[str] = (),
     clock: Clock | None = None,
     housekeeping: bool = True,
+    first: Callable[[Engine], None] | None = None,
 ) -> Engine:
     """Makes a data folder and opens it.
 
+    The vault is made whole or not at all. If the process ends in between, the same call makes it
+    again; until then nothing opens the folder.
+
     Args:
-        data: a folder that is empty or does not exist.
+        data: a folder that is empty or does not exist; other files in it are left alone.
         protectors: what protects the vault keys; a key file in the folder by default.
         passphrase: for a file protector, instead of a key file that is enough on its own.
         tenant_id: the tenant of the built-in issuer; a new one by default.
@@ -439,21 +445,22 @@ def create_engine(
         audiences: for whom tokens may be meant, beside ``https://{domain}``.
         clock: tells the time; the system's by default.
         housekeeping: whether to sign checkpoints and purge in the background.
+        first: does what belongs to the making too, before there are secrets or keys; if it fails,
+            nothing was made.
 
     Raises:
-        ConfigurationError: the folder holds something already.
+        ConfigurationError: the folder holds a vault already, or cannot be written.
         ProtectorError: a protector cannot be made.
     """
     folder = Path(data)
-    if (folder / DATABASE).exists():
-        raise ConfigurationError(f"`{folder}` holds a vault already; open it instead")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = clock or SystemClock()
-    with contextlib.ExitStack() as undo:
+    wanted = protectors or [ProtectorOptions(name="file", kind="file")]
+    with Draft(folder, wanted) as draft, contextlib.ExitStack() as undo:
         store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)
         undo.callback(store.close)
-        wanted = protectors or [ProtectorOptions(name="file", kind="file")]
-        opened = create_protectors(folder, wanted, passphrase=passphrase)
+        opened = create_protectors(
+            folder, draft.plan, passphrase=passphrase, announce=draft.note_key_file
+        )
         undo.callback(_close_all, opened)
         keys = KeyRing.create(store, opened, _reopen(folder, passphrase))
         installation = Installation(
@@ -470,6 +477,9 @@ def create_engine(
         engine = Engine(folder, store, clock, keys, installation)
         undo.callback(engine.close)
         engine.management.record_creation()
+        if first is not None:
+            first(engine)
+        draft.finish()
         undo.pop_all()
     if housekeeping:
         engine.start_housekeeping()

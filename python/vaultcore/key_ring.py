@@ -111,6 +111,7 @@ class KeyRing(VaultKeys):
             for wrap_key, _ in transaction.documents(COLLECTION):
                 if wrap_key.startswith(f"{vault_id}/"):
                     transaction.delete_document(COLLECTION, wrap_key)
+            transaction.erase()
             transaction.changed(vault_id, "vaults", key, "", "delete")
 
         self._store.write(work)

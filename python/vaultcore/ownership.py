@@ -28,7 +28,13 @@ FILES: Final = (
 LIST: Final = "protectors.json"
 #: Folders in a data folder, and which files in them are closed. Key files are not among them: the
 #: protector refuses one that others could read, because it may have been read.
-FOLDERS: Final = {"audit": "**/*", "keys": "", "token": "**/*", "tls": "*.key"}
+FOLDERS: Final = {
+    "audit": "**/*",
+    "keys": "",
+    "tls": "*.key",
+    "token": "**/*",
+    "writers": "*",
+}
 
 _OTHERS: Final = 0o077
 _WRITE: Final = 0o022

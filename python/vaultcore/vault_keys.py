@@ -359,6 +359,7 @@ class VaultKeys:
             for key, _ in transaction.documents(COLLECTION):
                 if key.partition("/")[2] == name:
                     transaction.delete_document(COLLECTION, key)
+            transaction.erase()
             transaction.changed(SYSTEM, "protectors", name, "", "remove")
             return True
 
@@ -447,6 +448,7 @@ def _stored(
             return False
         for key, wrap in wraps.items():
             transaction.put_document(COLLECTION, key, wrap)
+        transaction.erase()
         return True
 
     return store

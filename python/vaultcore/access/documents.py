@@ -132,5 +132,6 @@ class SealedDocuments(Generic[T]):
         """
         removed = transaction.delete_document(self._collection, key)
         if removed:
+            transaction.erase()
             transaction.changed("", self._collection, key, "", "deleted")
         return removed

@@ -1,5 +1,6 @@
 """``vaultcore init`` and ``vaultcore serve``: production, from a configuration file."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from vaultcore.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vaultcore.config import Configuration, ProtectorSettings
+    from vaultcore.engine import Engine
     from vaultcore.protectors.registry import ProtectorOptions
     from vaultcore.service.server import Settings
 
@@ -56,27 +58,31 @@ def init(
     from vaultcore.cli.local import read_passphrase  # noqa: PLC0415
     from vaultcore.engine import create_engine  # noqa: PLC0415
 
-    if data is not None:
-        engine = create_engine(
-            data, passphrase=read_passphrase(passphrase_file), housekeeping=False
-        )
-    else:
-        settings = _load(config)
-        folder = Path(settings.data)
-        engine = create_engine(
-            folder,
-            protectors=[protector_options(protector) for protector in settings.protectors],
-            domain=settings.server.domain,
-            housekeeping=False,
-        )
-    with engine:
+    def first(engine: "Engine") -> None:
+        # Before the folder counts as made: a secret that nobody read would be lost with a vault
+        # that is there, and one that was read belongs to no vault if this fails.
         made: dict[str, Any] = engine.management.app_create(name="administrator")
         engine.management.access_administrator(principal="administrator")
         answer = {"data": str(engine.data), "administrator": made}
-    if json:
-        print_json(answer)
+        if json:
+            print_json(answer)
+        else:
+            print_record(answer)
+        sys.stdout.flush()
+
+    if data is not None:
+        create_engine(
+            data, passphrase=read_passphrase(passphrase_file), housekeeping=False, first=first
+        ).close()
     else:
-        print_record(answer)
+        settings = _load(config)
+        create_engine(
+            Path(settings.data),
+            protectors=[protector_options(protector) for protector in settings.protectors],
+            domain=settings.server.domain,
+            housekeeping=False,
+            first=first,
+        ).close()
 
 
 def serve(*, config: Config = None) -> None:

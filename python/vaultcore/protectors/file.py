@@ -4,6 +4,7 @@ import base64
 import binascii
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -41,7 +42,12 @@ class FileProtector:
 
     @classmethod
     def create(
-        cls, path: str | Path, passphrase: str | None = None, *, name: str = "file"
+        cls,
+        path: str | Path,
+        passphrase: str | None = None,
+        *,
+        name: str = "file",
+        announce: Callable[[Path, str], None] | None = None,
     ) -> "FileProtector":
         """Makes a key file, whole or not at all.
 
@@ -49,6 +55,7 @@ class FileProtector:
             path: the file, which must not exist; its folder must.
             passphrase: makes the key, if given; otherwise the file holds a random one.
             name: what the operator calls this protector.
+            announce: is told the path and the id of the key before the file is there.
 
         Raises:
             ProtectorError: the file exists, or cannot be written.
@@ -69,6 +76,8 @@ class FileProtector:
             content = _key_file(key, None, scrypt)
         _clear(raw)
         text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+        if announce is not None:
+            announce(path, key.id)
         create_private(path, text, "key file")
         return cls(path, key, name)
 
@@ -196,6 +205,19 @@ class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 def _key_file(key: KeyEncryptionKey, raw: str | None, scrypt: _ScryptCost | None) -> _KeyFile:
     return _KeyFile(format="vaultcore key file", version=1, key_id=key.id, key=raw, scrypt=scrypt)
+
+
+def key_id_of(path: Path) -> str | None:
+    """Returns the id of the key that a key file is of; None if there is no such file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(_MAX_SIZE), type=_KeyFile).key_id
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _parse(path: Path, content: bytes) -> _KeyFile:

@@ -7,7 +7,7 @@ and who can write the database must not be able to choose that.
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
@@ -155,9 +155,19 @@ def configured(folder: Path) -> list[ProtectorOptions]:
 
 
 def create_protectors(
-    folder: Path, wanted: Sequence[ProtectorOptions], *, passphrase: str | None = None
+    folder: Path,
+    plan: Sequence[ProtectorOptions],
+    *,
+    passphrase: str | None = None,
+    announce: Callable[[Path, str], None] | None = None,
 ) -> list[Protector]:
     """Makes the protectors of a new data folder and writes down how to find them.
+
+    Args:
+        folder: the data folder.
+        plan: what :func:`planned` returned for each of them.
+        passphrase: of the file protector, if it shall have one.
+        announce: is told the path and the id of a key file before it is made.
 
     Raises:
         ConfigurationError: an option is wrong, or SoftHSM is absent.
@@ -166,8 +176,10 @@ def create_protectors(
     made: list[Protector] = []
     with contextlib.ExitStack() as undo:
         kept = []
-        for options in wanted:
-            protector, known = create_protector(folder, options, passphrase=passphrase)
+        for options in plan:
+            protector, known = make_planned(
+                folder, options, passphrase=passphrase, announce=announce
+            )
             undo.callback(protector.close)
             made.append(protector)
             kept.append(known)
@@ -237,9 +249,19 @@ def planned(options: ProtectorOptions) -> ProtectorOptions:
 
 
 def make_planned(
-    folder: Path, options: ProtectorOptions, *, passphrase: str | None = None
+    folder: Path,
+    options: ProtectorOptions,
+    *,
+    passphrase: str | None = None,
+    announce: Callable[[Path, str], None] | None = None,
 ) -> tuple[Protector, ProtectorOptions]:
     """Makes a protector as :func:`planned` says, and returns it with what finds exactly it again.
+
+    Args:
+        folder: the data folder.
+        options: what :func:`planned` returned.
+        passphrase: of a file protector, if it shall have one.
+        announce: is told the path and the id of a key file before it is made.
 
     Raises:
         ConfigurationError: SoftHSM is absent.
@@ -248,8 +270,18 @@ def make_planned(
     given = dict(options.options)
     if options.kind == "file":
         path = folder / given["path"]
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = FileProtector.create(path, _passphrase(folder, given, passphrase), name=options.name)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ProtectorError(
+                f"the folder of the key file `{path}` cannot be made: {error.strerror}"
+            ) from None
+        file = FileProtector.create(
+            path,
+            _passphrase(folder, given, passphrase),
+            name=options.name,
+            announce=announce,
+        )
         given["key_id"] = file.describe()["key_id"]
         return file, msgspec.structs.replace(options, options=given)
     token = _token(folder, options.kind, given)

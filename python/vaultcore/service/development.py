@@ -7,6 +7,7 @@ A second start on the same folder finds all of it again. The clients learn where
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import threading
 import time
@@ -17,9 +18,9 @@ from typing import Any, Final
 import msgspec
 
 from vaultcore.clock import Clock, SystemClock
+from vaultcore.creation import DEVELOPMENT, holds_vault, prepare_place
 from vaultcore.engine import Engine, create_engine, open_engine
 from vaultcore.errors import ConfigurationError
-from vaultcore.installation import DATABASE
 from vaultcore.protectors import softhsm
 from vaultcore.protectors.private_file import create_private, read_private
 from vaultcore.protectors.registry import ProtectorOptions
@@ -34,6 +35,7 @@ _SERVED_NAMES: Final = (
     "localhost", DOMAIN, f"*.{DOMAIN}", ADDRESS, "::1",
 )  # fmt: skip
 _READY_SECONDS: Final = 60.0
+_DOMAIN: Final = re.compile(re.escape(DOMAIN) + r":\d+")
 _MAXIMUM_CREDENTIALS: Final = 4096  # bytes
 _EVERYTHING: Final = ("all", "purge")
 _TOKEN: Final = ProtectorOptions(name="hsm", kind="softhsm")
@@ -96,6 +98,7 @@ class Development:
         Raises:
             ConfigurationError: the port is taken, or the folder cannot be used.
         """
+        self._place()
         self.port = free_port(self.port)
         tls = ensure_certificates(self.data / "tls", _SERVED_NAMES, clock=self._clock)
         with self._open() as engine:
@@ -121,9 +124,11 @@ class Development:
         """Keeps a second development service off the folder.
 
         Raises:
-            ConfigurationError: one runs there already.
+            ConfigurationError: one runs there already, or the folder was not made for one.
         """
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if holds_vault(self.data) and not (self._is_marked() or self._looks_made()):
+            raise self._foreign()
+        self._place()
         descriptor = os.open(self.data / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,17 +174,49 @@ class Development:
 
     def _open(self) -> Engine:
         domain = f"{DOMAIN}:{self.port}"
-        if not (self.data / DATABASE).exists():
+        if not holds_vault(self.data):
             return create_engine(
-                self.data, protectors=self._protectors(), domain=domain, housekeeping=False
+                self.data,
+                protectors=self._protectors(),
+                domain=domain,
+                housekeeping=False,
+                first=lambda _: self._mark(),
             )
         engine = open_engine(self.data, housekeeping=False)
+        if not self._is_marked():
+            # Made before there was a mark: then the domain says so.
+            if not _DOMAIN.fullmatch(engine.installation.domain):
+                engine.close()
+                raise self._foreign()
+            self._mark()
         if engine.installation.domain == domain:
             return engine
         # The port is part of every address that the service gives out.
         with engine:
             engine.management.installation_move(domain=domain)
         return open_engine(self.data, housekeeping=False)
+
+    def _place(self) -> None:
+        # Before anything is put into it: a folder that is not empty is not closed unasked.
+        if not holds_vault(self.data):
+            prepare_place(self.data)
+
+    def _is_marked(self) -> bool:
+        return (self.data / DEVELOPMENT).is_file()
+
+    def _looks_made(self) -> bool:
+        return all((self.data / name).exists() for name in (_CREDENTIALS_FILE, "tls/ca.pem"))
+
+    def _mark(self) -> None:
+        text = b"vaultcore dev made this folder, and may change it\n"
+        create_private(self.data / DEVELOPMENT, text, "mark of a development folder")
+
+    def _foreign(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"the vault in `{self.data}` was not made by `vaultcore dev`, which would change its "
+            "domain and add an administrator: choose another folder with --data, or serve this "
+            "one with `vaultcore serve`"
+        )
 
     def _protectors(self) -> list[ProtectorOptions]:
         protectors = [ProtectorOptions(name="file", kind="file")]

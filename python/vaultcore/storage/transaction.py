@@ -130,7 +130,7 @@ class Transaction(Reads):
             StorageError: there is no such object, or the store cannot be written;
                 UnavailableError if that may pass.
         """
-        self.erased = True
+        self.erase()
         self._change(statements.DELETE_VERSIONS, (object_id,), "remove the object")
         cursor = self._change(statements.DELETE_OBJECT, (object_id,), "remove the object")
         if cursor.rowcount != 1:
@@ -187,7 +187,6 @@ class Transaction(Reads):
         Raises:
             StorageError: the store cannot be written; UnavailableError if that may pass.
         """
-        self.erased = True
         self._change(statements.PUT_DOCUMENT, (collection, key, blob), "put the document")
 
     def delete_document(self, collection: str, key: str) -> bool:
@@ -196,7 +195,6 @@ class Transaction(Reads):
         Raises:
             StorageError: the store cannot be written; UnavailableError if that may pass.
         """
-        self.erased = True
         cursor = self._change(statements.DELETE_DOCUMENT, (collection, key), "remove the document")
         return cursor.rowcount == 1
 
@@ -223,6 +221,10 @@ class Transaction(Reads):
     def skip_to(self, revision: int) -> None:
         """Goes on from a revision, where a feed that was put back ends before it."""
         self._last = max(self._last, revision)
+
+    def erase(self) -> None:
+        """Says that what this work removes or replaces shall not stay readable in the log."""
+        self.erased = True
 
     def unnoticed(self) -> None:
         """Says that the work changes nothing that anybody caches: the feed needs no entry."""

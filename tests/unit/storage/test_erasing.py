@@ -86,13 +86,21 @@ def test_a_purged_secret_is_in_no_file(engine: Engine) -> None:
         assert vault.secrets.get(name).value
 
 
+def test_a_wrap_under_a_protector_that_was_removed_is_in_no_file(engine: Engine) -> None:
+    engine.management.protector_add(name="second", kind="file")
+    wraps = [b for k, b in engine.store.documents("vault-keys") if k.endswith("/second")]
+    assert len(wraps) == 2
+    engine.management.protector_remove(name="second")
+    wait_until_gone(engine.data, wraps)
+
+
 def test_a_document_that_was_replaced_is_in_no_file(engine: Engine) -> None:
-    """So that the wraps under a protector that was removed are gone."""
     store = engine.store
 
     def put(blob: bytes) -> None:
         def work(transaction: Transaction) -> None:
             transaction.put_document("test", "a", blob)
+            transaction.erase()
             transaction.changed("", "test", "a", "", "put")
 
         store.write(work)
@@ -159,6 +167,7 @@ def test_a_log_that_cannot_be_emptied_is_said_once_and_tried_again(
 
         def work(transaction: Transaction) -> None:
             transaction.put_document("test", "a", b"x")
+            transaction.erase()
             transaction.changed("", "test", "a", "", "put")
 
         for _ in range(3):
