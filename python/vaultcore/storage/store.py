@@ -201,6 +201,8 @@ class Store(Reads):
         try:
             return self._readers.rows(sql, parameters)
         except sqlite3.Error as error:
+            if isinstance(self._readers, Refusal):  # closed while this thread began to read
+                self._readers.refuse()
             raise translated(error, "read the store") from error
 
     def inheritance(self) -> list[object]:
