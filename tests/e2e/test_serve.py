@@ -69,6 +69,11 @@ path = "{self.key}"
         except httpx.TransportError:
             return False
 
+    def settle(self) -> list[int]:
+        """Waits until all workers answer, which share the connections, and returns them."""
+        wait_for(lambda: all(self.answers() for _ in range(16)))
+        return self.workers()
+
     def workers(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in path.read_text().split()]
@@ -94,7 +99,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_the_service_survives_the_deaths_of_its_workers(served: Served) -> None:
     for _ in range(2):
-        before = served.workers()
+        before = served.settle()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         wait_for(lambda before=before: not set(before) & set(served.workers()))  # type: ignore[misc]
@@ -103,8 +108,7 @@ def test_the_service_survives_the_deaths_of_its_workers(served: Served) -> None:
 
 
 def test_a_reload_with_a_bad_certificate_changes_nothing(served: Served) -> None:
-    wait_for(lambda: len(served.workers()) == WORKERS)
-    before, good = served.workers(), served.tls.certificate.read_bytes()
+    before, good = served.settle(), served.tls.certificate.read_bytes()
     served.tls.certificate.write_text("no certificate")
     try:
         served.process.send_signal(signal.SIGHUP)
@@ -116,8 +120,7 @@ def test_a_reload_with_a_bad_certificate_changes_nothing(served: Served) -> None
 
 
 def test_a_reload_while_the_key_cannot_be_read_leaves_the_workers(served: Served) -> None:
-    wait_for(lambda: len(served.workers()) == WORKERS)
-    before, elsewhere = served.workers(), served.key.with_suffix(".away")
+    before, elsewhere = served.settle(), served.key.with_suffix(".away")
     served.key.rename(elsewhere)
     try:
         served.process.send_signal(signal.SIGHUP)
