@@ -12,9 +12,11 @@ import pytest
 import vaultcore
 from vaultcore import housekeeping
 from vaultcore.engine import Engine
-from vaultcore.errors import StorageError, UnavailableError
+from vaultcore.errors import ProtectorError, StorageError, UnavailableError
 from vaultcore.health import health
 from vaultcore.housekeeping import Duty
+from vaultcore.protectors.hsm_keys import HsmKeys
+from vaultcore.protectors.token import Token
 
 
 def wait_for(condition: Any, seconds: float = 30.0) -> None:
@@ -165,3 +167,15 @@ def test_a_restored_database_is_found_although_nobody_asks(tmp_path: Path) -> No
 def test_nothing_is_wrong_with_a_folder_that_nobody_keeps(engine: Engine) -> None:
     assert engine.housekeeper.alive
     assert health(engine) == (True, [])
+
+
+def test_a_token_that_cannot_be_opened_is_told_and_everything_else_goes_on(
+    engine: Engine,
+) -> None:
+    token = Token(module="/nonexistent.so", label="away", pin="1234")
+    engine.housekeeper.token = HsmKeys(token)
+    assert health(engine) == (True, [])
+    with pytest.raises(ProtectorError):
+        engine.housekeeper.token.revive()
+    assert health(engine) == (True, ["token"])
+    token.close()
