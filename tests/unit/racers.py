@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 
 import vaultcore
 from vaultcore.engine import Engine
-from vaultcore.errors import VaultError
+from vaultcore.errors import VaultcoreError, VaultError
 
 Call = tuple[str, dict[str, Any]]
 Outcome = tuple[int, Any]
@@ -30,6 +30,8 @@ def race(engine: Engine, calls: list[Call]) -> list[Outcome]:
             outcomes[place] = (200, engine.management.perform(name, arguments))
         except VaultError as refused:
             outcomes[place] = (refused.status, refused.message)
+        except VaultcoreError as failure:
+            outcomes[place] = (500, f"{type(failure).__name__}: {failure}")
 
     threads = [
         threading.Thread(target=run, args=(place, name, arguments))
