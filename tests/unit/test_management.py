@@ -63,6 +63,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "firewall.add": {"vault": "dev", "address": "10.0.0.0/8"},
     "firewall.remove": {"vault": "dev", "address": "10.1.0.0/16"},
     "firewall.list": {"vault": "dev"},
+    "host_firewall.set": {"host": "issuer", "default_action": "Deny"},
+    "host_firewall.add": {"host": "issuer", "address": "10.0.0.0/8"},
+    "host_firewall.remove": {"host": "issuer", "address": "10.1.0.0/16"},
+    "host_firewall.list": {"host": "issuer"},
     "app.create": {"name": "second"},
     "app.list": {},
     "app.add_secret": {"name": "app"},
@@ -86,6 +90,7 @@ def prepared(engine: Engine) -> Engine:
     ARGUMENTS["app.remove_secret"]["id"] = made["secret_id"]
     engine.management.access_set(vault="dev", principal="app", key_permissions=["get"])
     engine.management.firewall_add(vault="dev", address="10.1.0.0/16")
+    engine.management.host_firewall_add(host="issuer", address="10.1.0.0/16")
     engine.management.protector_add(name="second", kind="file")
     return engine
 

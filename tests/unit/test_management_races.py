@@ -162,6 +162,22 @@ def test_the_default_action_changes_nothing_else(field: Field) -> None:
     assert ranges(field, vault) == {"10.0.0.0/8"}
 
 
+def test_addresses_of_a_host_that_were_added_or_removed_are(field: Field) -> None:
+    calls = [{"host": "issuer", "address": f"10.{n}.0.0/16"} for n in range(2 * EACH)]
+
+    def stored() -> set[str]:
+        with field.fresh() as engine:
+            return set(engine.management.host_firewall_list(host="issuer")["ranges"])
+
+    assert len(acknowledged(field.race("host_firewall.add", calls))) == len(calls)
+    assert stored() == {call["address"] for call in calls}
+    actions = [{"host": "issuer", "default_action": a} for a in ("Allow", "Deny") * EACH]
+    assert len(acknowledged(field.race("host_firewall.set", actions))) == len(calls)
+    assert stored() == {call["address"] for call in calls}
+    assert len(acknowledged(field.race("host_firewall.remove", calls))) == len(calls)
+    assert stored() == set()
+
+
 def test_settings_that_were_changed_are(field: Field) -> None:
     vault = field.vault()
     changes: list[dict[str, Any]] = [
@@ -272,6 +288,7 @@ def test_the_last_of_several_moves_holds(field: Field) -> None:
         ("vault.show", {"name": "shown"}),
         ("access.list", {"vault": "shown"}),
         ("firewall.list", {"vault": "shown"}),
+        ("host_firewall.list", {"host": "issuer"}),
         ("app.list", {}),
         ("audit.query", {"limit": 5}),
         ("audit.tail", {}),
