@@ -75,6 +75,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "audit.query": {},
     "audit.tail": {},
     "audit.verify": {},
+    "audit.rotate_keys": {},
     "protector.list": {},
     "protector.add": {"name": "spare", "kind": "file"},
     "protector.remove": {"name": "second"},

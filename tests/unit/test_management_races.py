@@ -344,6 +344,14 @@ def test_rekeys_at_once_lose_nothing(field: Field) -> None:
         assert [secrets.get(f"s{n}").value for n in range(5)] == list("01234")
 
 
+def test_each_key_of_the_log_that_was_replaced_goes_on_to_verify(field: Field) -> None:
+    made = field.race("audit.rotate_keys", [{}] * EACH)
+    assert len(acknowledged(made)) == EACH
+    with field.fresh() as engine:
+        report = engine.management.audit_verify()
+    assert report["ok"], report["problems"]
+
+
 def test_every_operation_is_raced_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert {name for name in OPERATIONS if f'"{name}"' in text} == set(OPERATIONS)

@@ -352,11 +352,14 @@ class Audit:
         return self._with_new_keys(self._log.position)
 
     def adopt_keys(self, keys: AuditKeys) -> None:
-        """Takes over keys that were changed, by this process or another."""
-        with self._signing:
-            self._keys = keys
-            self._checkpoints = Checkpoints(self.directory, keys.signer, keys.retired)
-            self._log.set_keys(keys.macs)
+        """Takes over keys that were changed, by this process or another.
+
+        It waits for nobody: the writer of the store calls it before it writes, and a checkpoint
+        that is being signed waits for the writer. That one is still signed by the key before.
+        """
+        self._keys = keys
+        self._checkpoints = Checkpoints(self.directory, keys.signer, keys.retired)
+        self._log.set_keys(keys.macs)
 
     def _with_new_keys(self, call: Callable[[], T]) -> T:
         """Calls again with keys that another process may have made, before a record is doubted."""
