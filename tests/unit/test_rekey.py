@@ -197,6 +197,29 @@ def test_others_go_on_writing_and_reading_meanwhile(data: Path) -> None:
         assert {name: secrets.get(name).value for name in written} == written
 
 
+def test_checkpoints_that_are_signed_meanwhile_wait_for_nobody_who_waits(data: Path) -> None:
+    with (
+        vaultcore.open(data, housekeeping=False) as engine,
+        vaultcore.open(data, housekeeping=False) as other,
+    ):
+        ended = threading.Event()
+
+        def sign() -> None:
+            while not ended.is_set():
+                other.management.vault_list()
+                other.audit.checkpoint()
+
+        signing = threading.Thread(target=sign)
+        signing.start()
+        for _ in range(6):
+            engine.management.audit_rotate_keys()
+        engine.management.installation_rekey()
+        ended.set()
+        signing.join(30)
+        assert not signing.is_alive()
+        assert engine.management.audit_verify()["ok"]
+
+
 def test_a_process_that_has_not_heard_of_it_seals_nothing_under_old_keys(data: Path) -> None:
     with (
         vaultcore.open(data, housekeeping=False) as engine,
