@@ -8,6 +8,7 @@ What stands behind the last checkpoint that holds is no checkpoint. It is moved 
 own, so that a torn write or a stranger's line keeps nobody from signing.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -114,6 +115,27 @@ class Checkpoints:
             self._append(file, end, self._sign(made, line))
             return True
 
+    def prune(self, until: int) -> None:
+        """Removes the checkpoints up to a record, but for the last one of all.
+
+        Raises:
+            AuditError: The file cannot be written.
+        """
+        with self._locked() as file:
+            _, _, end = self._last(file)
+            lines = os.pread(file, end, 0).splitlines(keepends=True)
+            kept = [line for line in lines[:-1] if json.loads(line)["sequence"] > until]
+            if len(kept) == len(lines) - 1:
+                return
+            part = self._path.with_suffix(".part")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            with os.fdopen(os.open(part, flags, 0o600), "wb") as target:
+                target.writelines([*kept, *lines[-1:]])
+                target.flush()
+                os.fsync(target.fileno())
+            part.rename(self._path)
+            _sync_folder(self._directory)
+
     def _sign(self, made: Checkpoint, previous: bytes) -> bytes:
         link = hashlib.sha256(previous).hexdigest() if previous else _NOTHING
         members = {
@@ -209,14 +231,27 @@ class Checkpoints:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            file = self._open()
             try:
-                fcntl.flock(file, fcntl.LOCK_EX)
                 yield file
             finally:
                 os.close(file)
         except OSError as error:
             raise AuditError(f"cannot use the checkpoints of the audit log: {error}") from error
+
+    def _open(self) -> int:
+        """Opens and locks the file that has the name, also if another took its place meanwhile."""
+        while True:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                with contextlib.suppress(FileNotFoundError):
+                    if os.fstat(file).st_ino == self._path.stat().st_ino:
+                        return file
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)
 
 
 def timestamp(now: float) -> str:

@@ -339,6 +339,18 @@ class Audit:
             extra=extra,
         )
 
+    def prune(self, until: int) -> None:
+        """Removes the checkpoints of records that have expired.
+
+        Args:
+            until: the last record that is gone.
+
+        Raises:
+            AuditError: The checkpoints cannot be written.
+        """
+        if self._checkpoints is not None:
+            self._checkpoints.prune(until)
+
     def sync(self) -> None:
         """Brings what was recorded to the disk.
 

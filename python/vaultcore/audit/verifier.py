@@ -6,6 +6,7 @@ everything from some record on was cut or written anew together with the checkpo
 note number and hash of a record elsewhere from time to time, and pass them as ``expect``.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -149,6 +150,8 @@ class _Chain:
         self._witnesses = witnesses
         self._kept: dict[str, str] = {}
         self._made = made
+        self._before: tuple[int, str] | None = None
+        self._expired: set[tuple[int, str]] = set()
 
     def follow(self) -> None:
         segments = sorted(p for p in self._directory.iterdir() if _SEGMENT.fullmatch(p.name))
@@ -176,6 +179,12 @@ class _Chain:
     def finish(self) -> None:
         self._report.last = self._sequence
         self._report.head = self._head.decode()
+        if self._before is not None:
+            last = self._before[0]
+            if self._before in self._expired:
+                self._report.notes.append(f"records up to {last} have expired and were removed")
+            else:
+                self._report.problem(last, f"missing before record {last + 1}: 1 to {last}")
         if self._expect is not None:
             self._problem(f"record {self._expect[0]}, which was expected, is not there")
         for name, digest in self._kept.items():
@@ -233,6 +242,11 @@ class _Chain:
         return self._members(line, sequence)
 
     def _place(self, sequence: int, previous: bytes) -> None:
+        if self._sequence == 0 and sequence > 1:
+            # What came before may have expired; the log itself must say so.
+            self._before = (sequence - 1, previous.decode())
+            self._witnesses.skip(sequence)
+            return
         expected = self._sequence + 1
         if sequence > expected:
             missing = f"{expected}" if sequence == expected + 1 else f"{expected} to {sequence - 1}"
@@ -252,6 +266,9 @@ class _Chain:
                 self._report.repairs += 1
                 properties = record["properties"]
                 self._kept[Path(properties["keptIn"]).name] = properties["sha256"]
+            elif operation == "AuditSegmentExpired":
+                properties = record["properties"]
+                self._expired.add((properties["lastSequence"], properties["lastHash"]))
         except (ValueError, KeyError, TypeError):
             self._report.problem(sequence, f"record {sequence} is not the JSON that records are")
             return False
@@ -280,6 +297,11 @@ class _Witnesses:
                 self._report.signed = signed
             self._next = next(self._checkpoints, None)
 
+    def skip(self, sequence: int) -> None:
+        """Passes over the checkpoints of records that come before."""
+        while self._next is not None and self._next[0] < sequence:
+            self._next = next(self._checkpoints, None)
+
     def finish(self) -> None:
         while self._next is not None:
             self._report.problem(
@@ -295,7 +317,8 @@ def _checkpoints(
     path = directory / "checkpoints.jsonl"
     if not path.exists():
         return
-    link, last = _NOTHING.decode(), 0
+    link: str | None = _NOTHING.decode() if _begins(directory) else None
+    last = 0
     with path.open("rb") as file:
         while line := file.readline(_MAX_LINE):
             if not line.endswith(b"\n"):
@@ -313,7 +336,7 @@ def _checkpoints(
             ):
                 report.problem(sequence, f"the checkpoint of record {sequence} is not signed by us")
                 continue
-            if previous.decode() != link:
+            if link is not None and previous.decode() != link:
                 report.problem(sequence, f"before the checkpoint of record {sequence} one is gone")
             link = hashlib.sha256(line[:-1]).hexdigest()
             if sequence <= last:
@@ -321,6 +344,18 @@ def _checkpoints(
                 continue
             last = sequence
             yield sequence, digest.decode()
+
+
+def _begins(directory: Path) -> bool:
+    """Returns whether the log holds its first record, with which its checkpoints begin."""
+    segments = sorted(p for p in directory.iterdir() if _SEGMENT.fullmatch(p.name))
+    with (
+        contextlib.suppress(FileNotFoundError),
+        next(iter([*segments, directory / "audit.jsonl"])).open("rb") as file,
+    ):
+        parts = _RECORD.fullmatch(file.readline(_MAX_LINE).removesuffix(b"\n"))
+        return parts is None or int(parts[2]) == 1
+    return True
 
 
 _Check = Callable[[int, bytes, bytes, bytes], bool]

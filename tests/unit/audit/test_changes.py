@@ -221,11 +221,11 @@ def test_kills_at_any_moment_leave_no_change_without_its_record(tmp_path: Path) 
         assert engine.management.audit_verify()["ok"]
         changes = engine.store.changes(0, 1_000_000)
         assert engine.store.collections("outbox/") == []
-    told = Counter()
+    told: Counter[tuple[str, str]] = Counter()
     revisions = set()
     for path in (data / "audit").glob("audit*.jsonl"):
-        for line in path.read_bytes().splitlines():
-            record = json.loads(line)
+        for text in path.read_text().splitlines():
+            record = json.loads(text)
             properties = record["properties"]
             if "revision" in properties and record["operationName"].startswith("Secret"):
                 assert properties["revision"] not in revisions
