@@ -5,7 +5,7 @@ Every class is final and immutable from Python. Classes that hold keys are neith
 copied, and show nothing secret.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, final
 
 __all__ = [
@@ -636,6 +636,9 @@ class AuditLog:
         unkeyed: the last record from before there were MACs.
         signed: number, hash, end in its segment and highest revision of the last signed record.
         distrust: whether a record by an unknown key is put aside instead of being an error.
+        now: tells the time of records that come without one, in Unix seconds.
+        failed: is told of an append that failed and how often it was tried again; returns whether
+            to try again.
         segment_size: the size in bytes from which the file is closed and a new one begun.
 
     Raises:
@@ -652,12 +655,14 @@ class AuditLog:
         unkeyed: int = 0,
         signed: tuple[int, str, int | None, int] | None = None,
         distrust: bool = False,
+        now: Callable[[], float] | None = None,
+        failed: Callable[[Exception, int], bool] | None = None,
         segment_size: int = ...,
     ) -> AuditLog: ...
     def append(
         self,
         *,
-        time: float,
+        time: float | None = None,
         vault: str | bytes,
         operation: str | bytes,
         api_version: str | bytes,

@@ -2,9 +2,10 @@
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,14 +22,14 @@ from vaultcore.errors import (
 )
 
 if TYPE_CHECKING:
-    from vaultcore._core import Key, Principal
+    from vaultcore._core import Key
     from vaultcore.clock import Clock
     from vaultcore.storage import Store, Transaction
 
 T = TypeVar("T")
 
 #: A folder beside the log, in which processes show that they are alive.
-WRITERS: str = "writers"
+WRITERS: Final = "writers"
 
 logger = logging.getLogger("vaultcore.audit")
 
@@ -63,6 +64,7 @@ class Audit:
         directory: the folder of the log.
         outbox: commits changes together with their records, once :meth:`attach` gave it a store.
         now: tells the time, in Unix seconds.
+        record: writes the record of an answered request; see :meth:`AuditLog.append`.
         refusing: whether :meth:`require` may refuse; cheaper to ask than to call.
 
     Raises:
@@ -86,7 +88,6 @@ class Audit:
         self._reload = reload
         self._closed = False
         self._signing = threading.Lock()
-        self._trusting = threading.Lock()
         self.now = clock.now
         self._checkpoints = None
         last = None
@@ -97,11 +98,47 @@ class Audit:
                 raise AuditError(f"cannot create the audit log: {error.strerror}") from error
             self._checkpoints = Checkpoints(directory, keys.signer, keys.retired)
             last = self._checkpoints.last()
-        self._log = _open(directory, keys, last)
-        self._append = self._log.append
+        self._log = self._opened(last)
+        # Each answered request comes here, so it is the log's own method.
+        self.record = self._log.append
         self.tag = self._log.tag
         self.tagged = self._log.tagged
         self.require()
+
+    def _opened(self, last: Checkpoint | None) -> AuditLog:
+        signed = None if last is None else (last.sequence, last.hash, last.end, last.revision)
+        keys = self._keys
+        me = weakref.ref(self)
+
+        def failed(error: Exception, attempt: int) -> bool:
+            audit = me()
+            return audit is not None and audit._failed(error, attempt)  # noqa: SLF001 - its own
+
+        options: dict[str, Any] = {"now": self.now, "failed": failed, "signed": signed}
+        if keys is not None:
+            options |= {"keys": keys.macs, "unkeyed": keys.unkeyed}
+        try:
+            return AuditLog(str(self.directory), **options)
+        except AuditKeyError:
+            # The keys were read a moment ago: what they did not make was not made by us.
+            return AuditLog(str(self.directory), distrust=True, **options)
+
+    def _failed(self, error: Exception, attempt: int) -> bool:
+        """Is told of an append that failed; returns whether it is worth another attempt."""
+        if isinstance(error, AuditKeyError) and attempt < len(_DOUBTS):
+            _DOUBTS[attempt](self)
+            return True
+        if isinstance(error, AuditError):
+            self._fails(error)
+        return False
+
+    def _load_keys(self) -> None:
+        if self._reload is not None:
+            self._log.set_keys(self._reload().macs)
+
+    def _distrust(self) -> None:
+        # Until the next checkpoint, what no key of this vault made is put aside.
+        self._log.set_distrust(True)
 
     def attach(self, store: "Store") -> None:
         """Joins the log and a store, after making sure that neither was put back alone.
@@ -179,69 +216,6 @@ class Audit:
         sequence, head, _, revision = self._position()
         return sequence, head, revision
 
-    def record(
-        self,
-        *,
-        vault: str,
-        operation: str,
-        api_version: str,
-        status: int,
-        result_description: str,
-        duration_ms: float,
-        address: str | bytes,
-        correlation_id: str | bytes,
-        principal: "Principal | None",
-        request_uri: str | bytes,
-        client_info: str | bytes,
-        object_id: str,
-        extra: Mapping[str, str | int | bool] | None = None,
-    ) -> int:
-        """Writes the record of one answered request, and returns its number.
-
-        Raises:
-            AuditError: It cannot be written; the answer may not leave.
-            ForkError: The log was opened by another process.
-        """
-        # Each answered request comes here: what is handed on by name is not gathered first.
-        try:
-            return self._append(
-                time=self.now(),
-                vault=vault,
-                operation=operation,
-                api_version=api_version,
-                status=status,
-                result_description=result_description,
-                duration_ms=duration_ms,
-                address=address,
-                correlation_id=correlation_id,
-                principal=principal,
-                request_uri=request_uri,
-                client_info=client_info,
-                object_id=object_id,
-                extra=extra,
-            )
-        except AuditKeyError:
-            members = {name: value for name, value in locals().items() if name != "self"}
-        except AuditError as error:
-            self._fails(error)
-            raise
-        return self.append(time=self.now(), **members)
-
-    def append(self, **members: Any) -> int:
-        """Writes a record with all its members, as :meth:`AuditLog.append` takes them.
-
-        Raises:
-            AuditError: It cannot be written.
-            ForkError: The log was opened by another process.
-        """
-        try:
-            return self._append(**members)
-        except AuditKeyError:
-            return self._noting(lambda: self._with_new_keys(lambda: self._append(**members)))
-        except AuditError as error:
-            self._fails(error)
-            raise
-
     def require(self) -> None:
         """Makes sure, before something is done, that it can be recorded.
 
@@ -304,6 +278,7 @@ class Audit:
         if outbox is not None:
             state = None if made is None else State(sequence, head, revision)
             outbox.settle(taken, state)
+        self._log.set_distrust(False)
         self._problem = None
         self.refusing = self._log.short
         return made
@@ -375,21 +350,12 @@ class Audit:
 
     def _with_new_keys(self, call: Callable[[], T]) -> T:
         """Calls again with keys that another process may have made, before a record is doubted."""
-        try:
-            return call()
-        except AuditKeyError:
-            with self._trusting:
-                if self._reload is not None:
-                    self._log.set_keys(self._reload().macs)
-                try:
-                    return call()
-                except AuditKeyError:
-                    # No key of this vault made it: it is put aside.
-                    self._log.set_distrust(True)
-                    try:
-                        return call()
-                    finally:
-                        self._log.set_distrust(False)
+        for doubt in _DOUBTS:
+            try:
+                return call()
+            except AuditKeyError:
+                doubt(self)
+        return call()
 
     def _noting(self, call: Callable[[], T]) -> T:
         try:
@@ -440,17 +406,8 @@ class Audit:
                     self.outbox.close()
 
 
-def _open(directory: Path, keys: AuditKeys | None, last: Checkpoint | None) -> AuditLog:
-    signed = None if last is None else (last.sequence, last.hash, last.end, last.revision)
-    if keys is None:
-        return AuditLog(str(directory), signed=signed)
-    try:
-        return AuditLog(str(directory), keys=keys.macs, unkeyed=keys.unkeyed, signed=signed)
-    except AuditKeyError:
-        # The keys were read a moment ago: what they did not make was not made by us.
-        return AuditLog(
-            str(directory), keys=keys.macs, unkeyed=keys.unkeyed, signed=signed, distrust=True
-        )
+#: What is done, one after the other, about a record whose MAC no known key made.
+_DOUBTS: Final = (Audit._load_keys, Audit._distrust)  # noqa: SLF001 - its own
 
 
 def _has(store: "Store", revision: int) -> bool:

@@ -367,7 +367,7 @@ class Outbox:
             for name in record.__struct_fields__
             if name not in {"after", "principal", "extra"}
         }
-        self._audit.append(
+        self._audit.record(
             **members,
             principal=None if caller is None else Principal(**msgspec.structs.asdict(caller)),
             extra={**(record.extra or {}), **extra} or None,

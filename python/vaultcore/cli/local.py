@@ -111,13 +111,12 @@ class LocalConnection:
 
         acting = self._engine.vault(vault).acting_as(self._principal)
         door = acting.keys if operation.kind == "keys" else acting.secrets
-        answer = door.perform(
+        answer = door.change(
             operation.name,
             permission,
             operation.object_name,
             operation.version,
             act,
-            changes=True,
         )
         return msgspec.json.decode(answer) if answer else None
 

@@ -97,7 +97,7 @@ class Door:
         version: str,
         act: Callable[[str, str], T],
         *,
-        changes: bool = False,
+        note: Callable[..., object] | None = None,
         **extra: str | int | bool,
     ) -> T:
         """Admits, acts and records; the record is written before the answer is returned.
@@ -108,44 +108,20 @@ class Door:
             name: of the object, or the empty string.
             version: of the object, or the empty string.
             act: is given the name and its canonical spelling.
-            changes: whether it may change what is stored; its record is committed with the change.
+            note: writes the record; the log does, unless the operation changes something.
             extra: what the record says besides.
 
         Raises:
-            AuditError: it cannot be recorded; nothing was changed.
+            AuditError: it cannot be recorded.
             VaultError: it was refused.
         """
-        audit = self._engine.audit
-        if not changes:
+        if note is None:
+            audit = self._engine.audit
+            note = audit.record
             if audit.refusing:
                 audit.require()
-            return self._perform(operation, permission, name, version, act, extra, audit.record)
-        record = Record.of(**self._members(operation, 200, None, 0.0, name, version, extra))
-        change = audit.changes.begin(record)
-
-        def note(**members: Any) -> None:
-            audit.changes.end(change, Record.of(**members))
-
-        with witnessed(change):
-            return self._perform(operation, permission, name, version, act, extra, note)
-
-    def _perform(
-        self,
-        operation: str,
-        permission: str,
-        name: str,
-        version: str,
-        act: Callable[[str, str], T],
-        extra: dict[str, str | int | bool],
-        note: Callable[..., object],
-    ) -> T:
         started = time.perf_counter()
         key = ""
-
-        def record(status: int, failure: Exception | None) -> None:
-            milliseconds = (time.perf_counter() - started) * 1000.0
-            note(**self._members(operation, status, failure, milliseconds, name, version, extra))
-
         try:
             self._admit(permission)
             if name:
@@ -156,48 +132,75 @@ class Door:
             answer = act(name, key)
         except ObjectNotFoundError as missing:
             refusal = missing.spelled(name)
-            record(refusal.status, refusal)
+            self._record(note, operation, refusal.status, refusal, started, name, version, extra)
             raise refusal from None
         except VaultError as refusal:
-            record(refusal.status, refusal)
+            self._record(note, operation, refusal.status, refusal, started, name, version, extra)
             raise
         except VaultcoreError as failure:
-            record(500, failure)
+            self._record(note, operation, 500, failure, started, name, version, extra)
             raise
         except Exception as failure:
             wrapped = InternalError(f"{operation} failed: {type(failure).__name__}")
-            record(500, wrapped)
+            self._record(note, operation, 500, wrapped, started, name, version, extra)
             raise
-        record(200, None)
+        self._record(note, operation, 200, None, started, name, version, extra)
         return answer
 
-    def _members(
+    def change(
         self,
+        operation: str,
+        permission: str,
+        name: str,
+        version: str,
+        act: Callable[[str, str], T],
+        **extra: str | int | bool,
+    ) -> T:
+        """Does what :meth:`perform` does, for what changes something: the record is committed too.
+
+        Raises:
+            AuditError: it cannot be recorded; nothing was changed.
+            VaultError: it was refused.
+        """
+        changes = self._engine.audit.changes
+        started = time.perf_counter()
+        planned = self._record(Record.of, operation, 200, None, started, name, version, extra)
+        change = changes.begin(planned)
+
+        def note(**members: Any) -> None:
+            changes.end(change, Record.of(**members))
+
+        with witnessed(change):
+            return self.perform(operation, permission, name, version, act, note=note, **extra)
+
+    def _record(
+        self,
+        write: Callable[..., T],
         operation: str,
         status: int,
         failure: Exception | None,
-        milliseconds: float,
+        started: float,
         name: str,
         version: str,
         extra: Mapping[str, str | int | bool],
-    ) -> dict[str, Any]:
-        """Returns the members of a record, as :meth:`Audit.record` takes them."""
+    ) -> T:
+        """Has something written that takes the members of a record, by name."""
         state = self._state
-        return {
-            "vault": state.name,
-            "operation": operation,
-            "api_version": API_VERSION,
-            "status": status,
-            "result_description": "" if failure is None else str(failure),
-            "duration_ms": milliseconds,
-            "address": self._caller.address or "",
-            "correlation_id": "",
-            "principal": self._principal,
-            "request_uri": "",
-            "client_info": _CLIENT,
-            "object_id": self._id(name, version) if name else "",
-            "extra": dict(extra) or None,
-        }
+        return write(
+            vault=state.name,
+            operation=operation,
+            api_version=API_VERSION,
+            status=status,
+            result_description="" if failure is None else str(failure),
+            duration_ms=(time.perf_counter() - started) * 1000.0,
+            address=self._caller.address or "",
+            correlation_id="",
+            principal=self._principal,
+            request_uri="",
+            client_info=_CLIENT,
+            object_id=self._id(name, version) if name else "",
+            extra=dict(extra) or None,
+        )
 
     def _id(self, name: str, version: str) -> str:
         base = f"{self._state.url}/{self.kind}/{name}"
@@ -253,13 +256,12 @@ class Door:
             ForbiddenError: the gate refuses.
             NotFoundError: there is no such object.
         """
-        return self.perform(
+        return self.change(
             self._noun + "Delete",
             self.kind + "/delete",
             name,
             "",
             lambda _, key: self._change(self._rules.delete(key), self.kind + "/delete"),
-            changes=True,
         )
 
     def list(self) -> Iterator[Properties]:
@@ -313,13 +315,12 @@ class Door:
             ForbiddenError: the gate refuses.
             NotFoundError: there is no deleted object of that name.
         """
-        return self.perform(
+        return self.change(
             self._noun + "Recover",
             self.kind + "/recover",
             name,
             "",
             lambda _, key: self._change(self._rules.recover(key), self.kind + "/recover"),
-            changes=True,
         )
 
     def purge(self, name: str) -> None:
@@ -334,7 +335,7 @@ class Door:
             purged = self.write(self._rules.purge(key), self.kind + "/purge")
             self._discard(purged, key)
 
-        self.perform(self._noun + "Purge", self.kind + "/purge", name, "", act, changes=True)
+        self.change(self._noun + "Purge", self.kind + "/purge", name, "", act)
 
     def backup(self, name: str) -> bytes:
         """Returns the object with all its versions, sealed for this vault only.
@@ -359,13 +360,12 @@ class Door:
             ConflictError: the name is taken.
             ForbiddenError: the gate refuses.
         """
-        return self.perform(
+        return self.change(
             self._noun + "Restore",
             self.kind + "/restore",
             "",
             "",
             lambda *_: self._change(self._rules.restore(blob, object_name), self.kind + "/restore"),
-            changes=True,
         )
 
     def _current(self, *, deleted: bool) -> Callable[[str, str | None], Page]:

@@ -76,7 +76,7 @@ class Keys(Door):
                 "keys/create",
             )
 
-        return self.perform("KeyCreate", "keys/create", name, "", act, changes=True)
+        return self.change("KeyCreate", "keys/create", name, "", act)
 
     def import_(
         self,
@@ -113,7 +113,7 @@ class Keys(Door):
                 "keys/import",
             )
 
-        return self.perform("KeyImport", "keys/import", name, "", act, changes=True)
+        return self.change("KeyImport", "keys/import", name, "", act)
 
     def get(self, name: str, version: str = "") -> Properties:
         """Returns a key's public part, as ``metadata.public``, and its attributes.
@@ -160,7 +160,7 @@ class Keys(Door):
                 "keys/update",
             )
 
-        return self.perform("KeyUpdate", "keys/update", name, version, act, changes=True)
+        return self.change("KeyUpdate", "keys/update", name, version, act)
 
     def rotate(self, name: str) -> Properties:
         """Makes a new version of the same type, size and operations.
@@ -169,13 +169,12 @@ class Keys(Door):
             ForbiddenError: the gate refuses.
             NotFoundError: there is no such key.
         """
-        return self.perform(
+        return self.change(
             "KeyRotate",
             "keys/rotate",
             name,
             "",
             lambda _, key: self._change(self._rules.rotate(key), "keys/rotate"),
-            changes=True,
         )
 
     def sign(self, name: str, algorithm: str, digest: bytes, *, version: str = "") -> Signature:

@@ -84,7 +84,7 @@ class Secrets(Door):
                 "secrets/set",
             )
 
-        return self.perform("SecretSet", "secrets/set", name, "", act, changes=True)
+        return self.change("SecretSet", "secrets/set", name, "", act)
 
     def update(
         self,
@@ -117,4 +117,4 @@ class Secrets(Door):
                 "secrets/set",
             )
 
-        return self.perform("SecretUpdate", "secrets/set", name, version, act, changes=True)
+        return self.change("SecretUpdate", "secrets/set", name, version, act)

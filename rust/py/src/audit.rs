@@ -7,6 +7,7 @@ mod segment;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyTypeError;
@@ -15,7 +16,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString};
 use vaultcore_core::audit::{self, Extra, MacKey, Position, Record};
 use vaultcore_core::Error;
 
-use self::failure::{failed, python, Failure};
+use self::failure::{python, python_error, Failure};
 use self::log::{Log, Signed};
 use self::segment::{Known, Trust};
 use crate::error::to_python;
@@ -24,8 +25,24 @@ use crate::key::PyKey;
 
 #[pyclass(frozen, module = "vaultcore._core")]
 pub(crate) struct AuditLog {
+    /// Asked about a failed append: whether to try again. It is told how often that was done.
+    failed: Option<Py<PyAny>>,
     inner: Mutex<Log>,
+    now: Option<Py<PyAny>>,
     process: u32,
+}
+
+/// How often a failed append is tried again at most.
+const ATTEMPTS: u32 = 3;
+
+/// How many forks lie between this process and the one that loaded the module. Asking the system
+/// for the process would cost each record a system call.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Counts a fork; the interpreter calls it in the child.
+#[pyfunction]
+pub(crate) fn count_fork() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
 impl AuditLog {
@@ -33,9 +50,20 @@ impl AuditLog {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn append_once(&self, py: Python<'_>, record: &Record<'_>) -> Result<u64, Failure> {
+        // Nearly always nobody else holds the log, and the write is over in microseconds.
+        if let Ok(mut log) = self.inner.try_lock() {
+            match log.append(record, false) {
+                Err(Failure::Busy) => {}
+                done => return done,
+            }
+        }
+        py.detach(|| self.lock().append(record, true))
+    }
+
     /// A child shares the lock of its parent, which then excludes neither.
     fn check_process(&self) -> PyResult<()> {
-        if self.process == std::process::id() {
+        if self.process == FORKS.load(Ordering::Relaxed) {
             return Ok(());
         }
         Err(python::ForkError::new_err(
@@ -47,7 +75,8 @@ impl AuditLog {
 #[pymethods]
 impl AuditLog {
     #[new]
-    #[pyo3(signature = (directory, *, keys=Vec::new(), unkeyed=0, signed=None, distrust=false, segment_size=268_435_456))]
+    #[pyo3(signature = (directory, *, keys=Vec::new(), unkeyed=0, signed=None, distrust=false, now=None, failed=None, segment_size=268_435_456))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         directory: PathBuf,
@@ -55,6 +84,8 @@ impl AuditLog {
         unkeyed: u64,
         signed: Option<(u64, String, Option<u64>, u64)>,
         distrust: bool,
+        now: Option<Py<PyAny>>,
+        failed: Option<Py<PyAny>>,
         segment_size: u64,
     ) -> PyResult<Self> {
         let trust = Trust {
@@ -77,22 +108,24 @@ impl AuditLog {
         let signed = signed.transpose()?;
         let log = py
             .detach(|| Log::open(directory, segment_size, trust, signed.as_ref()))
-            .map_err(failed)?;
+            .map_err(python_error)?;
         Ok(Self {
+            failed,
             inner: Mutex::new(log),
-            process: std::process::id(),
+            now,
+            process: FORKS.load(Ordering::Relaxed),
         })
     }
 
     #[pyo3(signature = (
-        *, time, vault, operation, api_version, status, result_description, duration_ms, address,
+        *, time=None, vault, operation, api_version, status, result_description, duration_ms, address,
         correlation_id, principal, request_uri, client_info, object_id, extra=None, revision=None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn append(
         &self,
         py: Python<'_>,
-        time: f64,
+        time: Option<f64>,
         vault: &Bound<'_, PyAny>,
         operation: &Bound<'_, PyAny>,
         api_version: &Bound<'_, PyAny>,
@@ -109,6 +142,13 @@ impl AuditLog {
         revision: Option<u64>,
     ) -> PyResult<u64> {
         self.check_process()?;
+        let time = match (time, &self.now) {
+            (Some(time), _) => time,
+            (None, Some(now)) => now.call0(py)?.extract(py)?,
+            (None, None) => {
+                return Err(PyTypeError::new_err("a log without a clock needs the time"));
+            }
+        };
         let extra = extra.map(extras).transpose()?.unwrap_or_default();
         let record = Record {
             address: &text(address)?,
@@ -132,15 +172,23 @@ impl AuditLog {
                 "operations named AuditLog... are the log's own".to_owned(),
             )));
         }
-        // Nearly always nobody else holds the log, and the write is over in microseconds.
-        if let Ok(mut log) = self.inner.try_lock() {
-            match log.append(&record, false) {
-                Err(Failure::Busy) => {}
-                done => return done.map_err(failed),
+        let mut attempt = 0;
+        loop {
+            let failure = match self.append_once(py, &record) {
+                Ok(sequence) => return Ok(sequence),
+                Err(failure) => python_error(failure),
+            };
+            let Some(handler) = &self.failed else {
+                return Err(failure);
+            };
+            let again: bool = handler
+                .call1(py, (failure.value(py), attempt))?
+                .extract(py)?;
+            attempt += 1;
+            if !again || attempt > ATTEMPTS {
+                return Err(failure);
             }
         }
-        py.detach(|| self.lock().append(&record, true))
-            .map_err(failed)
     }
 
     fn sync(&self, py: Python<'_>) -> PyResult<()> {
@@ -151,24 +199,24 @@ impl AuditLog {
             let done = file.sync_data();
             self.lock().end_sync(&file, size, done)
         })
-        .map_err(failed)
+        .map_err(python_error)
     }
 
     fn position(&self, py: Python<'_>) -> PyResult<(u64, String, u64, u64)> {
         self.check_process()?;
-        let reach = py.detach(|| self.lock().refresh()).map_err(failed)?;
+        let reach = py.detach(|| self.lock().refresh()).map_err(python_error)?;
         let head = audit::hex(&reach.position.head);
         Ok((reach.position.sequence, head, reach.size, reach.revision))
     }
 
     fn rotate(&self, py: Python<'_>, time: f64) -> PyResult<()> {
         self.check_process()?;
-        py.detach(|| self.lock().rotate(time)).map_err(failed)
+        py.detach(|| self.lock().rotate(time)).map_err(python_error)
     }
 
     fn require(&self, py: Python<'_>) -> PyResult<()> {
         self.check_process()?;
-        py.detach(|| self.lock().require()).map_err(failed)
+        py.detach(|| self.lock().require()).map_err(python_error)
     }
 
     #[getter]

@@ -12,6 +12,7 @@ mod stream;
 #[pyo3::pymodule(gil_used = false)]
 mod _core {
     use pyo3::prelude::*;
+    use pyo3::types::PyDict;
 
     // audit
     #[pymodule_export]
@@ -64,6 +65,15 @@ mod _core {
                 "release"
             },
         )?;
+        let options = PyDict::new(module.py());
+        options.set_item(
+            "after_in_child",
+            wrap_pyfunction!(crate::audit::count_fork, module)?,
+        )?;
+        module
+            .py()
+            .import("os")?
+            .call_method("register_at_fork", (), Some(&options))?;
         Ok(())
     }
 }

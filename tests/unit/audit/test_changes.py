@@ -115,14 +115,14 @@ def test_a_log_that_refuses_after_the_commit_gets_the_record_before_anything_els
     data, clock = tmp_path / "data", ManualClock(1_700_000_000.0)
     created(data, clock)
     with vaultcore.open(data, clock=clock, housekeeping=False) as engine:
-        audit, append = engine.audit, engine.audit._append
+        audit, append = engine.audit, engine.audit.record
 
         def fail(**members: Any) -> int:
             if members["operation"] == "SecretSet":
                 raise AuditError("the device does not answer")
             return append(**members)
 
-        monkeypatch.setattr(audit, "_append", fail)
+        monkeypatch.setattr(audit, "record", fail)
         # It is committed and on record in the store, so the caller hears that it was done.
         assert secrets(engine).set("a", "new").version
         for _ in range(3):

@@ -29,7 +29,7 @@ pub(super) fn doing<T>(what: &'static str) -> impl FnOnce(io::Error) -> Result<T
     move |error| Err(Failure::System(what, error))
 }
 
-pub(super) fn failed(failure: Failure) -> PyErr {
+pub(super) fn python_error(failure: Failure) -> PyErr {
     python::AuditError::new_err(match failure {
         Failure::Busy => "cannot use the audit log: another process holds it".to_owned(),
         Failure::Broken(why) => format!("cannot use the audit log: {why}"),

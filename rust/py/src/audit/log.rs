@@ -117,7 +117,7 @@ impl Log {
             synced: 0,
             trust,
         };
-        let held = log.enter(true)?;
+        let held = log.enter(true, true)?;
         log.reserve();
         drop(held);
         Ok(log)
@@ -125,7 +125,7 @@ impl Log {
 
     /// Appends one record and returns its number.
     pub(super) fn append(&mut self, record: &Record<'_>, wait: bool) -> Result<u64> {
-        let held = self.enter(wait)?;
+        let held = self.enter(wait, false)?;
         self.repair(record.time)?;
         self.write(record)?;
         let sequence = self.reach.position.sequence;
@@ -141,14 +141,14 @@ impl Log {
 
     /// Looks at what other processes have appended; returns where the log ends.
     pub(super) fn refresh(&mut self) -> Result<Reach> {
-        let held = self.enter(true)?;
+        let held = self.enter(true, true)?;
         drop(held);
         Ok(self.reach)
     }
 
     /// Closes the current segment, if anything is in it.
     pub(super) fn rotate(&mut self, time: f64) -> Result<()> {
-        let held = self.enter(true)?;
+        let held = self.enter(true, true)?;
         self.repair(time)?;
         if self.reach.size > 0 {
             self.close_segment(time)?;
@@ -160,7 +160,7 @@ impl Log {
     /// Refuses if the log is not where it was, or has too little space in reserve to record what
     /// would be done.
     pub(super) fn require(&mut self) -> Result<()> {
-        let held = self.enter(true)?;
+        let held = self.enter(true, true)?;
         self.reserve();
         drop(held);
         match &self.short {
@@ -193,7 +193,7 @@ impl Log {
     /// After a sync that failed, the system may hold pages for clean that are not on the disk, and
     /// the next sync would succeed without them (fsync(2), ERRORS). So they are written again.
     pub(super) fn start_sync(&mut self) -> Result<(Arc<File>, u64)> {
-        let held = self.enter(true)?;
+        let held = self.enter(true, true)?;
         if self.suspect {
             self.rewrite()?;
         }
@@ -240,10 +240,17 @@ impl Log {
     ///
     /// While one waits for the lock, others may fill the segment and go on in the next, and again
     /// while one waits for that. However often it happens, each segment ends with a later record.
-    fn enter(&mut self, wait: bool) -> Result<Held> {
+    ///
+    /// Args say whether to wait for the lock, and whether to look for the file by its name even if
+    /// nothing seems to have happened to it.
+    fn enter(&mut self, wait: bool, look: bool) -> Result<Held> {
         loop {
             let held = Held::take(&self.file, wait)?;
-            let found = self.place.current()?;
+            let found = if self.place.unchanged()? && !look && !self.fresh {
+                Some((self.identity, end_of(&self.file)?))
+            } else {
+                self.place.current()?
+            };
             if self.fresh && self.skipped()? {
                 self.next_segment()?;
                 continue;

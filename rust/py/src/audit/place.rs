@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rustix::fs::{renameat, renameat_with, statat, AtFlags, RenameFlags};
+use rustix::fs::{fstat, renameat, renameat_with, statat, AtFlags, RenameFlags};
 use rustix::io::Errno;
 use vaultcore_core::audit::Sha256;
 
@@ -21,6 +22,10 @@ const CURRENT: &str = "audit.jsonl";
 /// The most bytes of an end that does not hold which are kept; a sparse file may claim any number.
 const MAX_KEPT: u64 = 64 * 1024 * 1024;
 
+/// For how long a folder must have kept its time of change until that time can be relied on. Two
+/// changes within one tick of the system's clock have the same time.
+const SETTLED: Duration = Duration::from_millis(100);
+
 /// What tells one file from another, whatever they are called.
 pub(super) type Identity = (u64, u64);
 
@@ -29,6 +34,10 @@ pub(super) struct Place {
     /// Where the current segment is, from `parent`.
     current: std::ffi::CString,
     folder: File,
+    /// When the folder was changed last, as far as was seen; and since when that was known.
+    seen: (i64, u64),
+    settled: bool,
+    since: Instant,
     /// Held back for the moment when a segment is closed and no descriptor is left.
     spare: Option<File>,
     parent: File,
@@ -59,10 +68,32 @@ impl Place {
         Ok(Self {
             folder: File::open(&directory).or_else(doing("open"))?,
             directory,
+            seen: (0, 0),
+            settled: false,
+            since: Instant::now(),
             current,
             spare: spare(),
             parent,
         })
+    }
+
+    /// Whether nothing was created, renamed or removed in the folder since the last look at it, nor
+    /// the folder itself moved. It costs a tenth of looking for the file by its name.
+    ///
+    /// The first look after a change says no, and so do those in the same moment.
+    pub(super) fn unchanged(&mut self) -> Result<bool> {
+        let found = fstat(&self.folder)
+            .map_err(io::Error::from)
+            .or_else(doing("look at"))?;
+        let changed = (found.st_ctime, found.st_ctime_nsec);
+        if changed != self.seen {
+            (self.seen, self.settled, self.since) = (changed, false, Instant::now());
+        } else if self.settled {
+            return Ok(true);
+        } else {
+            self.settled = self.since.elapsed() >= SETTLED;
+        }
+        Ok(false)
     }
 
     /// Which file is the current segment, and how long it is; none if there is no such file.
