@@ -56,24 +56,21 @@ def rotate_audit_keys(engine: "Engine") -> dict[str, str]:
     """
     audit, system = engine.audit, engine.keys.system
     audit.checkpoint()
-    before = _keys(engine.store, system)
 
-    def work(transaction: "Transaction") -> Installation:
+    def work(transaction: "Transaction") -> tuple[str, str]:
         stored = Installation.load(transaction, system)
         if stored.audit is None:
             raise TamperedError("the installation does not name the keys of its audit log")
-        identity = rotate_keys(transaction, system, stored.audit, before.signer, audit.sequence)
-        after = msgspec.structs.replace(stored, audit=identity)
-        after.put(transaction, system)
-        return after
+        # Read here: another rotation may have come first, and its key has signed as well.
+        signer = load_keys(transaction, system, stored.audit).signer
+        identity = rotate_keys(transaction, system, stored.audit, signer, audit.sequence)
+        msgspec.structs.replace(stored, audit=identity).put(transaction, system)
+        return stored.audit.signer, identity.signer
 
-    engine.store.write(work)
+    before, after = engine.store.write(work)
     engine.synchronise()
     audit.checkpoint()
-    return {
-        "previousKeyId": before.signer.thumbprint(),
-        "keyId": _keys(engine.store, system).signer.thumbprint(),
-    }
+    return {"previousKeyId": before, "keyId": after}
 
 
 def reconcile(

@@ -12,6 +12,7 @@ import msgspec
 
 from vaultcore.access.proxies import Proxies
 from vaultcore.access.trust import IssuerSettings, TrustedIssuer, trust_entra
+from vaultcore.audit.retention import RETENTION_DAYS
 from vaultcore.errors import ConfigurationError, UnreadableError
 from vaultcore.inputs import read_text_input
 
@@ -56,6 +57,10 @@ key_label = "vaultcore"
 name = "recovery"
 kind = "file"
 path = "/mnt/safe/vaultcore.key"
+
+# Records of the audit log are removed after so many days; 0 keeps them for ever.
+# [audit]
+# retention_days = 365
 
 # Tokens of other issuers are accepted when they are for these audiences.
 # [[issuers]]
@@ -156,6 +161,16 @@ class EntraSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     audiences: list[str]
 
 
+class AuditSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The audit log.
+
+    Attributes:
+        retention_days: for how long records are kept, in days; 0 for ever.
+    """
+
+    retention_days: int = RETENTION_DAYS
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file.
 
@@ -165,6 +180,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         protectors: what protects the vault keys; read by ``init``.
         issuers: whose tokens are accepted, beside the built-in issuer.
         entra: a tenant of Entra ID whose tokens are accepted, or None.
+        audit: the audit log.
         log: how much the service says about itself.
     """
 
@@ -173,6 +189,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     protectors: list[ProtectorSettings]
     issuers: list[IssuerSettings] = []
     entra: EntraSettings | None = None
+    audit: AuditSettings = AuditSettings()
     log: Literal["error", "warning", "info"] = "info"
 
     def check(self) -> None:
@@ -182,6 +199,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             ConfigurationError: a value cannot be used; the message says which.
         """
         server = self.server
+        if self.audit.retention_days < 0:
+            raise ConfigurationError(
+                f"audit.retention_days is 0 (for ever) or more, not {self.audit.retention_days}"
+            )
         if not self.protectors:
             raise ConfigurationError("name at least one of [[protectors]]: it keeps the vault keys")
         names = [protector.name for protector in self.protectors]

@@ -21,6 +21,7 @@ from vaultcore.access.remote_keys import FLIGHT_SECONDS
 from vaultcore.access.tokens import TokenValidator, ValidToken
 from vaultcore.access.trust import TrustedIssuer
 from vaultcore.audit.identity import load_keys
+from vaultcore.audit.retention import RETENTION_DAYS
 from vaultcore.auditing import open_audit
 from vaultcore.clock import Clock, SystemClock
 from vaultcore.creation import Draft, check_finished
@@ -62,6 +63,7 @@ class Engine:
         clock: tells the time.
         gate: the compiled gate.
         audit: the audit log.
+        audit_days: for how long the audit log is kept, in days; 0 for ever.
         issuer: the built-in issuer.
         keys: the vault keys and their protectors.
         installation: what the installation is called.
@@ -125,6 +127,7 @@ class Engine:
         # What a work of ours seals must open for whoever reads it: a key that another process
         # has changed is taken over before the work runs.
         store.before_works(self.feed.take_over)
+        self.audit_days = RETENTION_DAYS
         self._closed = False
         self._forked = False
         _engines.add(self)

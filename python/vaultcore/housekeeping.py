@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from vaultcore.audit.retention import expire
 from vaultcore.errors import VaultcoreError
 from vaultcore.protectors.registry import AbsentProtector, TokenProtector
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 CHECKPOINT_SECONDS: Final = 1.0
 #: How often what is due is purged, and the issuer's keys are looked after, in seconds.
 PURGE_SECONDS: Final = 60.0
+RETENTION_SECONDS: Final = 3600.0
 #: How long after the last checkpoint requests are still answered, in seconds.
 STALE_SECONDS: Final = 60.0
 #: After how long a duty that has not finished counts as failing, in seconds.
@@ -163,6 +165,7 @@ class Housekeeper:
                 longest=_LONG_PAUSE,
             ),
             Duty("purge", self._purge, seconds=PURGE_SECONDS, longest=_LONG_PAUSE),
+            Duty("retention", self._expire, seconds=RETENTION_SECONDS, longest=_LONG_PAUSE),
             Duty("issuer", engine.issuer.maintain, seconds=PURGE_SECONDS, longest=_LONG_PAUSE),
             Duty("protector", self._revive, seconds=PURGE_SECONDS, longest=_LONG_PAUSE),
         ]
@@ -223,6 +226,11 @@ class Housekeeper:
         now = self._engine.purge_time.now()
         if now is not None:
             self._engine.purger.purge_due(now)
+
+    def _expire(self) -> None:
+        now = self._engine.purge_time.now()
+        if now is not None:
+            expire(self._engine.audit, self._engine.audit_days, now)
 
     def _revive(self) -> None:
         protectors = self._engine.keys.protectors

@@ -118,7 +118,9 @@ def rotate_keys(
     )
 
 
-def load_keys(store: "Store", system: "KeyEncryptionKey", identity: AuditIdentity) -> AuditKeys:
+def load_keys(
+    store: "Store | Transaction", system: "KeyEncryptionKey", identity: AuditIdentity
+) -> AuditKeys:
     """Returns the keys that an identity names.
 
     Raises:
@@ -152,7 +154,7 @@ def _create(
     return AuditIdentity(signer.thumbprint(), fingerprint, place, unkeyed), mac
 
 
-def _load(store: "Store", system: "KeyEncryptionKey", place: str) -> Key | None:
+def _load(store: "Store | Transaction", system: "KeyEncryptionKey", place: str) -> Key | None:
     blob = store.document(_COLLECTION, place)
     if blob is None:
         return None

@@ -46,10 +46,10 @@ def test_what_is_older_than_the_retention_goes_and_the_rest_verifies(
 ) -> None:
     before = segments(folder)
     checkpoints = (folder / "checkpoints.jsonl").read_bytes().count(b"\n")
-    removed = expire(audit, 55)
+    removed = expire(audit, 55, audit.now())
     assert 0 < removed < len(before)
     assert segments(folder)[: len(before) - removed] == before[removed:]
-    assert expire(audit, 55) == 0
+    assert expire(audit, 55, audit.now()) == 0
     audit.checkpoint()
     report = verify(folder, signer.public_jwk(), made=audit.made)
     assert report.problems == []
@@ -64,13 +64,13 @@ def test_what_is_older_than_the_retention_goes_and_the_rest_verifies(
 
 def test_nothing_goes_before_its_time_or_without_end(audit: Audit, folder: Path) -> None:
     before = segments(folder)
-    assert expire(audit, 0) == 0
-    assert expire(audit, 1000) == 0
+    assert expire(audit, 0, audit.now()) == 0
+    assert expire(audit, 1000, audit.now()) == 0
     assert segments(folder) == before
 
 
 def test_what_was_cut_off_has_not_expired(audit: Audit, folder: Path, signer: Any) -> None:
-    expire(audit, 55)
+    expire(audit, 55, audit.now())
     audit.checkpoint()
     (folder / segments(folder)[0]).unlink()
     report = verify(folder, signer.public_jwk())
@@ -87,7 +87,7 @@ def test_the_removal_is_signed_before_anything_is_gone(
 
     monkeypatch.setattr(Path, "unlink", fail)
     with pytest.raises(AuditError, match="cannot remove"):
-        expire(audit, 55)
+        expire(audit, 55, audit.now())
     monkeypatch.undo()
     told = [
         json.loads(line)
@@ -98,4 +98,4 @@ def test_the_removal_is_signed_before_anything_is_gone(
     signed = (folder / "checkpoints.jsonl").read_bytes().splitlines()[-1]
     assert json.loads(signed)["sequence"] >= told[0]["sequence"]
     assert segments(folder)[: len(before)] == before
-    assert expire(audit, 55) > 0
+    assert expire(audit, 55, audit.now()) > 0
