@@ -31,6 +31,7 @@ class Served:
         folder.mkdir()
         self.folder = folder
         self.port = port
+        self.why = ""
         self.key = folder / "vault.key"
         self.tls: TlsFiles = ensure_certificates(folder / "tls", ["127.0.0.1"], clock=SystemClock())
         self.configuration = folder / "vaultcore.toml"
@@ -65,14 +66,21 @@ path = "{self.key}"
     def answers(self) -> bool:
         try:
             with httpx.Client(verify=self.context, timeout=5) as client:
-                return client.get(f"https://127.0.0.1:{self.port}/healthz").status_code == 200
-        except httpx.TransportError:
+                answer = client.get(f"https://127.0.0.1:{self.port}/healthz")
+                self.why = answer.text
+                return answer.status_code == 200
+        except httpx.TransportError as error:
+            self.why = repr(error)
             return False
 
     def settle(self) -> list[int]:
-        """Waits until all workers answer, which share the connections, and returns them."""
-        wait_for(lambda: all(self.answers() for _ in range(16)))
-        return self.workers()
+        """Waits until all workers answer, and returns them."""
+
+        def answering() -> list[int]:
+            return [pid for pid in self.workers() if f"(process {pid})" in self.log()]
+
+        wait_for(lambda: len(answering()) == WORKERS)
+        return answering()
 
     def workers(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -113,10 +121,26 @@ def test_a_reload_with_a_bad_certificate_changes_nothing(served: Served) -> None
     try:
         served.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "nothing was reloaded, the workers go on: the certificate" in served.log())
-        assert served.answers()
+        assert served.answers(), served.why
         assert served.workers() == before
     finally:
         served.tls.certificate.write_bytes(good)
+
+
+def test_one_worker_answers_for_another_that_cannot_start(served: Served) -> None:
+    before, good = served.settle(), served.tls.certificate.read_bytes()
+    served.tls.certificate.write_text("no certificate")
+    try:
+        said = served.log().count("status 1, the next one starts")
+        os.kill(before[0], signal.SIGKILL)
+        # The one that takes its place cannot start, and its share must not wait for it.
+        wait_for(lambda: served.log().count("status 1, the next one starts") > said + 1)
+        assert all(served.answers() for _ in range(16))
+        assert before[1] in served.workers()
+    finally:
+        served.tls.certificate.write_bytes(good)
+    served.settle()
+    assert all(served.answers() for _ in range(16)), served.why
 
 
 def test_a_reload_while_the_key_cannot_be_read_leaves_the_workers(served: Served) -> None:
@@ -125,20 +149,20 @@ def test_a_reload_while_the_key_cannot_be_read_leaves_the_workers(served: Served
     try:
         served.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "the old workers go on" in served.log())
-        assert served.answers()
+        assert served.answers(), served.why
         wait_for(lambda: served.workers() == before)
     finally:
         elsewhere.rename(served.key)
     served.process.send_signal(signal.SIGHUP)
     wait_for(lambda: len(served.workers()) == WORKERS and not set(before) & set(served.workers()))
-    assert served.answers()
+    assert served.answers(), (served.why, served.log())
 
 
 def test_a_second_service_on_the_port_is_refused(served: Served, tmp_path: Path) -> None:
     for other in (served, Served(tmp_path / "other", served.port)):
         refused = other.run("serve")
         assert (refused.returncode, "another vaultcore" in refused.stderr) == (1, True)
-    assert served.answers()
+    assert served.answers(), (served.why, served.log())
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -244,6 +244,16 @@ class _Service:
             settings = msgspec.structs.replace(settings, **kept)
         self._settings = settings
 
+    def bypass(self, slot: int) -> None:
+        """Has the other workers get the connections of one that is missing.
+
+        Its socket keeps the port, and listens again when the next worker does.
+        """
+        listener = self._listeners[slot]
+        # A second time would mark the socket, and end what it accepts later.
+        if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listener.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Lets go of the port."""
         for listener in self._listeners:
@@ -265,7 +275,7 @@ def run(settings: Settings, renew: Callable[[], Settings] | None = None) -> None
     _log_to_stderr(settings.log_level)
     service = _Service(settings, renew)
     try:
-        Supervisor(settings.workers, service.work, service.renew).run()
+        Supervisor(settings.workers, service.work, service.renew, service.bypass).run()
     finally:
         service.close()
 

@@ -96,6 +96,7 @@ class _Child:
             self.heard = time.monotonic()
             if self.answering is None:
                 self.answering = self.heard
+                logger.info("worker %d answers (process %d)", self.slot + 1, self.process.pid)
         return heard
 
     def leave(self) -> None:
@@ -138,12 +139,21 @@ class Supervisor:
         work: what each of them does.
         renew: called on SIGHUP before any worker is replaced; it reads again what may have
             changed, and raises VaultcoreError or OSError if workers could not start with it.
+        bypass: called with the number of a worker that is missing for longer, while others answer;
+            it has the others get what would be this one's.
     """
 
-    def __init__(self, workers: int, work: Work, renew: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        workers: int,
+        work: Work,
+        renew: Callable[[], None],
+        bypass: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._slots = [_Slot(number) for number in range(workers)]
         self._work = work
         self._renew = renew
+        self._bypass = bypass
         self._leaving: list[_Child] = []
         self._renewing: list[_Slot] = []
         self._stopped = False
@@ -232,6 +242,9 @@ class Supervisor:
         slot.deaths += 1
         slot.due = now + pause
         slot.current, slot.coming = slot.coming, None
+        others = [each.current for each in self._slots if each.current is not None]
+        if slot.current is None and pause > 0 and any(each.answering for each in others):
+            self._bypass(slot.number)
         after = "" if slot.current else f", the next one starts in {pause:.1f} seconds"
         logger.error("worker %d %s%s", child.slot + 1, how, after)
 
