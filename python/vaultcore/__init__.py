@@ -40,9 +40,9 @@ from vaultcore.errors import (
 
 if TYPE_CHECKING:
     from vaultcore.engine import Engine
-    from vaultcore.engine import create_engine as create
-    from vaultcore.engine import open_engine as open  # noqa: A004 - as in `vaultcore.open("data")`
     from vaultcore.files import open_file, rewrap_file, seal_file
+    from vaultcore.opening import create_engine as create
+    from vaultcore.opening import open_engine as open  # noqa: A004 - as in `vaultcore.open("data")`
 
 __all__ = [
     "AlgorithmError",

@@ -7,9 +7,8 @@ built-in issuer. The service and a caller in process differ only in how they ask
 import contextlib
 import logging
 import os
-import uuid
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -23,23 +22,18 @@ from vaultcore.access.trust import TrustedIssuer
 from vaultcore.audit.identity import load_keys
 from vaultcore.audit.retention import RETENTION_DAYS
 from vaultcore.auditing import open_audit
-from vaultcore.clock import Clock, SystemClock
-from vaultcore.creation import Draft, check_finished
-from vaultcore.errors import ConfigurationError, NotFoundError
+from vaultcore.clock import Clock
+from vaultcore.errors import NotFoundError
 from vaultcore.feed import Feed
 from vaultcore.housekeeping import Housekeeper
-from vaultcore.installation import DATABASE, Installation
+from vaultcore.installation import Installation
 from vaultcore.key_ring import KeyRing
-from vaultcore.ownership import secure_folder
-from vaultcore.protectors.protector import Protector
-from vaultcore.protectors.registry import ProtectorOptions, create_protectors, open_protectors
 from vaultcore.purge_time import PurgeTime
 from vaultcore.purging import Purger
 from vaultcore.state import VaultState
 from vaultcore.storage import Store
 from vaultcore.strangers import Strangers
 from vaultcore.vault import Caller, Vault
-from vaultcore.vault_keys import Reopen
 from vaultcore.vaults import Vaults
 
 if TYPE_CHECKING:
@@ -51,7 +45,7 @@ _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
 
 class Engine:
-    """A data folder, opened; use :func:`open_engine` or :func:`create_engine`.
+    """A data folder, opened; use :func:`vaultcore.open` or :func:`vaultcore.create`.
 
     Safe to use from several threads. A child process must not use what it inherits:
     that is refused with a :class:`ForkError`. Close the engine before a fork, or start a process
@@ -373,126 +367,3 @@ def _mark_forked() -> None:
 
 
 os.register_at_fork(after_in_child=_mark_forked)
-
-
-def open_engine(
-    data: str | Path,
-    *,
-    passphrase: str | None = None,
-    clock: Clock | None = None,
-    housekeeping: bool = True,
-) -> Engine:
-    """Opens a data folder.
-
-    Args:
-        data: the folder that ``vaultcore init`` or :func:`create_engine` made.
-        passphrase: of the file protector, if it has one.
-        clock: tells the time; the system's by default.
-        housekeeping: whether to sign checkpoints and purge in the background.
-
-    Raises:
-        ConfigurationError: there is no vault in the folder, or other users could change it.
-        ProtectorError: no protector opens the vault keys; the message says why for each.
-        StorageError: the store cannot be read.
-    """
-    folder = Path(data)
-    check_finished(folder)
-    if not (folder / DATABASE).is_file():
-        raise ConfigurationError(
-            f"there is no vault in `{folder}`; make one with `vaultcore init --data {folder}` or "
-            "vaultcore.create()"
-        )
-    secure_folder(folder)
-    clock = clock or SystemClock()
-    with contextlib.ExitStack() as undo:
-        store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)
-        undo.callback(store.close)
-        protectors = open_protectors(folder, passphrase=passphrase)
-        undo.callback(_close_all, protectors)
-        keys = KeyRing(store, protectors, _reopen(folder, passphrase))
-        installation = Installation.load(store, keys.system)
-        engine = Engine(folder, store, clock, keys, installation)
-        undo.pop_all()
-    if housekeeping:
-        engine.start_housekeeping()
-    return engine
-
-
-def create_engine(
-    data: str | Path,
-    *,
-    protectors: Sequence[ProtectorOptions] = (),
-    passphrase: str | None = None,
-    tenant_id: str | None = None,
-    domain: str = "vault.localhost",
-    issuer_url: str | None = None,
-    location: str = "local",
-    audiences: Sequence[str] = (),
-    clock: Clock | None = None,
-    housekeeping: bool = True,
-    first: Callable[[Engine], None] | None = None,
-) -> Engine:
-    """Makes a data folder and opens it.
-
-    The vault is made whole or not at all. If the process ends in between, the same call makes it
-    again; until then nothing opens the folder.
-
-    Args:
-        data: a folder that is empty or does not exist; other files in it are left alone.
-        protectors: what protects the vault keys; a key file in the folder by default.
-        passphrase: for a file protector, instead of a key file that is enough on its own.
-        tenant_id: the tenant of the built-in issuer; a new one by default.
-        domain: the parent domain of the vaults' host names, with a port unless that is 443.
-        issuer_url: of the built-in issuer; ``https://login.{domain}`` by default.
-        location: what the contract calls the region.
-        audiences: for whom tokens may be meant, beside ``https://{domain}``.
-        clock: tells the time; the system's by default.
-        housekeeping: whether to sign checkpoints and purge in the background.
-        first: does what belongs to the making too, before there are secrets or keys; if it fails,
-            nothing was made.
-
-    Raises:
-        ConfigurationError: the folder holds a vault already, or cannot be written.
-        ProtectorError: a protector cannot be made.
-    """
-    folder = Path(data)
-    clock = clock or SystemClock()
-    wanted = protectors or [ProtectorOptions(name="file", kind="file")]
-    with Draft(folder, wanted) as draft, contextlib.ExitStack() as undo:
-        store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)
-        undo.callback(store.close)
-        opened = create_protectors(
-            folder, draft.plan, passphrase=passphrase, announce=draft.note_key_file
-        )
-        undo.callback(_close_all, opened)
-        keys = KeyRing.create(store, opened, _reopen(folder, passphrase))
-        installation = Installation(
-            id=uuid.uuid4().hex,
-            tenant_id=tenant_id or str(uuid.uuid4()),
-            created=int(clock.now()),
-            domain=domain,
-            issuer_url=issuer_url or f"https://login.{domain}",
-            location=location,
-            operator=str(uuid.uuid4()),
-            audiences=tuple(audiences),
-        )
-        installation = installation.save(store, keys.system)
-        engine = Engine(folder, store, clock, keys, installation)
-        undo.callback(engine.close)
-        engine.management.record_creation()
-        if first is not None:
-            first(engine)
-        draft.finish()
-        undo.pop_all()
-    if housekeeping:
-        engine.start_housekeeping()
-    return engine
-
-
-def _reopen(folder: Path, passphrase: str | None) -> Reopen:
-    return lambda held: open_protectors(folder, passphrase=passphrase, held=held)
-
-
-def _close_all(protectors: Sequence[Protector]) -> None:
-    for protector in protectors:
-        protector.close()

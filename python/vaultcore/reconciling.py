@@ -5,12 +5,7 @@ from pathlib import Path
 
 from vaultcore.auditing import reconcile
 from vaultcore.clock import Clock, SystemClock
-from vaultcore.errors import ConfigurationError
-from vaultcore.installation import DATABASE
-from vaultcore.key_ring import KeyRing
-from vaultcore.ownership import secure_folder
-from vaultcore.protectors.registry import open_protectors
-from vaultcore.storage import Store
+from vaultcore.opening import open_parts
 
 
 def reconcile_folder(
@@ -36,14 +31,8 @@ def reconcile_folder(
         StorageError: the store cannot be read.
         TamperedError: a key of the log is missing, was replaced, or does not verify.
     """
-    folder = Path(data)
-    if not (folder / DATABASE).is_file():
-        raise ConfigurationError(f"there is no vault in `{folder}`")
-    secure_folder(folder)
     clock = clock or SystemClock()
     with contextlib.ExitStack() as closing:
-        store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)
-        closing.callback(store.close)
-        keys = KeyRing(store, open_protectors(folder, passphrase=passphrase))
-        closing.callback(keys.close)
+        folder = Path(data)
+        store, keys = open_parts(folder, closing, passphrase=passphrase, clock=clock)
         return reconcile(folder, store, clock, keys.system)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from vaultcore.engine import Engine, create_engine, open_engine
+from vaultcore.engine import Engine
 from vaultcore.key_ring import KeyRing
+from vaultcore.opening import create_engine, open_engine
 from vaultcore.protectors.changes import add_protector, remove_protector
 from vaultcore.protectors.registry import ProtectorOptions
 from vaultcore.protectors.wraps import VaultKey

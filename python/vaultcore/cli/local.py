@@ -13,10 +13,11 @@ import msgspec
 
 from vaultcore._core import KeyEncryptionKey, Principal, parse_operation
 from vaultcore.cli.outcome import MISSING, CommandError
-from vaultcore.engine import Engine, open_engine
+from vaultcore.engine import Engine
 from vaultcore.errors import BadParameterError, NotFoundError, UsageError
 from vaultcore.inputs import read_text_input
 from vaultcore.management import Management, Progress
+from vaultcore.opening import open_engine
 from vaultcore.service.keyvault.operations import HANDLERS, Request, Write
 from vaultcore.vault import API_VERSION, RANDOM_PERMISSION
 

@@ -56,7 +56,7 @@ def init(
             "file to start from), or --data DIR for the library"
         )
     from vaultcore.cli.local import read_passphrase  # noqa: PLC0415
-    from vaultcore.engine import create_engine  # noqa: PLC0415
+    from vaultcore.opening import create_engine  # noqa: PLC0415
 
     def first(engine: "Engine") -> None:
         # Before the folder counts as made: a secret that nobody read would be lost with a vault
@@ -87,7 +87,7 @@ def init(
 
 def serve(*, config: Config = None) -> None:
     """Runs the service, until interrupted. SIGHUP has it read its files again."""
-    from vaultcore.engine import open_engine  # noqa: PLC0415
+    from vaultcore.opening import open_engine  # noqa: PLC0415
     from vaultcore.service.server import run  # noqa: PLC0415
 
     settings = _load_checked(config)

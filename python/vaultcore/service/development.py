@@ -19,8 +19,9 @@ import msgspec
 
 from vaultcore.clock import Clock, SystemClock
 from vaultcore.creation import DEVELOPMENT, holds_vault, prepare_place
-from vaultcore.engine import Engine, create_engine, open_engine
+from vaultcore.engine import Engine
 from vaultcore.errors import ConfigurationError
+from vaultcore.opening import create_engine, open_engine
 from vaultcore.protectors import softhsm
 from vaultcore.protectors.private_file import create_private, read_private
 from vaultcore.protectors.registry import ProtectorOptions
