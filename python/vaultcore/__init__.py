@@ -82,8 +82,8 @@ __all__ = [
 #: Imported when first used: who only seals and signs does not wait for a database to load.
 _LATER = {
     "Engine": ("engine", "Engine"),
-    "create": ("engine", "create_engine"),
-    "open": ("engine", "open_engine"),
+    "create": ("opening", "create_engine"),
+    "open": ("opening", "open_engine"),
     "open_file": ("files", "open_file"),
     "rewrap_file": ("files", "rewrap_file"),
     "seal_file": ("files", "seal_file"),
