@@ -116,7 +116,7 @@ class Front:
         #: The connections, by the other side's address and port, on which somebody is known.
         self.admitted: set[tuple[str, str]] = set()
 
-    async def __call__(  # noqa: C901 - the way of a request, in one piece
+    async def __call__(  # noqa: C901, PLR0912 - the way of a request, in one piece
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answers one request."""
@@ -141,7 +141,10 @@ class Front:
         if not exchange.recorded:
             try:
                 if exchange.change is None:
-                    self._put_on_record(place, exchange, status)
+                    if exchange.principal is None:
+                        self._record_stranger(place, exchange, status)
+                    else:
+                        exchange.record(self._record, place.name, place.base, status)
                 else:
                     # If the log does not take it now, it lies in the store: it is answered.
                     record = exchange.record(Record.of, place.name, place.base, status)
@@ -165,16 +168,15 @@ class Front:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    def _put_on_record(self, place: Place, exchange: Exchange, status: int) -> None:
-        """Records an answer; one to a stranger may only be counted."""
-        if exchange.principal is None:
-            verdict = self._strangers.judge(
-                exchange.address, status, place.name, exchange.foreign_bytes()
-            )
-            if verdict is Verdict.COUNT:
-                return
-            if verdict is Verdict.ANNOUNCE:
-                exchange.announce()
+    def _record_stranger(self, place: Place, exchange: Exchange, status: int) -> None:
+        """Records an answer to a stranger, which may only be counted."""
+        verdict = self._strangers.judge(
+            exchange.address, status, place.name, exchange.foreign_bytes()
+        )
+        if verdict is Verdict.COUNT:
+            return
+        if verdict is Verdict.ANNOUNCE:
+            exchange.announce()
         exchange.record(self._record, place.name, place.base, status)
 
     def _refuse(self, place: Place, exchange: Exchange, failure: VaultError) -> tuple[int, bytes]:
