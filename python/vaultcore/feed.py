@@ -204,20 +204,10 @@ class Feed:
 
     def _record(self, reason: str, seen: int, found: int) -> None:
         try:
-            self._engine.audit.record(
-                vault="",
-                operation="StoreReset",
-                api_version="",
-                status=200,
-                result_description=f"the database was changed outside of vaultcore: {reason}",
-                duration_ms=0.0,
-                address="",
-                correlation_id="",
-                principal=None,
-                request_uri="",
-                client_info="vaultcore",
-                object_id="",
-                extra={"seenRevision": seen, "foundRevision": found},
+            self._engine.audit.record_own(
+                "StoreReset",
+                f"the database was changed outside of vaultcore: {reason}",
+                {"seenRevision": seen, "foundRevision": found},
             )
         except AuditError as error:
             raise UnavailableError(

@@ -147,19 +147,9 @@ class PurgeTime:
             )
         else:
             reason = f"the clock says {shown}, and is believed again: what is due is purged"
-        self._engine.audit.record(
-            vault="",
-            operation="ClockDoubted" if doubted else "ClockBelieved",
-            api_version="",
-            status=200,
-            result_description=reason,
-            duration_ms=0.0,
-            address="",
-            correlation_id="",
-            principal=None,
-            request_uri="",
-            client_info="vaultcore housekeeping",
-            object_id="",
-            extra={"clock": int(wall), "expected": int(expected)},
+        self._engine.audit.record_own(
+            "ClockDoubted" if doubted else "ClockBelieved",
+            reason,
+            {"clock": int(wall), "expected": int(expected)},
         )
         logger.log(logging.ERROR if doubted else logging.WARNING, "%s", reason)
