@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from vaultcore._core import Principal
+from vaultcore.audit.genuine import is_genuine
 from vaultcore.audit.query import newest_first
-from vaultcore.audit.writers import Writers
+from vaultcore.audit.writers import Writers, names_a_process
 from vaultcore.errors import AuditError
 from vaultcore.storage.witness import witnessed
 
@@ -315,44 +316,71 @@ class Outbox:
             AuditError: the log does not take it.
             StorageError: the store cannot be read or written.
         """
+        names, strange = self._left_behind()
+        if strange:
+            # A name leads to a file, so one that no process gives itself leads nowhere.
+            self._refuse(len(strange), "")
+            self._remove(strange)
         adopted = 0
-        for name in self._writers.ended(self._left_behind()):
+        for name in self._writers.ended(names):
             collection = COLLECTION + name
             entries = self._store.documents(collection)
+            refused = [key for key, blob in entries if not self._made(collection, key, blob)]
+            if refused:
+                self._refuse(len(refused), refused[0])
             for key, blob in entries:
-                adopted += self._adopt(collection, key, blob)
+                if self._made(collection, key, blob):
+                    adopted += self._adopt(key, blob)
             if entries:
                 self._audit.sync()
-                last = entries[-1][0]
-
-                def work(transaction: "Transaction", collection: str = collection) -> None:
-                    transaction.unnoticed()
-                    transaction.delete_documents(collection, last)  # noqa: B023 - run at once
-
-                self._store.write(work)
+                self._remove([collection.encode()])
         return adopted
 
-    def _left_behind(self) -> list[str]:
-        return [name.removeprefix(COLLECTION) for name in self._store.collections(COLLECTION)]
+    def _left_behind(self) -> tuple[list[str], list[bytes]]:
+        """Returns the processes that have entries, and what no process can have put there."""
+        names, strange = [], []
+        for collection in self._store.collections(COLLECTION):
+            name = collection.decode("utf-8", "replace").removeprefix(COLLECTION)
+            if names_a_process(name):
+                names.append(name)
+            else:
+                strange.append(collection)
+        return names, strange
 
-    def _adopt(self, collection: str, key: str, blob: bytes) -> int:
-        tag, body = blob[:TAG], blob[TAG:]
-        if not self._audit.tagged(f"{collection}/{key}\n".encode() + body, tag):
-            logger.error("a record in the outbox was changed outside the vault")
-            self._append(
-                Record(
-                    vault="",
-                    operation="OutboxEntryRefused",
-                    status=500,
-                    result_description="an entry of the outbox was changed outside the vault",
-                    extra={"entry": key[:64]},
-                ),
-                None,
-            )
-            return 0
-        record = msgspec.json.decode(body, type=Record)
+    def _remove(self, collections: list[bytes]) -> None:
+        def work(transaction: "Transaction") -> None:
+            transaction.unnoticed()
+            for collection in collections:
+                transaction.delete_collection(COLLECTION, collection)
+
+        self._store.write(work)
+
+    def _refuse(self, count: int, first: str) -> None:
+        logger.error("%d records in the outbox were changed outside the vault", count)
+        self._append(
+            Record(
+                vault="",
+                operation="OutboxEntryRefused",
+                status=500,
+                result_description="entries of the outbox were changed outside the vault",
+                extra={"entry": first[:64], "count": count},
+                time=self._audit.now(),
+            ),
+            None,
+        )
+
+    def _made(self, collection: str, key: str, blob: bytes) -> bool:
+        return self._audit.tagged(f"{collection}/{key}\n".encode() + blob[TAG:], blob[:TAG])
+
+    def _adopt(self, key: str, blob: bytes) -> int:
+        record = msgspec.json.decode(blob[TAG:], type=Record)
         revision = int(key)
-        for found in newest_first(self._audit.directory):
+
+        def ours(line: bytes) -> bool:
+            # A line that a stranger put into the log must not stand for the record.
+            return is_genuine(line, self._audit.made)
+
+        for found in newest_first(self._audit.directory, takes=ours):
             if found["sequence"] <= record.after:
                 break
             if found["properties"].get("revision") == revision:

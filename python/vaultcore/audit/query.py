@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -104,12 +104,18 @@ def _text(time: datetime | None) -> bytes:
     return text.replace("+00:00", "Z").encode()
 
 
-def newest_first(directory: Path, first: bytes = b"") -> Iterator[dict[str, Any]]:
+def newest_first(
+    directory: Path, first: bytes = b"", takes: Callable[[bytes], bool] = bool
+) -> Iterator[dict[str, Any]]:
     """Yields records; ``httpStatusCode`` and the like are as they were written.
 
     Args:
         directory: the folder of the log.
         first: those before this time may be left out unread; empty for all.
+        takes: tells whether a line is to be read; without it, all are.
+
+    Raises:
+        AuditError: The log cannot be read.
     """
     try:
         # Opened before the folder is read, so that no segment closed meanwhile is missed.
@@ -121,12 +127,12 @@ def newest_first(directory: Path, first: bytes = b"") -> Iterator[dict[str, Any]
     lowest: int | None = None
     try:
         if current is not None:
-            for record in _records(current, first):
+            for record in _records(current, first, takes):
                 lowest = record["sequence"]
                 yield record
         for segment in sorted(directory.glob("audit-*.jsonl"), reverse=True):
             with segment.open("rb") as file:
-                for record in _records(file, first):
+                for record in _records(file, first, takes):
                     if lowest is None or record["sequence"] < lowest:
                         lowest = record["sequence"]
                         yield record
@@ -137,16 +143,20 @@ def newest_first(directory: Path, first: bytes = b"") -> Iterator[dict[str, Any]
             current.close()
 
 
-def _records(file: BinaryIO, first: bytes) -> Iterator[dict[str, Any]]:
+def _records(
+    file: BinaryIO, first: bytes, takes: Callable[[bytes], bool]
+) -> Iterator[dict[str, Any]]:
     for line in _lines_from_the_end(file):
         # Reading a record takes a hundred times as long as looking at its time.
         if line.startswith(_TIME) and line[len(_TIME) : _TIME_END] < first:
+            continue
+        if not takes(line):
             continue
         try:
             record = json.loads(line)
             _time(record["time"])
             record["sequence"] = int(record["sequence"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             # Not for a query to judge: the verifier says what is wrong with it.
             continue
         yield record

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from vaultcore.audit.genuine import is_genuine
 from vaultcore.errors import AuditError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 RETENTION_DAYS: Final = 365
 #: The operation of the record that tells of a removal.
 EXPIRED: Final = "AuditSegmentExpired"
+#: The operation of the record that closes a segment.
+_CLOSING: Final = "AuditLogRotated"
 _LONGEST_LINE: Final = 64 * 1024
 _DAY: Final = 86_400.0
 
@@ -39,7 +42,8 @@ def expire(audit: "Audit", days: int, now: float) -> int:
         How many segments were removed.
 
     Raises:
-        AuditError: a segment cannot be read or removed, or its removal not be recorded.
+        AuditError: a segment cannot be read or removed, or its removal not be recorded; or it does
+            not end with a record of ours, so that nobody knows what was in it, and how old it is.
         StorageError: the store cannot be written.
     """
     if not days:
@@ -49,7 +53,7 @@ def expire(audit: "Audit", days: int, now: float) -> int:
         with _held(segment) as held:
             if not held:
                 break  # another process does the same
-            last = _last_record(segment)
+            last = _last_record(segment, audit)
             time = datetime.fromisoformat(last["time"]).timestamp()
             if now - time < days * _DAY:
                 break
@@ -92,12 +96,27 @@ def _held(segment: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _last_record(segment: Path) -> dict[str, Any]:
+def _last_record(segment: Path, audit: "Audit") -> dict[str, Any]:
     try:
         with segment.open("rb") as file:
             file.seek(max(0, segment.stat().st_size - _LONGEST_LINE))
             lines = file.read().splitlines()
-        record: dict[str, Any] = json.loads(lines[-1])
-    except (OSError, ValueError, IndexError) as error:
+        line = lines[-1]
+        record: dict[str, Any] = json.loads(line)
+        closes = record["operationName"] == _CLOSING
+        named = segment.name == f"audit-{record['sequence']:020d}.jsonl"
+    except OSError as error:
         raise AuditError(f"cannot read `{segment.name}` of the audit log") from error
+    except (ValueError, IndexError, KeyError, TypeError, RecursionError) as error:
+        raise AuditError(_foreign(segment)) from error
+    # A removal is signed, and believed from then on: a stranger's file must not be one's reason.
+    if not (closes and named and is_genuine(line, audit.made)):
+        raise AuditError(_foreign(segment))
     return record
+
+
+def _foreign(segment: Path) -> str:
+    return (
+        f"`{segment.name}` does not end as this vault closes a segment, so no segment is removed: "
+        "see `vaultcore audit verify`, and move the file out of the folder if it is not the log's"
+    )

@@ -151,7 +151,7 @@ class _Chain:
         self._kept: dict[str, str] = {}
         self._made = made
         self._before: tuple[int, str] | None = None
-        self._expired: set[tuple[int, str]] = set()
+        self._expired: dict[tuple[int, str], int] = {}
 
     def follow(self) -> None:
         segments = sorted(p for p in self._directory.iterdir() if _SEGMENT.fullmatch(p.name))
@@ -181,9 +181,11 @@ class _Chain:
         self._report.head = self._head.decode()
         if self._before is not None:
             last = self._before[0]
-            if self._before in self._expired:
+            told = self._expired.get(self._before)
+            if told is not None and told <= self._report.signed:
                 self._report.notes.append(f"records up to {last} have expired and were removed")
             else:
+                # Such a record is signed before anything is removed; others can be forged.
                 self._report.problem(last, f"missing before record {last + 1}: 1 to {last}")
         if self._expect is not None:
             self._problem(f"record {self._expect[0]}, which was expected, is not there")
@@ -268,7 +270,8 @@ class _Chain:
                 self._kept[Path(properties["keptIn"]).name] = properties["sha256"]
             elif operation == "AuditSegmentExpired":
                 properties = record["properties"]
-                self._expired.add((properties["lastSequence"], properties["lastHash"]))
+                gone = (properties["lastSequence"], properties["lastHash"])
+                self._expired.setdefault(gone, sequence)
         except (ValueError, KeyError, TypeError):
             self._report.problem(sequence, f"record {sequence} is not the JSON that records are")
             return False

@@ -6,12 +6,17 @@ A lock ends with its process, however that ends, so that nobody has to trust a p
 import contextlib
 import fcntl
 import os
+import re
 import uuid
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from vaultcore.errors import AuditError
+
+#: The name of a process's file.
+_NAME: Final = re.compile(r"[0-9a-f]{32}")
 
 _all: "weakref.WeakSet[Writers]" = weakref.WeakSet()
 
@@ -42,13 +47,15 @@ class Writers:
         """Yields those that have ended, one after the other, while no other process does the same.
 
         Args:
-            candidates: names that left something behind, with or without a file.
+            candidates: names that left something behind, with or without a file; each has to
+                :func:`name a process <names_a_process>`.
 
         Raises:
             AuditError: the folder cannot be used.
         """
         try:
-            names = {*candidates, *(path.name for path in self._directory.glob("[0-9a-f]*"))}
+            found = (path.name for path in self._directory.glob("[0-9a-f]*"))
+            names = {*candidates, *filter(names_a_process, found)}
             names.discard(self.name)
             if not names:
                 return
@@ -71,6 +78,11 @@ class Writers:
     def disinherit(self) -> None:
         """Gives up the lock of the parent; called in a child process, which it would outlive."""
         self.close()
+
+
+def names_a_process(name: str) -> bool:
+    """Returns whether a name is one that a process gives itself, and so no path to elsewhere."""
+    return _NAME.fullmatch(name) is not None
 
 
 def _enter(directory: Path) -> tuple[str, int]:

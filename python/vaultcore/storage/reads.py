@@ -208,8 +208,10 @@ class Reads(ABC):
         rows: list[tuple[bytes, Any]] = self._rows(statements.DOCUMENTS, (collection,))
         return [(key.decode(errors="replace"), _blob(blob)) for key, blob in rows]
 
-    def collections(self, prefix: str) -> list[str]:
-        """Returns the collections of documents whose names begin with an ASCII prefix.
+    def collections(self, prefix: str) -> list[bytes]:
+        """Returns the collections of documents whose names begin with an ASCII prefix, in UTF-8.
+
+        A name that was changed outside of the vault may be any bytes.
 
         Raises:
             StorageError: the store cannot be read; UnavailableError if that may pass.

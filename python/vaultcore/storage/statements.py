@@ -171,7 +171,8 @@ DOCUMENTS = compiled(
     "collection",
 )
 COLLECTIONS = compiled(
-    select(documents.c.collection)
+    # As bytes, so that one is named exactly, whatever was written there.
+    select(cast(documents.c.collection, LargeBinary))
     .where(
         documents.c.collection >= bindparam("first"), documents.c.collection < bindparam("behind")
     )
@@ -225,6 +226,17 @@ DELETE_DOCUMENTS = compiled(
     ),
     "collection",
     "last",
+)
+DELETE_COLLECTION = compiled(
+    # With any keys, also those that are no text.
+    delete(documents).where(
+        documents.c.collection >= bindparam("first"),
+        documents.c.collection < bindparam("behind"),
+        cast(documents.c.collection, LargeBinary) == bindparam("collection"),
+    ),
+    "first",
+    "behind",
+    "collection",
 )
 DELETE_DOCUMENT = compiled(
     delete(documents).where(

@@ -207,6 +207,20 @@ class Transaction(Reads):
         cursor = self._change(statements.DELETE_DOCUMENTS, (collection, last), "remove documents")
         return cursor.rowcount
 
+    def delete_collection(self, prefix: str, collection: bytes) -> int:
+        """Removes all documents of a collection, and returns how many there were.
+
+        Args:
+            prefix: an ASCII prefix of its name.
+            collection: its name as :meth:`collections` returns it.
+
+        Raises:
+            StorageError: the store cannot be written; UnavailableError if that may pass.
+        """
+        parameters = (prefix, f"{prefix}\x7f", collection)
+        cursor = self._change(statements.DELETE_COLLECTION, parameters, "remove documents")
+        return cursor.rowcount
+
     def changed(self, vault_id: str, kind: str, key: str, version: str, what: str) -> int:
         """Appends to the feed what this work changed, and returns the new revision.
 

@@ -1,0 +1,33 @@
+"""Whether a line of the log is a record that this installation made.
+
+The files may have been changed by whoever can write them. What is done because of a record, and
+not only shown, is done because of one whose hash fits and whose MAC a key of the log made.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Final
+
+#: What is hashed before the line.
+_LABEL: Final = b"vaultcore audit record 1\n"
+#: The end of a record; what stands before its hash is covered by it.
+_END: Final = re.compile(
+    rb',"sequence":([1-9][0-9]{0,18}),"previous":"[0-9a-f]{64}"'
+    rb'(,"hash":"[0-9a-f]{64}"(?:,"mac":"([0-9a-f]{32})")?\})$'
+)
+
+
+def is_genuine(line: bytes, made: Callable[[int, str, str | None], bool]) -> bool:
+    """Returns whether a line is a record that this installation made.
+
+    Args:
+        line: the line, without its newline.
+        made: tells whether a number, a hash and a MAC belong together; :meth:`Audit.made`.
+    """
+    end = _END.search(line)
+    if end is None:
+        return False
+    digest = hashlib.sha256(_LABEL + line[: end.start(2)]).hexdigest()
+    mac = end[3]
+    return made(int(end[1]), digest, None if mac is None else mac.decode())
