@@ -69,8 +69,8 @@ def open_parts(
     check_finished(folder)
     if not (folder / DATABASE).is_file():
         raise ConfigurationError(
-            f"there is no vault in `{folder}`; make one with `vaultcore init --data {folder}` or "
-            "vaultcore.create()"
+            f"there is no vault in `{folder}`: name the folder that has one, or make one with "
+            "`vaultcore init` or vaultcore.create()"
         )
     secure_folder(folder)
     store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)

@@ -292,6 +292,22 @@ def test_a_command_without_json_prints_lines(service: Service) -> None:
     assert {line.split("\t")[0] for line in listed.splitlines()} >= {"one", "dev"}
 
 
+def test_lines_tell_who_may_do_what_and_who_did(service: Service) -> None:
+    words, at = service.local.words, ("--vault", "one")
+    made = service.local.run("app", "create", "teller")
+    service.local.run("access", "set", *at, "--principal", "teller", "--secret-permissions",
+                      "get", "list")  # fmt: skip
+    listed = runner.invoke(app, ["access", "list", *at, *words]).stdout
+    assert f"{made['object_id']}\t\tteller\tget list\t\t" in listed.splitlines()
+    absent = ("secret", "show", *at, "--name", "untold", "--as", "teller")
+    Way("as", words).run(*absent, status=3)
+    query = ("audit", "query", *at, "--principal", "teller", "--limit", "1")
+    record = runner.invoke(app, [*query, *words]).stdout.rstrip("\n").split("\t")
+    assert record[2:5] == ["SecretGet", "404", "teller"]
+    assert record[6].endswith("/secrets/untold")
+    service.local.run("app", "delete", "teller")
+
+
 # keys
 
 

@@ -19,11 +19,12 @@ Principal = Annotated[
 ]
 
 _COLUMNS: Final = {
-    "principal": "principal",
+    "principal": "object_id",
+    "application": "application_id",
     "name": "name",
-    "secrets": "secret_permissions",
-    "keys": "key_permissions",
-    "certificates": "certificate_permissions",
+    "secrets": "secrets",
+    "keys": "keys",
+    "certificates": "certificates",
 }
 
 

@@ -28,10 +28,16 @@ _COLUMNS: Final = {
     "time": "time",
     "operation": "operationName",
     "status": "httpStatusCode",
+    "caller": "caller",
     "address": "callerIpAddress",
-    "request": "properties.requestUri",
+    "request": "request",
     "result": "resultDescription",
 }
+#: The claims that tell who it was, the most telling first.
+_CALLER: Final = (
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
+    "http://schemas.microsoft.com/identity/claims/objectidentifier",
+)
 
 
 @command(group, "query")
@@ -51,19 +57,17 @@ def query(
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 100,
 ) -> None:
     """Shows records, oldest first."""
-    session.records(
-        session.manage(
-            "audit.query",
-            vault=vault,
-            operation=operation,
-            principal=principal,
-            status=status,
-            since=None if since is None else date_text(read_date(since)),
-            until=None if until is None else date_text(read_date(until)),
-            limit=limit,
-        ),
-        _COLUMNS,
+    records = session.manage(
+        "audit.query",
+        vault=vault,
+        operation=operation,
+        principal=principal,
+        status=status,
+        since=None if since is None else date_text(read_date(since)),
+        until=None if until is None else date_text(read_date(until)),
+        limit=limit,
     )
+    session.records(records if session.json else [_shown(one) for one in records], _COLUMNS)
 
 
 @command(group, "tail")
@@ -144,10 +148,21 @@ def reconcile(
         print_record(found)
 
 
-def _line(record: dict[str, Any]) -> str:
+def _shown(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a record with what people ask first: who it was, and what it was about."""
     properties = record.get("properties")
-    uri = properties.get("requestUri", "") if isinstance(properties, dict) else ""
-    return printable(
-        f"{record.get('time', '')}  {record.get('httpStatusCode', '')}  "
-        f"{record.get('operationName', '')}  {record.get('callerIpAddress', '')}  {uri}"
-    )
+    properties = properties if isinstance(properties, dict) else {}
+    identity = record.get("identity")
+    claims = identity.get("claim") if isinstance(identity, dict) else None
+    claims = claims if isinstance(claims, dict) else {}
+    return {
+        **record,
+        "caller": next((claims[name] for name in _CALLER if claims.get(name)), ""),
+        "request": properties.get("requestUri") or properties.get("id") or "",
+    }
+
+
+def _line(record: dict[str, Any]) -> str:
+    shown = _shown(record)
+    members = ("time", "httpStatusCode", "operationName", "caller", "callerIpAddress", "request")
+    return printable("  ".join(str(shown.get(member, "")) for member in members))

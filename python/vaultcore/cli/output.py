@@ -11,6 +11,7 @@ from rich.table import Table
 
 _DATES: Final = frozenset(
     {
+        "clock",
         "created",
         "deletedDate",
         "exp",

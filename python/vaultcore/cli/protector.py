@@ -18,6 +18,10 @@ _REMOVED: Final = (
     "the database, and with them the keys that are in use now. If it may be in wrong hands: "
     "vaultcore rekey"
 )
+_CONFIGURATION: Final = (
+    "If a configuration names the protectors of this folder, change it there too: `vaultcore "
+    "serve` does not start when the two differ."
+)
 _COLUMNS: Final = {
     "name": "name",
     "kind": "kind",
@@ -46,15 +50,22 @@ def add(
         list[str] | None,
         typer.Option(
             "--options",
-            help="file: path=FILE passphrase_file=FILE; "
-            "pkcs11: module=FILE token_label=LABEL pin_file=FILE key_label=LABEL",
+            help="file: path=FILE (keys/NAME.json in the data folder unless given) "
+            "passphrase_file=FILE; pkcs11: module=FILE token_label=LABEL pin_file=FILE "
+            "key_label=LABEL token_serial=NUMBER; softhsm: none",
         ),
     ] = None,
 ) -> None:
-    """Wraps every vault key by one more protector; from then on either opens them."""
+    """Wraps every vault key by one more protector; from then on either opens them.
+
+    The configuration of `vaultcore serve`, if there is one, has to name it too, or the service does
+    not start the next time.
+    """
     session.record(
         session.manage("protector.add", name=name, kind=kind, options=read_tags(options) or {})
     )
+    if not session.json:
+        print_line(_CONFIGURATION)
 
 
 @command(group, "remove")
@@ -68,6 +79,7 @@ def remove(session: Session, *, name: Name) -> None:
     session.record({"removed": name})
     if not session.json:
         print_line(_REMOVED)
+        print_line(_CONFIGURATION)
 
 
 @command(group, "verify")

@@ -107,8 +107,8 @@ class RemoteConnection:
             CommandError: always.
         """
         raise CommandError(
-            f"the key {key[:128]} of {vault[:64]} does not leave the service: seal and open files "
-            "where the data folder is, with --data"
+            f"the key `{key[:128]}` of vault `{vault[:64]}` does not leave the service: seal and "
+            "open files where the data folder is, with --data"
         )
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ BUNDLE = {
     "tags": {"a": "1"},
     "key_ops": ["sign", "verify"],
     "nothing": None,
+    "clock": 1_700_000_000,
 }
 
 
@@ -34,6 +35,7 @@ def test_a_record_is_a_line_for_each_member(capsys: pytest.CaptureFixture[str]) 
         "tags.a\t1",
         "key_ops\tsign verify",
         "nothing\t",
+        "clock\t2023-11-14T22:13:20Z",
     ]
 
 
