@@ -205,8 +205,7 @@ class Engine:
     def is_administrator(self, principal: Principal) -> bool:
         """Returns whether a principal may use the management plane."""
         self.synchronise()
-        installation = self.installation
-        return principal.object_id in {installation.operator, *installation.administrators}
+        return self.installation.obeys(principal)
 
     def check_address(self, host: str, address: str) -> None:
         """Checks that an address may talk to the issuer or to the management plane.

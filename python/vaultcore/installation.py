@@ -21,6 +21,7 @@ from vaultcore.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vaultcore._core import Principal
     from vaultcore.storage import Store, Transaction
 
 Document = TypeVar("Document")
@@ -67,6 +68,10 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def management_resource(self) -> str:
         """For whom tokens of administrators are meant; a vault's token is not one."""
         return f"https://management.{self.domain}"
+
+    def obeys(self, principal: "Principal") -> bool:
+        """Returns whether a principal may use the management plane."""
+        return principal.object_id in {self.operator, *self.administrators}
 
     def vault_url(self, name: str) -> str:
         """Returns the base URL of a vault, without a slash at the end."""

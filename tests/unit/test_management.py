@@ -1,7 +1,10 @@
 """Every operation of an administrator is checked and recorded once, however it is called."""
 
 import json
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from vaultcore.errors import BadParameterError, ForbiddenError, NotFoundError
 from vaultcore.management import OPERATIONS, Management
 from vaultcore.management.records import TAIL_SECONDS
 from vaultcore.service.development import Development
+from vaultcore.storage import Transaction
 
 STRANGER = Principal(object_id="00000000-0000-0000-0000-00000000dead", name="stranger")
 
@@ -76,6 +80,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "audit.tail": {},
     "audit.verify": {},
     "audit.rotate_keys": {},
+    "clock.confirm": {},
     "protector.list": {},
     "protector.add": {"name": "spare", "kind": "file"},
     "protector.remove": {"name": "second"},
@@ -266,3 +271,36 @@ class TestTail:
             with pytest.raises(BadParameterError, match="not one of yours"):
                 engine.management.audit_follow(cursor=made_up)
         assert statuses(records()) == [("AuditTail", 400)] * 5
+
+
+def test_an_administrator_who_was_removed_while_he_waited_does_nothing(
+    prepared: Engine, records: Records
+) -> None:
+    principal = prepared.application("app")
+    prepared.management.access_administrator(principal="app")
+    held, free = threading.Event(), threading.Event()
+
+    def hold(transaction: Transaction) -> None:
+        transaction.unnoticed()
+        held.set()
+        assert free.wait(30)
+
+    prepared.store.submit(hold)
+    assert held.wait(30)
+    records()
+    with ThreadPoolExecutor(2) as pool:
+        removal = pool.submit(
+            prepared.management.access_administrator, principal="app", remove=True
+        )
+        while not prepared.store._writer._queue.qsize():
+            time.sleep(0.01)
+        # He is let in: the removal is not committed yet.
+        late = pool.submit(Management(prepared, principal).vault_create, name="late")
+        while prepared.store._writer._queue.qsize() < 2:
+            time.sleep(0.01)
+        free.set()
+        assert removal.result(30)["administrator"] is False
+        with pytest.raises(ForbiddenError, match="not an administrator"):
+            late.result(30)
+    assert "late" not in {vault["name"] for vault in prepared.management.vault_list()}
+    assert ("VaultPut", 403) in statuses(records())

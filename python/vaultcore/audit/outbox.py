@@ -138,9 +138,15 @@ class Change:
         revision: what the last committed transaction made of the store, or None.
     """
 
-    def __init__(self, outbox: "Outbox", record: Record) -> None:
+    def __init__(
+        self,
+        outbox: "Outbox",
+        record: Record,
+        guard: "Callable[[Transaction], None] | None" = None,
+    ) -> None:
         self._outbox = outbox
         self._record = record
+        self._guard = guard
         self.candidate: int | None = None
         self.revision: int | None = None
 
@@ -148,6 +154,8 @@ class Change:
         """Returns the work with the record beside it."""
 
         def run(transaction: "Transaction") -> T:
+            if self._guard is not None:
+                self._guard(transaction)
             before = transaction.revision()
             self.candidate = None
             result = work(transaction)
@@ -200,11 +208,13 @@ class Outbox:
         """How many records of committed changes the log has not taken yet."""
         return len(self._backlog)
 
-    def begin(self, record: Record) -> Change:
+    def begin(self, record: Record, guard: "Callable[[Transaction], None] | None" = None) -> Change:
         """Begins an operation that may change something.
 
         Args:
             record: what is on record if it is done and nobody lives to say more.
+            guard: is called inside each transaction, before anything is done in it, and raises if
+                the caller may not do it any more.
 
         Raises:
             AuditError: the log takes no records, so that nothing may be done.
@@ -212,7 +222,7 @@ class Outbox:
         self._audit.require()
         record.after = self._audit.sequence
         record.time = record.time or self._audit.now()
-        change = Change(self, record)
+        change = Change(self, record, guard)
         with self._lock:
             self._pending.add(change)
         return change

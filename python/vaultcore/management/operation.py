@@ -20,10 +20,12 @@ from vaultcore.errors import (
     VaultcoreError,
     VaultError,
 )
+from vaultcore.installation import Installation
 from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
     from vaultcore.engine import Engine
+    from vaultcore.storage import Transaction
 
 API_VERSION: Final = "v1"
 _UNKNOWN: Final = "ManagementOperation"
@@ -183,7 +185,7 @@ class Operator:
             self._engine.synchronise()
             quiet = found.quiet is not None and found.quiet(self, checked)
             members = self._members(operation, found.audited, arguments, told=_told(checked, None))
-            change = self._engine.audit.changes.begin(Record.of(**members))
+            change = self._engine.audit.changes.begin(Record.of(**members), self._look_again)
             with witnessed(change):
                 result = found.call(self, checked)
         except VaultError as refused:
@@ -253,13 +255,14 @@ class Operator:
         )
         self._engine.audit.record(**members)
 
+    def _look_again(self, transaction: "Transaction") -> None:
+        """Refuses a caller who was removed while his operation waited for the store."""
+        if not Installation.load(transaction, self._engine.keys.system).obeys(self._principal):
+            raise _not_an_administrator()
+
     def _admit(self, name: str) -> Operation:
         if not self._engine.is_administrator(self._principal):
-            raise ForbiddenError(
-                "the caller is not an administrator of this installation; add it with "
-                "`vaultcore access administrator`",
-                inner="AccessDenied",
-            )
+            raise _not_an_administrator()
         found = OPERATIONS.get(name)
         if found is None:
             raise BadParameterError(f"there is no operation named `{name[:64]}`")
@@ -297,6 +300,14 @@ class Operator:
             "object_id": "",
             "extra": {**told, **self._came_by},
         }
+
+
+def _not_an_administrator() -> ForbiddenError:
+    return ForbiddenError(
+        "the caller is not an administrator of this installation; add it with "
+        "`vaultcore access administrator`",
+        inner="AccessDenied",
+    )
 
 
 def _addressed(name: str, arguments: Mapping[str, Any]) -> str:
