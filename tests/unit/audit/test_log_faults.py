@@ -89,3 +89,39 @@ def test_a_failing_call_refuses_and_never_forks_the_chain(
     trace = (tmp_path / "one.trace").read_text()
     assert "(INJECTED)" in trace
     check(folder, outcomes)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_what_a_failed_sync_may_have_dropped_is_written_again(tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    trace = tmp_path / "trace"
+    script = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(APPENDER.parent)!r})\n"
+        "from entries import append\n"
+        "from vaultcore._core import AuditLog\n"
+        "from vaultcore.errors import AuditError\n"
+        f"log = AuditLog({str(folder)!r})\n"
+        "append(log); log.sync(); append(log); append(log)\n"
+        "try:\n    log.sync()\nexcept AuditError:\n    print('refused')\n"
+        "log.sync()\nlog.sync()\n"
+    )
+    command = [
+        "strace", "-f", "-qq", "-o", str(trace), "-P", str(folder / "audit.jsonl"),
+        "-e", "trace=write,pwrite64,fsync,fdatasync",
+        "-e", "inject=fdatasync:error=EIO:when=2",
+        sys.executable, "-c", script,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
+    lines = (folder / "audit.jsonl").read_bytes().splitlines(keepends=True)
+    first, lost = len(lines[0]), len(lines[1]) + len(lines[2])
+    calls = [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines()]
+    failed = next(n for n, call in enumerate(calls) if "(INJECTED)" in call)
+    # Only what was not known to be on the disk, to the same place, and brought there.
+    again = calls[failed + 1]
+    assert again.startswith("pwrite64(")
+    assert again.endswith(f", {lost}, {first}) = {lost}")
+    assert calls[failed + 2].startswith("fsync(")
+    assert sum(call.startswith("pwrite64(") for call in calls) == 1
+    assert verify(folder).ok
