@@ -390,6 +390,8 @@ def test_vaults_come_and_go(way: Way) -> None:
     assert made["softDeleteRetentionInDays"] == 7
     way.run("vault", "create", "--name", name, status=5)
     way.run("vault", "update", "--name", name, "--secret-expiry", "inform")
+    assert way.run("vault", "update", "--name", name, "--sku", "premium")["sku"] == "premium"
+    way.run("vault", "update", "--name", name, status=2)
     assert way.run("vault", "show", "--name", name)["secretExpiry"] == "inform"
     assert name in {vault["name"] for vault in way.run("vault", "list")}
     at = ("--vault", name, "--name", "kept")
@@ -444,6 +446,9 @@ def test_the_firewall_holds_for_the_next_request(service: Service) -> None:
     at = ("--vault", "dev")
     remote.run("secret", "list", *at)
     local.run("firewall", "add", *at, "203.0.113.0/24")
+    for host in (at, ("--host", "issuer")):
+        assert "`192.0.2.999` is neither" in local.run("firewall", "add", *host, "192.0.2.999",
+                                                       status=1)  # fmt: skip
     local.run("firewall", "set", *at, "--default-action", "Deny")
     assert "ForbiddenByFirewall" in remote.run("secret", "list", *at, status=4)
     local.run("secret", "list", *at)  # who holds the folder comes from no address

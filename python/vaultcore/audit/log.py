@@ -255,6 +255,7 @@ class Audit:
             AuditError: The log or its checkpoints cannot be written.
             ForkError: The log was opened by another process.
             StorageError: The store cannot be written.
+            UnavailableError: The database is not in its place.
         """
         with self._signing:
             return self._noting(self._checkpoint)
@@ -278,6 +279,7 @@ class Audit:
         if outbox is not None:
             state = None if made is None else State(sequence, head, revision)
             outbox.settle(taken, state)
+            outbox.look_up()
         self._log.set_distrust(False)
         self._problem = None
         self.refusing = self._log.short

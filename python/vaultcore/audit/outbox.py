@@ -12,15 +12,16 @@ Entries carry a MAC: a writer of the database cannot make a record.
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from vaultcore._core import Principal
+from vaultcore.audit.change import Change
 from vaultcore.audit.genuine import is_genuine
 from vaultcore.audit.query import newest_first
 from vaultcore.audit.writers import Writers, names_a_process
-from vaultcore.errors import AuditError
+from vaultcore.errors import AuditError, VaultcoreError
 from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from vaultcore.audit.log import Audit
     from vaultcore.storage import Store, Transaction
 
-T = TypeVar("T")
 
 #: Entries of one process are a collection of documents; its name ends with the process's own.
 COLLECTION: Final = "outbox/"
@@ -128,58 +128,6 @@ def keep_state(transaction: "Transaction", tag: "Callable[[bytes], bytes]", stat
     transaction.put_document(*STATE, tag(STATE_LABEL + body) + body)
 
 
-class Change:
-    """One operation that may change something: a witness of its transactions.
-
-    Use it with :func:`vaultcore.storage.witness.witnessed`, between :meth:`Outbox.begin` and
-    :meth:`Outbox.end`. Of several transactions the last one carries the record.
-
-    Attributes:
-        revision: what the last committed transaction made of the store, or None.
-    """
-
-    def __init__(
-        self,
-        outbox: "Outbox",
-        record: Record,
-        guard: "Callable[[Transaction], None] | None" = None,
-    ) -> None:
-        self._outbox = outbox
-        self._record = record
-        self._guard = guard
-        self.candidate: int | None = None
-        self.revision: int | None = None
-
-    def joined(self, work: "Callable[[Transaction], T]") -> "Callable[[Transaction], T]":
-        """Returns the work with the record beside it."""
-
-        def run(transaction: "Transaction") -> T:
-            if self._guard is not None:
-                self._guard(transaction)
-            before = transaction.revision()
-            self.candidate = None
-            result = work(transaction)
-            revision = transaction.revision()
-            if revision != before:
-                self._outbox.put(transaction, revision, self._record)
-                if self.revision is not None:
-                    self._outbox.withdraw(transaction, self.revision)
-                self.candidate = revision
-            return result
-
-        return run
-
-    def committed(self) -> None:
-        """Takes over the revision of the transaction that was committed."""
-        if self.candidate is not None:
-            self.revision, self.candidate = self.candidate, None
-
-    def lowest(self) -> int | None:
-        """Returns the lowest revision that the log may still lack, or None."""
-        found = [revision for revision in (self.revision, self.candidate) if revision is not None]
-        return min(found, default=None)
-
-
 class Outbox:
     """Commits changes together with their records.
 
@@ -199,6 +147,7 @@ class Outbox:
         self._collection = COLLECTION + self._writers.name
         self._pending: set[Change] = set()
         self._backlog: list[tuple[Change, Record]] = []
+        self._doubtful: list[Change] = []
         self._highest = 0
         self._removed = 0
         self._lock = threading.Lock()
@@ -237,7 +186,6 @@ class Outbox:
         Raises:
             AuditError: the log does not take the record, and nothing was changed.
         """
-        change.candidate = None
         record.time = record.time or self._audit.now()
         try:
             self._append(record, change.revision)
@@ -255,15 +203,15 @@ class Outbox:
 
     def abandon(self, change: Change) -> None:
         """Ends an operation that changed nothing and is not worth a record."""
-        with self._lock:
-            self._pending.discard(change)
+        self._ended(change)
 
-    def put(self, transaction: "Transaction", revision: int, record: Record) -> None:
-        """Puts the record of a change into its transaction."""
+    def put(self, transaction: "Transaction", revision: int, record: Record) -> bytes:
+        """Puts the record of a change into its transaction, and returns what it put there."""
         key = f"{revision:020d}"
         body = msgspec.json.encode(record)
         tag = self._audit.tag(f"{self._collection}/{key}\n".encode() + body)
         transaction.put_document(self._collection, key, tag + body)
+        return tag + body
 
     def withdraw(self, transaction: "Transaction", revision: int) -> None:
         """Takes back the record of an earlier transaction of the same operation."""
@@ -271,8 +219,48 @@ class Outbox:
 
     def _taken(self, change: Change) -> None:
         with self._lock:
-            self._pending.discard(change)
             self._highest = max(self._highest, change.revision or 0)
+        self._ended(change)
+
+    def _ended(self, change: Change) -> None:
+        doubtful = False
+        if change.candidate is not None:
+            # It failed at its commit or behind it. Most were not committed, and cost no more.
+            try:
+                doubtful = self._committed(change) is not None
+            except VaultcoreError:
+                doubtful = True
+        with self._lock:
+            if doubtful:
+                self._doubtful.append(change)
+            else:
+                self._pending.discard(change)
+
+    def _committed(self, change: Change) -> bytes | None:
+        """Returns the entry of a change if it was committed."""
+        entry = self._store.document(self._collection, f"{change.candidate:020d}")
+        # A revision that was not committed is given to the next change.
+        return entry if entry == change.entry else None
+
+    def look_up(self) -> None:
+        """Records the changes that were committed although their callers heard of a failure.
+
+        Raises:
+            AuditError: the log does not take it.
+            StorageError: the store cannot be read.
+            UnavailableError: the database is not in its place.
+        """
+        while self._doubtful:
+            change = self._doubtful[0]
+            self._store.check_presence()
+            entry = self._committed(change)
+            if entry is not None:
+                logger.error("a change was made that was answered as a failure; it is recorded")
+                self._adopt(f"{change.candidate:020d}", entry)
+                change.revision = change.candidate
+            change.candidate = None
+            self._doubtful.pop(0)
+            self._taken(change)
 
     def drain(self) -> None:
         """Gives the log what it has not taken yet.

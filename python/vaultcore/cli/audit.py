@@ -112,7 +112,11 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Verifies every record and checkpoint; exit status 0 only for an untouched log, else 7."""
+    """Verifies every record and checkpoint; exit status 0 only for an untouched log.
+
+    It is 7 for a log that was changed, and 1 where the folder does not open because the log and
+    the database are of different moments.
+    """
     answer = session.manage("audit.verify", expect=expect)
     session.record({**answer, "expect": f"{answer['last']}:{answer['head']}"})
     if answer["ok"] is not True:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import msgspec
 
 from vaultcore._core import Principal
-from vaultcore.audit.outbox import Change, Record
+from vaultcore.audit.outbox import Record
 from vaultcore.errors import (
     BadParameterError,
     ForbiddenError,
@@ -24,6 +24,7 @@ from vaultcore.installation import Installation
 from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
+    from vaultcore.audit.change import Change
     from vaultcore.engine import Engine
     from vaultcore.storage import Transaction
 

@@ -10,7 +10,7 @@ from vaultcore.strangers import ANNOUNCEMENT
 if TYPE_CHECKING:
     from vaultcore._core import Principal
     from vaultcore.access.proxies import Proxies
-    from vaultcore.audit.outbox import Change
+    from vaultcore.audit.change import Change
     from vaultcore.service.keyvault.operations import Request
 
 T = TypeVar("T")

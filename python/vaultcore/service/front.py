@@ -30,7 +30,7 @@ from vaultcore.service.exchange import AUTHENTICATION, Exchange, Headers, Receiv
 from vaultcore.strangers import Strangers, Verdict
 
 if TYPE_CHECKING:
-    from vaultcore.audit.outbox import Change
+    from vaultcore.audit.change import Change
 
 #: Asked by whoever watches the process, at any host; answered alike for all, and not recorded.
 HEALTH: Final = frozenset({b"/healthz", b"/livez", b"/readyz"})

@@ -1,5 +1,6 @@
 """Connections to SQLite: how they are opened, and what its errors mean."""
 
+import ctypes
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,15 @@ def empty_log(connection: sqlite3.Connection) -> bool:
     finally:
         connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
     return not busy
+
+
+def leave_open(connection: sqlite3.Connection) -> None:
+    """Keeps a connection from ever being closed, also by the end of the interpreter.
+
+    The last one that is closed copies its log into the database, and removes it. That must not be
+    done with a log that has become another one's; the kernel closes the files without it.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def rows(

@@ -12,7 +12,12 @@ from typing import Final
 from vaultcore.errors import UnavailableError
 
 _LOG: Final = "-wal"
+_INDEX: Final = "-shm"
 _Identity = tuple[int, int]
+_PARTED: Final = (
+    "the index of the write-ahead log (-shm) was moved or removed while it was open: restart every "
+    "process that has the database open"
+)
 
 
 class Presence:
@@ -25,6 +30,8 @@ class Presence:
     def __init__(self, path: Path) -> None:
         self._database = str(path)
         self._log = f"{path}{_LOG}"
+        self._index = f"{path}{_INDEX}"
+        self._parted = False
         self._expected: dict[str, _Identity] = {}
 
     def opened(self) -> None:
@@ -39,6 +46,8 @@ class Presence:
         expected = {self._database: self._look(self._database)}
         if os.path.exists(self._log):  # noqa: PTH110 - the names are texts, see below
             expected[self._log] = self._look(self._log)
+        if os.path.exists(self._index):  # noqa: PTH110
+            expected[self._index] = self._look(self._index)
         self._expected = {**expected, self._database: self._first(expected)}
         self.check()
 
@@ -48,12 +57,36 @@ class Presence:
         Raises:
             UnavailableError: one of them was moved, replaced or removed.
         """
+        if self._parted:
+            raise UnavailableError(_PARTED)
         for name, identity in self._expected.items():
+            if name == self._index:
+                self._check_index(identity)
+                continue
             if self._look(name) != identity:
                 raise UnavailableError(
                     "a file of the database was replaced while it was open: put the files back as "
                     "they were, or restart every process that has it open"
                 )
+
+    def in_place(self) -> bool:
+        """Returns whether the files are still in their place."""
+        try:
+            self.check()
+        except UnavailableError:
+            return False
+        return True
+
+    def _check_index(self, identity: _Identity) -> None:
+        # Others make another index if they find none, and from then on their log is not ours:
+        # whoever goes on by the old one, or copies by it, destroys the database. To put the old
+        # one back would be as bad.
+        try:
+            self._parted = self._look(self._index) != identity
+        except UnavailableError:
+            self._parted = True
+        if self._parted:
+            raise UnavailableError(_PARTED)
 
     def _first(self, expected: dict[str, _Identity]) -> _Identity:
         return self._expected.get(self._database, expected[self._database])

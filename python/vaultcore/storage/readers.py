@@ -7,7 +7,7 @@ import weakref
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vaultcore.storage.connection import connect, rows
+from vaultcore.storage.connection import connect, leave_open, rows
 from vaultcore.storage.presence import Presence
 from vaultcore.storage.reads import Parameters
 
@@ -23,7 +23,7 @@ class Readers(threading.local):
 
     def __init__(self, path: Path, presence: Presence, every: "Every") -> None:
         # Runs once in each thread. The holder goes when its thread does.
-        holder = every.add(connect(path))
+        holder = every.add(connect(path), presence)
         # Threads must not read from two databases.
         presence.check()
         self._holder = holder
@@ -60,9 +60,9 @@ class Every:
         self._lock = threading.Lock()
         self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
 
-    def add(self, connection: sqlite3.Connection) -> "_Holder":
+    def add(self, connection: sqlite3.Connection, presence: Presence) -> "_Holder":
         """Returns the holder of a connection; the connection is closed when nobody holds it."""
-        holder = _Holder(connection)
+        holder = _Holder(connection, presence)
         with self._lock:
             self._holders.add(holder)
         return holder
@@ -81,17 +81,18 @@ class Every:
 class _Holder:
     """A connection, which no other thread closes while a query runs on it: SQLite would crash."""
 
-    __slots__ = ("__weakref__", "_connection", "_lock", "_pid")
+    __slots__ = ("__weakref__", "_connection", "_lock", "_pid", "_presence")
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, presence: Presence) -> None:
         self._connection = connection
+        self._presence = presence
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
     def __del__(self) -> None:
         # After a fork the connection is the parent's, and closing it here would disturb it.
         if os.getpid() == self._pid:
-            self._connection.close()
+            self._close()
 
     def rows(self, sql: str, parameters: Parameters) -> list[Any]:
         with self._lock:
@@ -99,4 +100,10 @@ class _Holder:
 
     def close(self) -> None:
         with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._presence.in_place():
             self._connection.close()
+        else:
+            leave_open(self._connection)

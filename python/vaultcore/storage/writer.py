@@ -18,7 +18,7 @@ from typing import Final
 from vaultcore.clock import Clock
 from vaultcore.errors import ForkError, UnavailableError, UsageError, VaultcoreError
 from vaultcore.storage import forks, statements
-from vaultcore.storage.connection import connect, empty_log, translated
+from vaultcore.storage.connection import connect, empty_log, leave_open, translated
 from vaultcore.storage.jobs import Job, resolve
 from vaultcore.storage.lock import WriteLock
 from vaultcore.storage.presence import Presence
@@ -205,7 +205,9 @@ class Writer:
                 self._erased = False
                 return
             with self._lock:
-                self._erased = not empty_log(self._connected())
+                connection = self._connected()
+                self.presence.check()
+                self._erased = not empty_log(connection)
         except sqlite3.Error as error:
             self._disconnect()
             trouble = str(translated(error, "empty the write-ahead log"))
@@ -242,6 +244,7 @@ class Writer:
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._repair(connection)
+            self.presence.check()
             self._signal.begin()
             connection.execute("COMMIT")
         except BaseException:
@@ -285,8 +288,12 @@ class Writer:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        if self.presence.in_place():
             connection.close()
+        else:
+            leave_open(connection)
 
     def _word(self, connection: sqlite3.Connection) -> int:
         # An implausible entry stays in the feed until the next commit; the signal cannot say it.

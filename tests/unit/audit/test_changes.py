@@ -18,7 +18,8 @@ from changing import CHILD, created, records, secrets
 import vaultcore
 from vaultcore.clock import ManualClock
 from vaultcore.engine import Engine
-from vaultcore.errors import AuditError
+from vaultcore.errors import AuditError, UnavailableError
+from vaultcore.storage.signal import Signal
 
 
 def state(engine: Engine) -> dict[str, Any]:
@@ -65,6 +66,76 @@ def test_a_kill_between_a_change_and_its_record(tmp_path: Path, point: str, act:
         again = [r for r in records(data) if r["operationName"] == ACTS[act]][told:]
         assert again == found
         assert engine.store.collections("outbox/") == []
+
+
+@pytest.mark.parametrize("log", ["takes the failure", "takes nothing"])
+def test_a_change_that_was_committed_and_answered_as_a_failure_is_on_record(
+    tmp_path: Path, monkeypatch: Any, log: str
+) -> None:
+    data = tmp_path / "data"
+    created(data)
+    database, elsewhere = data / "vaultcore.db", data / "elsewhere"
+    with vaultcore.open(data, housekeeping=False) as engine:
+        audit, begin = engine.audit, Signal.begin
+
+        def move(signal: Signal) -> None:
+            begin(signal)
+            # The commit that follows goes into a file that is not in its place any more.
+            database.rename(elsewhere)
+
+        def refuse(**_: Any) -> int:
+            raise AuditError("the device does not answer")
+
+        with monkeypatch.context() as patches:
+            patches.setattr(Signal, "begin", move)
+            if log == "takes nothing":
+                patches.setattr(audit, "record", refuse)
+            with pytest.raises((UnavailableError, AuditError)):
+                secrets(engine).set("a", "new")
+        with pytest.raises(UnavailableError):
+            audit.checkpoint()
+        elsewhere.rename(database)
+        audit.checkpoint()
+        assert secrets(engine).get("a").value == "new"
+        # Nothing of the next changes hides it, whatever revision they have.
+        secrets(engine).set("b", "x")
+        audit.checkpoint()
+        assert engine.management.audit_verify()["ok"]
+    told = [r["properties"] for r in records(data) if r["operationName"] == "SecretSet"]
+    done = [p["revision"] for p in told if p["id"].endswith("/a") and p["httpStatusCode"] == 200]
+    assert len(done) == len(set(done)) == 2
+    assert [p["recovered"] for p in told if "recovered" in p] == [True]
+    assert [p["httpStatusCode"] for p in told].count(503) == (log == "takes the failure")
+    with vaultcore.open(data, housekeeping=False) as engine:
+        assert engine.store.collections("outbox/") == []
+
+
+def test_a_change_that_was_not_committed_is_not_recorded_as_done(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    data = tmp_path / "data"
+    created(data)
+    with vaultcore.open(data, housekeeping=False) as engine:
+
+        def fail(_: Signal) -> None:
+            raise UnavailableError("the disk is full")
+
+        with monkeypatch.context() as patches:
+            patches.setattr(Signal, "begin", fail)
+            with pytest.raises(UnavailableError):
+                secrets(engine).set("a", "new")
+        # It has the revision that the other one would have had.
+        secrets(engine).set("b", "x")
+        engine.audit.checkpoint()
+        engine.audit.checkpoint()
+        assert secrets(engine).get("a").value == "old"
+    told = [r["properties"] for r in records(data) if r["operationName"] == "SecretSet"]
+    assert [(p["id"][-1], p["httpStatusCode"]) for p in told] == [
+        ("a", 200),
+        ("a", 503),
+        ("b", 200),
+    ]
+    assert not any("recovered" in p for p in told)
 
 
 def test_a_log_that_refuses_after_the_commit_gets_the_record_before_anything_else_is_done(
@@ -226,16 +297,21 @@ with vaultcore.create(mount + "/data") as engine:
                 if refused == 30:
                     break
         assert refused == 30, "the disk was never full"
+        deleted = set()
         for number in range(20):
             try:
                 secrets.delete(f"s{number}")
+                deleted.add(f"s{number}")
                 secrets.recover(f"s{number}")
+                deleted.remove(f"s{number}")
             except VaultcoreError:
                 pass
         filler.close()
         import os
         os.unlink(mount + "/filler")
         # It recovers by itself.
+        for name in deleted:
+            secrets.recover(name)
         done["s1"] = secrets.set("s1", "after").version
         for name, version in done.items():
             assert secrets.get(name).version == version, name

@@ -264,6 +264,18 @@ def test_a_half_that_is_put_back_alone_is_found_when_the_folder_is_opened(
     opened(data, clock).close()
 
 
+def test_where_nothing_differs_there_is_nothing_to_reconcile(data: Path, clock: Any) -> None:
+    before = log(data).read_bytes()
+    with pytest.raises(AuditError, match="nothing to reconcile"):
+        reconcile_folder(data, clock=clock)
+    assert log(data).read_bytes() == before
+    with opened(data, clock) as engine:
+        with pytest.raises(AuditError, match="nothing to reconcile"):
+            reconcile_folder(data, clock=clock)
+        assert secrets(engine).set("s10", "value")
+        assert report(engine)["ok"]
+
+
 def test_both_halves_put_back_together_are_a_restored_backup(
     data: Path, clock: Any, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ from vaultcore.service.keyvault.wire import error_body
 from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
-    from vaultcore.audit.outbox import Change
+    from vaultcore.audit.change import Change
     from vaultcore.engine import Engine
     from vaultcore.service.exchange import Exchange, Headers
     from vaultcore.service.front import Place
