@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ FILE: Final = "checkpoints.jsonl"
 #: What every signature begins with, so that it means nothing anywhere else.
 LABEL: Final = b"vaultcore audit checkpoint 1\n"
 _SIGNATURE: Final = b',"signature":"'
+#: What a checkpoint begins with.
+_SEQUENCE: Final = re.compile(rb'\{"sequence":([1-9][0-9]{0,18}),')
 _NOTHING: Final = "0" * 64
 _BLOCK: Final = 64 * 1024
 _MOST_KEPT: Final = 64 * 1024 * 1024  # bytes of what does not hold
@@ -122,19 +125,39 @@ class Checkpoints:
             AuditError: The file cannot be written.
         """
         with self._locked() as file:
-            _, _, end = self._last(file)
-            lines = os.pread(file, end, 0).splitlines(keepends=True)
-            kept = [line for line in lines[:-1] if json.loads(line)["sequence"] > until]
-            if len(kept) == len(lines) - 1:
+            _, line, end = self._last(file)
+            start = self._first_behind(until, end - len(line) - 1)
+            if start <= 0:
                 return
             part = self._path.with_suffix(".part")
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
             with os.fdopen(os.open(part, flags, 0o600), "wb") as target:
-                target.writelines([*kept, *lines[-1:]])
+                # Piece by piece: a year of checkpoints may be gigabytes.
+                while rest := os.pread(file, min(_BLOCK, end - start), start):
+                    target.write(rest)
+                    start += len(rest)
                 target.flush()
                 os.fsync(target.fileno())
             part.rename(self._path)
             _sync_folder(self._directory)
+
+    def _first_behind(self, until: int, last: int) -> int:
+        """Returns where the checkpoints behind a record begin; at the latest, the last of all.
+
+        Args:
+            until: the record.
+            last: where the last checkpoint begins.
+        """
+        position = 0
+        with self._path.open("rb") as file:
+            while position < last:
+                line = file.readline(last - position)
+                found = _SEQUENCE.match(line)
+                # What is no checkpoint goes with those around it.
+                if found is not None and int(found[1]) > until:
+                    break
+                position += len(line)
+        return position
 
     def _sign(self, made: Checkpoint, previous: bytes) -> bytes:
         link = hashlib.sha256(previous).hexdigest() if previous else _NOTHING

@@ -1,6 +1,7 @@
 """Expired segments go, and the log that is left says so."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,36 @@ def test_the_removal_is_signed_before_anything_is_gone(
     assert json.loads(signed)["sequence"] >= told[0]["sequence"]
     assert segments(folder)[: len(before)] == before
     assert expire(audit, 55, audit.now()) > 0
+
+
+def test_a_line_that_is_no_checkpoint_does_not_keep_the_others_from_expiring(
+    audit: Audit, folder: Path
+) -> None:
+    path = folder / "checkpoints.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], b"no checkpoint\n", *lines[2:]]))
+    until = json.loads(lines[4])["sequence"]
+    audit.prune(until)
+    assert path.read_bytes() == b"".join(lines[5:])
+    audit.prune(until)
+    assert path.read_bytes() == b"".join(lines[5:])
+    # The last one stays, whatever has expired.
+    audit.prune(2**62)
+    assert path.read_bytes() == lines[-1]
+    audit.prune(2**62)
+    record(audit)
+    assert audit.checkpoint() is not None
+
+
+def test_the_memory_that_expiring_takes_does_not_grow_with_the_checkpoints(
+    audit: Audit, folder: Path
+) -> None:
+    path = folder / "checkpoints.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] * 50_000 + b"".join(lines[1:]))
+    tracemalloc.start()
+    audit.prune(json.loads(lines[1])["sequence"])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert path.read_bytes() == b"".join(lines[2:])
+    assert most < 1024 * 1024
