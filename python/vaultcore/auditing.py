@@ -84,7 +84,7 @@ def reconcile(
         What was found, as it stands on the record.
 
     Raises:
-        AuditError: the log cannot be written.
+        AuditError: the log cannot be written, or it and the database are of the same moment.
         TamperedError: a key of the log is missing, was replaced, or does not verify.
     """
     keys = _keys(store, system)
@@ -98,6 +98,8 @@ def reconcile(
         directory.rename(aside)
         found |= {"reason": str(error), "putAside": aside.name}
         audit = Audit(directory, clock, keys)
+    else:
+        _check_different(audit, store)
     known = audit.known(store)
     sequence, head, revision = audit.reached()
     found |= {
@@ -124,6 +126,18 @@ def reconcile(
     finally:
         audit.close()
     return found
+
+
+def _check_different(audit: Audit, store: "Store") -> None:
+    """Checks that there is something to reconcile: the record of it would not be true otherwise."""
+    try:
+        audit.compare(store)
+    except AuditError:
+        return
+    audit.close()
+    raise AuditError(
+        "the audit log and the database are of the same moment: there is nothing to reconcile"
+    )
 
 
 def _keys(store: "Store", system: "KeyEncryptionKey") -> AuditKeys:

@@ -25,7 +25,7 @@ def reconcile_folder(
         What was found, as the record tells it.
 
     Raises:
-        AuditError: the log cannot be written.
+        AuditError: the log cannot be written, or there is nothing to reconcile.
         ConfigurationError: there is no vault in the folder, or other users could change it.
         ProtectorError: no protector opens the vault keys; the message says why for each.
         StorageError: the store cannot be read.

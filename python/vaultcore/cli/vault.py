@@ -87,16 +87,23 @@ def update(
     name: Name,
     purge_protection: PurgeProtection = None,
     secret_expiry: SecretExpiry = None,
+    sku: Annotated[
+        Literal["standard", "premium"] | None,
+        typer.Option("--sku", help="premium: keys in the token too."),
+    ] = None,
 ) -> None:
     """Changes a vault's settings; what is not given stays."""
-    if purge_protection is None and secret_expiry is None:
-        raise CommandError("say what to change: --enable-purge-protection or --secret-expiry")
+    if purge_protection is None and secret_expiry is None and sku is None:
+        raise CommandError(
+            "say what to change: --enable-purge-protection, --secret-expiry or --sku"
+        )
     session.record(
         session.manage(
             "vault.update",
             name=name,
             purge_protection=read_truth(purge_protection),
             secret_expiry=secret_expiry,
+            sku=sku,
         )
     )
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from vaultcore.access.firewall import Firewall
-from vaultcore.errors import BadParameterError, NotFoundError
+from vaultcore.errors import BadParameterError, NotFoundError, UsageError
 from vaultcore.management.operation import operation
 from vaultcore.management.vaults import Vaults
 from vaultcore.state import VaultSettings
@@ -56,10 +56,17 @@ def with_range(wall: Firewall, address: str) -> Firewall:
     """Returns a firewall with one more address or range.
 
     Raises:
-        BadParameterError: it is full.
+        BadParameterError: it is full, or that is neither an address nor a range.
     """
     if address in wall.ranges:
         return wall
+    try:
+        Firewall(ranges=(address,)).check()
+    except UsageError:
+        # The list's own message counts ranges, of which the caller named one.
+        raise BadParameterError(
+            f"`{address[:64]}` is neither an address nor a range: 192.0.2.7, 2001:db8::/32"
+        ) from None
     if len(wall.ranges) >= MAXIMUM_RANGES:
         raise BadParameterError(f"a firewall holds at most {MAXIMUM_RANGES} ranges")
     return msgspec.structs.replace(wall, ranges=(*wall.ranges, address))
