@@ -130,7 +130,9 @@ def newest_first(
             for record in _records(current, first, takes):
                 lowest = record["sequence"]
                 yield record
-        for segment in sorted(directory.glob("audit-*.jsonl"), reverse=True):
+        # To open a pipe would not end.
+        segments = [path for path in directory.glob("audit-*.jsonl") if path.is_file()]
+        for segment in sorted(segments, reverse=True):
             with segment.open("rb") as file:
                 for record in _records(file, first, takes):
                     if lowest is None or record["sequence"] < lowest:

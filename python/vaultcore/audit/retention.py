@@ -79,7 +79,8 @@ def expire(audit: "Audit", days: int, now: float) -> int:
 @contextlib.contextmanager
 def _held(segment: Path) -> Iterator[bool]:
     try:
-        descriptor = os.open(segment, os.O_RDONLY | os.O_CLOEXEC)
+        # A pipe of that name must not keep this from going on.
+        descriptor = os.open(segment, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         yield False
         return
@@ -97,6 +98,8 @@ def _held(segment: Path) -> Iterator[bool]:
 
 
 def _last_record(segment: Path, audit: "Audit") -> dict[str, Any]:
+    if not segment.is_file():
+        raise AuditError(_foreign(segment))
     try:
         with segment.open("rb") as file:
             file.seek(max(0, segment.stat().st_size - _LONGEST_LINE))

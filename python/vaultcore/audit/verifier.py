@@ -154,15 +154,19 @@ class _Chain:
         self._expired: dict[tuple[int, str], int] = {}
 
     def follow(self) -> None:
-        segments = sorted(p for p in self._directory.iterdir() if _SEGMENT.fullmatch(p.name))
+        segments = _segments(self._directory)
         current = self._directory / "audit.jsonl"
+        for path in self._directory.iterdir():
+            # To open a pipe would not end.
+            if path.suffix == ".jsonl" and not path.is_file():
+                self._problem(f"{path.name} is not a regular file")
         ended = False
         for segment in segments:
             ended = self._segment(segment, closed=True)
             name = _SEGMENT.fullmatch(segment.name)
             if not ended or name is None or int(name[1]) != self._sequence:
                 self._problem(f"segment {segment.name} does not end with the record it is named by")
-        if current.exists():
+        if current.is_file():
             if self._segment(current, closed=False):
                 self._note_unfinished("still has the name of the current one")
         elif not segments:
@@ -318,7 +322,7 @@ def _checkpoints(
 ) -> Iterator[tuple[int, str]]:
     """Yields number and hash of each checkpoint that is to be believed, in order."""
     path = directory / "checkpoints.jsonl"
-    if not path.exists():
+    if not path.is_file():
         return
     link: str | None = _NOTHING.decode() if _begins(directory) else None
     last = 0
@@ -349,13 +353,19 @@ def _checkpoints(
             yield sequence, digest.decode()
 
 
+def _segments(directory: Path) -> list[Path]:
+    """Returns the closed segments in order."""
+    found = (path for path in directory.iterdir() if _SEGMENT.fullmatch(path.name))
+    return sorted(path for path in found if path.is_file())
+
+
 def _begins(directory: Path) -> bool:
     """Returns whether the log holds its first record, with which its checkpoints begin."""
-    segments = sorted(p for p in directory.iterdir() if _SEGMENT.fullmatch(p.name))
-    with (
-        contextlib.suppress(FileNotFoundError),
-        next(iter([*segments, directory / "audit.jsonl"])).open("rb") as file,
-    ):
+    current = directory / "audit.jsonl"
+    first = next(iter([*_segments(directory), current]))
+    if not first.is_file():
+        return True
+    with contextlib.suppress(FileNotFoundError), first.open("rb") as file:
         parts = _RECORD.fullmatch(file.readline(_MAX_LINE).removesuffix(b"\n"))
         return parts is None or int(parts[2]) == 1
     return True

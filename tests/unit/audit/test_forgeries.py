@@ -1,6 +1,7 @@
 """What somebody puts into the database or the folder of the log, who has no key of it."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ import vaultcore
 from vaultcore._core import AuditLog, Key
 from vaultcore.audit import log as module
 from vaultcore.audit.log import Audit, AuditKeys
+from vaultcore.audit.query import query_records
 from vaultcore.audit.retention import expire
 from vaultcore.audit.verifier import verify
 from vaultcore.errors import AuditError
@@ -198,3 +200,18 @@ def test_an_expiry_that_is_not_signed_is_not_believed(
     # What the vault itself says is signed first.
     rolled.checkpoint()
     assert verify(folder, keys.signer.public_jwk(), made=rolled.made).ok
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_named_and_opened_by_nobody(
+    rolled: Audit, folder: Path, keys: AuditKeys, make: Any
+) -> None:
+    strange = folder / f"audit-{0:020d}.jsonl"
+    make(strange)
+    report = verify(folder, keys.signer.public_jwk(), made=rolled.made)
+    assert [problem.what for problem in report.problems] == [
+        f"{strange.name} is not a regular file"
+    ]
+    assert len(query_records(folder, limit=1000)) == report.records
+    with pytest.raises(AuditError, match="does not end as this vault closes"):
+        expire(rolled, 365, rolled.now())
