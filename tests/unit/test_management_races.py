@@ -352,6 +352,13 @@ def test_each_key_of_the_log_that_was_replaced_goes_on_to_verify(field: Field) -
     assert report["ok"], report["problems"]
 
 
+def test_a_clock_that_several_confirm_is_believed(field: Field) -> None:
+    made = field.race("clock.confirm", [{}] * EACH)
+    assert len(acknowledged(made)) == EACH
+    with field.fresh() as engine:
+        assert engine.purge_time.now() is not None
+
+
 def test_every_operation_is_raced_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert {name for name in OPERATIONS if f'"{name}"' in text} == set(OPERATIONS)
