@@ -25,7 +25,7 @@ from vaultcore.hardening import harden
 app = new_group(
     "A vault for secrets and keys that speaks the Azure Key Vault API.\n\n"
     "Exit status: 0 done, 1 refused or failed, 2 wrong command line, 3 no such thing, 4 not "
-    "permitted, 5 conflict, 6 something is away and may come back, 7 does not verify or "
+    "permitted, 5 conflict, 6 something is unavailable and may come back, 7 does not verify or "
     "open."
 )
 dev.add_to(app)

@@ -9,7 +9,7 @@ status  meaning
 3       there is no such vault, object, version or application
 4       not permitted: no token, a wrong one, the firewall or a missing permission
 5       the name is taken, or the object's state conflicts
-6       something is away (the service, the store, a token): it may succeed later
+6       something is unavailable (the service, the store, a token): it may succeed later
 7       what was to be verified or opened is not as it was: it was changed, or it is the wrong key
 ======  ==========================================================================
 """

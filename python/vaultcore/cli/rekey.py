@@ -38,7 +38,7 @@ def rekey(
         typer.Option("--vault", "--vault-name", help="This vault only; everything by default."),
     ] = None,
 ) -> None:
-    """Makes the system key and the keys of all vaults anew, and removes the old ones.
+    """Replaces the system key and the keys of all vaults, and removes the old ones.
 
     For the case that a key file was stolen: first add another protector, remove the stolen one,
     and then do this. It goes on while a service runs on the folder. If it is interrupted, do it
