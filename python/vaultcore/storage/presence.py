@@ -82,9 +82,17 @@ class Presence:
         # whoever goes on by the old one, or copies by it, destroys the database. To put the old
         # one back would be as bad.
         try:
-            self._parted = self._look(self._index) != identity
-        except UnavailableError:
+            found = os.stat(self._index)  # noqa: PTH116
+        except FileNotFoundError:
+            # It may have gone with the whole folder, and can come back with it.
+            self._look(self._database)
             self._parted = True
+        except OSError as error:
+            raise UnavailableError(
+                f"the index of the write-ahead log cannot be looked at: {error.strerror}"
+            ) from error
+        else:
+            self._parted = (found.st_dev, found.st_ino) != identity
         if self._parted:
             raise UnavailableError(_PARTED)
 

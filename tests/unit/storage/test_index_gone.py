@@ -1,12 +1,15 @@
 """The index of the write-ahead log is removed under a process, and another one goes on."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import vaultcore
+from vaultcore.errors import UnavailableError
 
 #: A process that has the vault open all the while. It ends in the usual way, and closes it first.
 FIRST = """
@@ -70,3 +73,30 @@ def test_an_index_that_was_removed_costs_no_data(tmp_path: Path, put_back: bool)
         assert names == {f"first{n}" for n in range(30)} | {f"other{n}" for n in range(1, 10)}
         assert engine.store.fsck() == []
         assert engine.management.audit_verify()["ok"]
+
+
+@pytest.mark.parametrize("fault", ["it cannot be looked at", "the folder is moved"])
+def test_an_index_that_is_still_there_is_gone_on_with(
+    tmp_path: Path, monkeypatch: Any, fault: str
+) -> None:
+    data, stat = tmp_path / "data", os.stat
+    with vaultcore.create(data, housekeeping=False) as engine:
+        engine.management.vault_create(name="dev")
+        secrets = engine.vault("dev").acting_as(engine.administrator()).secrets
+
+        def failing(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+            if str(path).endswith("-shm"):
+                if fault == "it cannot be looked at":
+                    raise OSError(5, "Input/output error")
+                # The folder goes between two looks.
+                data.rename(tmp_path / "elsewhere")
+            return stat(path, *arguments, **options)
+
+        with monkeypatch.context() as patches:
+            patches.setattr(os, "stat", failing)
+            with pytest.raises(UnavailableError):
+                engine.store.check_presence()
+        if fault == "the folder is moved":
+            (tmp_path / "elsewhere").rename(data)
+        engine.store.check_presence()
+        assert secrets.set("a", "x").version
