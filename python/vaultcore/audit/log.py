@@ -230,7 +230,7 @@ class Audit:
     def _ready(self) -> None:
         if self.outbox is not None and self.outbox.backlog:
             self.outbox.drain()
-        self._log.require()
+        self._with_new_keys(self._log.require)
 
     @property
     def changes(self) -> Outbox:
