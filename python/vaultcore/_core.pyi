@@ -728,8 +728,8 @@ class AuditLog:
         Raises:
             UsageError: If the log has no keys.
         """
-    def tagged(self, document: bytes, tag: bytes) -> bool:
-        """Returns whether a key of this log made the MAC of a document."""
+    def tagged(self, document: bytes, tag: bytes, *, retired: bool = False) -> bool:
+        """Returns whether the key of this log made the MAC of a document, or a retired one."""
     def made(self, sequence: int, digest: str, mac: str | None) -> bool:
         """Returns whether a key of this log made the MAC of a record with this hash."""
     def position(self) -> tuple[int, str, int, int]:

@@ -62,8 +62,9 @@ def rotate_audit_keys(engine: "Engine") -> dict[str, str]:
         if stored.audit is None:
             raise TamperedError("the installation does not name the keys of its audit log")
         # Read here: another rotation may have come first, and its key has signed as well.
-        signer = load_keys(transaction, system, stored.audit).signer
-        identity = rotate_keys(transaction, system, stored.audit, signer, audit.sequence)
+        keys = load_keys(transaction, system, stored.audit)
+        now = int(engine.clock.now())
+        identity = rotate_keys(transaction, system, stored.audit, keys, audit.sequence, now)
         msgspec.structs.replace(stored, audit=identity).put(transaction, system)
         return stored.audit.signer, identity.signer
 
@@ -100,13 +101,15 @@ def reconcile(
         audit = Audit(directory, clock, keys)
     else:
         _check_different(audit, store)
-    known = audit.known(store)
     sequence, head, revision = audit.reached()
+    try:
+        known = audit.known(store)
+        found |= {"storeKnewOf": known.sequence, "storeKnewHead": known.head}
+    except TamperedError as error:
+        found["storeKnew"] = str(error)
     found |= {
         "logEndedAt": sequence,
         "logHead": head,
-        "storeKnewOf": known.sequence,
-        "storeKnewHead": known.head,
         "logToldOfChange": revision,
         "storeEndedAtChange": store.revision(),
     }
@@ -132,7 +135,7 @@ def _check_different(audit: Audit, store: "Store") -> None:
     """Checks that there is something to reconcile: the record of it would not be true otherwise."""
     try:
         audit.compare(store)
-    except AuditError:
+    except (AuditError, TamperedError):
         return
     audit.close()
     raise AuditError(

@@ -11,7 +11,7 @@ import msgspec
 from vaultcore._core import Context, Key
 from vaultcore.audit.checkpoints import Retired
 from vaultcore.audit.log import AuditKeys
-from vaultcore.audit.outbox import TAG, State, keep_state
+from vaultcore.audit.outbox import TAG, State, keep_state, load_state
 from vaultcore.errors import DecryptionError, TamperedError
 
 if TYPE_CHECKING:
@@ -41,6 +41,20 @@ class RetiredSigner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: int
 
 
+class RetiredMac(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key that made MACs once.
+
+    Attributes:
+        mac: its fingerprint.
+        until: the last record that it may have made.
+        at: when it was retired, in Unix seconds.
+    """
+
+    mac: str
+    until: int
+    at: int
+
+
 class AuditIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which keys the audit log has; part of the sealed installation.
 
@@ -50,7 +64,7 @@ class AuditIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         signer_place: where the signing key lies.
         unkeyed: the last record from before there were MACs.
         retired: the keys that signed before.
-        retired_macs: fingerprints of earlier keys of MACs, with the last record of each.
+        retired_macs: the keys that made MACs before.
     """
 
     signer: str
@@ -58,7 +72,7 @@ class AuditIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signer_place: str
     unkeyed: int = 0
     retired: tuple[RetiredSigner, ...] = ()
-    retired_macs: tuple[tuple[str, int], ...] = ()
+    retired_macs: tuple[RetiredMac, ...] = ()
 
 
 def legacy_signer(store: "Store", system: "KeyEncryptionKey") -> Key | None:
@@ -87,9 +101,7 @@ def upgrade_keys(
         state: how far it has come, with records that have no MAC.
     """
     identity, mac = _create(transaction, system, unkeyed=state.sequence, signer=signer)
-    keep_state(
-        transaction, lambda document: mac.sign("HS256", DOCUMENT_LABEL + document)[:TAG], state
-    )
+    keep_state(transaction, lambda body: _tag(mac, body), state)
     return identity
 
 
@@ -97,8 +109,9 @@ def rotate_keys(
     transaction: "Transaction",
     system: "KeyEncryptionKey",
     identity: AuditIdentity,
-    signer: Key,
+    keys: AuditKeys,
     last: int,
+    now: int,
 ) -> AuditIdentity:
     """Makes new keys, and remembers which records the old ones may have made.
 
@@ -106,15 +119,22 @@ def rotate_keys(
         transaction: in which the caller stores the identity.
         system: seals the keys.
         identity: of the keys until now.
-        signer: the key that signs until now.
+        keys: the keys until now.
         last: the last record of the log.
+        now: Unix seconds.
+
+    Raises:
+        TamperedError: what the store knows of the log was not made with these keys.
     """
-    made, _ = _create(transaction, system, unkeyed=identity.unkeyed, signer=None)
+    made, mac = _create(transaction, system, unkeyed=identity.unkeyed, signer=None)
+    # With the old key the state could be made up by whoever stole it.
+    state = load_state(transaction, lambda body, tag: _tag(keys.macs[0][0], body) == tag)
+    keep_state(transaction, lambda body: _tag(mac, body), state)
     until = last + _OVERLAP
     return msgspec.structs.replace(
         made,
-        retired=(*identity.retired, RetiredSigner(dict(signer.public_jwk()), until)),
-        retired_macs=(*identity.retired_macs, (identity.mac, until)),
+        retired=(*identity.retired, RetiredSigner(dict(keys.signer.public_jwk()), until)),
+        retired_macs=(*identity.retired_macs, RetiredMac(identity.mac, until, now)),
     )
 
 
@@ -130,13 +150,15 @@ def load_keys(
     if signer.thumbprint() != identity.signer:
         raise _replaced("signs its checkpoints")
     macs: list[tuple[Key, int | None]] = []
-    for fingerprint, until in ((identity.mac, None), *reversed(identity.retired_macs)):
+    earlier = [(old.mac, old.until) for old in reversed(identity.retired_macs)]
+    for fingerprint, until in ((identity.mac, None), *earlier):
         key = _require(_load(store, system, f"{_MAC}-{fingerprint}"), "vouches for its records")
         if _fingerprint(key) != fingerprint:
             raise _replaced("vouches for its records")
         macs.append((key, until))
     retired = tuple(Retired(Key.from_jwk(old.jwk), old.until) for old in identity.retired)
-    return AuditKeys(signer, retired, tuple(macs), identity.unkeyed)
+    changed = max((old.at for old in identity.retired_macs), default=0)
+    return AuditKeys(signer, retired, tuple(macs), identity.unkeyed, changed)
 
 
 def _create(
@@ -181,6 +203,10 @@ def _replaced(what: str) -> TamperedError:
         f"the key of the audit log that {what} is another one: it was replaced outside the vault; "
         "restore the database from a backup"
     )
+
+
+def _tag(mac: Key, document: bytes) -> bytes:
+    return mac.sign("HS256", DOCUMENT_LABEL + document)[:TAG]
 
 
 def _fingerprint(mac: Key) -> str:

@@ -7,16 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-import msgspec
-
 from vaultcore._core import AuditLog
 from vaultcore.audit.checkpoints import Checkpoint, Checkpoints, Retired, timestamp
-from vaultcore.audit.outbox import STATE, STATE_LABEL, TAG, Outbox, State, keep_state
+from vaultcore.audit.outbox import Outbox, State, keep_state, load_state
 from vaultcore.errors import (
     AuditError,
     AuditKeyError,
     StorageError,
-    TamperedError,
     UnavailableError,
     UsageError,
 )
@@ -30,6 +27,8 @@ T = TypeVar("T")
 
 #: A folder beside the log, in which processes show that they are alive.
 WRITERS: Final = "writers"
+#: For how long documents of a key that was retired are believed, in seconds.
+OVERLAP_SECONDS: Final = 60
 
 logger = logging.getLogger("vaultcore.audit")
 
@@ -43,12 +42,14 @@ class AuditKeys(NamedTuple):
         macs: the keys of the MACs, each with the last record that it may have made; the one in use
             comes first and has None.
         unkeyed: the last record from before there were MACs.
+        changed: when the keys were changed last, in Unix seconds; 0 if never.
     """
 
     signer: "Key"
     retired: tuple[Retired, ...] = ()
     macs: tuple[tuple["Key", int | None], ...] = ()
     unkeyed: int = 0
+    changed: int = 0
 
 
 class Audit:
@@ -102,7 +103,6 @@ class Audit:
         # Each answered request comes here, so it is the log's own method.
         self.record = self._log.append
         self.tag = self._log.tag
-        self.tagged = self._log.tagged
         self.require()
 
     def _opened(self, last: Checkpoint | None) -> AuditLog:
@@ -139,6 +139,16 @@ class Audit:
     def _distrust(self) -> None:
         # Until the next checkpoint, what no key of this vault made is put aside.
         self._log.set_distrust(True)
+
+    def tagged(self, document: bytes, tag: bytes) -> bool:
+        """Returns whether a document has a MAC of this log.
+
+        A key that was retired is believed for a minute more, for what a process left behind that
+        ended in that moment. Whoever stole it has had it for longer.
+        """
+        keys = self._keys
+        recent = keys is not None and self.now() - keys.changed < OVERLAP_SECONDS
+        return self._log.tagged(document, tag, retired=recent)
 
     def attach(self, store: "Store") -> None:
         """Joins the log and a store, after making sure that neither was put back alone.
@@ -195,13 +205,7 @@ class Audit:
             TamperedError: what the store knows was changed.
             StorageError: the store cannot be read.
         """
-        blob = store.document(*STATE) or b""
-        if not self.tagged(STATE_LABEL + blob[TAG:], blob[:TAG]):
-            raise TamperedError(
-                "what the store knows of the audit log does not verify: it was changed outside the "
-                "vault; restore the database from a backup"
-            )
-        return msgspec.json.decode(blob[TAG:], type=State)
+        return load_state(store, self.tagged)
 
     def keep(self, transaction: "Transaction", state: State) -> None:
         """Keeps how far the log has come in the store."""

@@ -21,7 +21,7 @@ from vaultcore.audit.change import Change
 from vaultcore.audit.genuine import is_genuine
 from vaultcore.audit.query import newest_first
 from vaultcore.audit.writers import Writers, names_a_process
-from vaultcore.errors import AuditError, VaultcoreError
+from vaultcore.errors import AuditError, TamperedError, VaultcoreError
 from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
@@ -126,6 +126,22 @@ def keep_state(transaction: "Transaction", tag: "Callable[[bytes], bytes]", stat
     """Keeps how far the log has come, with a MAC."""
     body = msgspec.json.encode(state)
     transaction.put_document(*STATE, tag(STATE_LABEL + body) + body)
+
+
+def load_state(store: "Store | Transaction", tagged: "Callable[[bytes, bytes], bool]") -> State:
+    """Returns how far the log had come, as a store knows it.
+
+    Raises:
+        TamperedError: what the store knows was changed.
+        StorageError: the store cannot be read.
+    """
+    blob = store.document(*STATE) or b""
+    if not tagged(STATE_LABEL + blob[TAG:], blob[:TAG]):
+        raise TamperedError(
+            "what the store knows of the audit log does not verify: it was changed outside the "
+            "vault; restore the database from a backup, or see `vaultcore audit reconcile`"
+        )
+    return msgspec.json.decode(blob[TAG:], type=State)
 
 
 class Outbox:

@@ -241,11 +241,12 @@ impl AuditLog {
         Ok(key.of_document(document).to_vec())
     }
 
-    fn tagged(&self, document: &[u8], tag: &[u8]) -> bool {
+    #[pyo3(signature = (document, tag, *, retired=false))]
+    fn tagged(&self, document: &[u8], tag: &[u8], retired: bool) -> bool {
         let log = self.lock();
-        let keys = &log.trust().keys;
-        keys.iter()
-            .any(|known| known.key.made_document(document, tag))
+        let believed = if retired { usize::MAX } else { 1 };
+        let mut keys = log.trust().keys.iter().take(believed);
+        keys.any(|known| known.key.made_document(document, tag))
     }
 
     #[pyo3(signature = (sequence, digest, mac))]

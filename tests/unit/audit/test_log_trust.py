@@ -385,3 +385,41 @@ def test_keys_are_rotated_under_a_second_engine(data: Path, clock: Any) -> None:
         assert report(engine)["ok"]
     # With the new key alone, what the old one signed is not known.
     assert not verify(data / "audit", key).ok
+
+
+def test_a_stolen_key_makes_nothing_a_minute_after_the_rotation(data: Path, clock: Any) -> None:
+    collection, key = "outbox/" + "0" * 32, f"{10**6:020d}"
+    body = b'{"vault":"dev","operation":"SecretPurge"}'
+    with opened(data, clock) as engine:
+        # Whoever holds the keys of the moment can make a record of anything.
+        tag = engine.audit.tag(f"{collection}/{key}\n".encode() + body)
+        engine.management.audit_rotate_keys()
+
+    with closing(sqlite3.connect(data / "vaultcore.db")) as database, database:
+        database.execute("INSERT INTO documents VALUES (?, ?, ?)", (collection, key, tag + body))
+    clock.advance(61)
+    with opened(data, clock) as engine:
+        assert report(engine)["ok"]
+    told = [r["operationName"] for r in records(data)]
+    assert "SecretPurge" not in told
+    assert told.count("OutboxEntryRefused") == 1
+
+
+def test_a_folder_opens_long_after_its_keys_were_rotated(data: Path, clock: Any) -> None:
+    with opened(data, clock) as engine:
+        engine.management.audit_rotate_keys()
+        # As if the process had ended at once: no further checkpoint, no state with the new key.
+        engine.audit._closed = True
+    clock.advance(3600)
+    with opened(data, clock) as engine:
+        assert report(engine)["ok"]
+
+
+def test_what_the_store_knew_can_be_reconciled_when_it_was_removed(data: Path, clock: Any) -> None:
+    with closing(sqlite3.connect(data / "vaultcore.db")) as database, database:
+        database.execute("DELETE FROM documents WHERE collection = 'audit'")
+    with pytest.raises(TamperedError, match="reconcile"):
+        opened(data, clock)
+    assert "does not verify" in str(reconcile_folder(data, clock=clock)["storeKnew"])
+    with opened(data, clock) as engine:
+        assert report(engine)["ok"]

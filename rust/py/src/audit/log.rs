@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use vaultcore_core::audit::{self, Extra, Position, Record};
 
 use super::failure::{doing, Failure, Result};
-use super::place::{identity, moved, Identity, Place};
+use super::place::{identity, moved, segment_name, Identity, Place};
 use super::segment::{end_of, find, first, read_range, Reach, Trust};
 
 /// How much space is reserved at a time behind the last record, in bytes.
@@ -498,7 +498,8 @@ fn begin(
     signed: Option<&Signed>,
 ) -> Result<(Arc<File>, Identity, Reach)> {
     let wanted = signed.map_or(0, |signed| signed.position.sequence);
-    let (file, identity) = match closed.iter().find(|&&last| last >= wanted) {
+    let segment = closed.iter().find(|&&last| last >= wanted);
+    let (file, identity) = match segment {
         Some(&last) => place.open_closed(last)?,
         None => place.open_current()?,
     };
@@ -508,7 +509,9 @@ fn begin(
         reach = found.ok_or_else(|| {
             Failure::Broken(format!(
                 "record {wanted} was signed, and is not there: the log was changed, cut or put \
-                 back; verify it, and see `vaultcore audit reconcile`"
+                 back, or `{}` is none of its segments; verify it, and see `vaultcore audit \
+                 reconcile`",
+                segment_name(segment.copied())
             ))
         })?;
         reach.revision = reach.revision.max(signed.revision);

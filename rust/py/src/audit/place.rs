@@ -240,6 +240,11 @@ pub(super) fn moved() -> Failure {
     )
 }
 
+/// The name of a closed segment, or of the current one.
+pub(super) fn segment_name(last: Option<u64>) -> String {
+    last.map_or_else(|| CURRENT.to_owned(), closed_name)
+}
+
 fn closed_name(last: u64) -> String {
     format!("audit-{last:020}.jsonl")
 }
