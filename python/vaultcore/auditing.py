@@ -14,7 +14,7 @@ import msgspec
 from vaultcore.audit.checkpoints import FILE as CHECKPOINTS
 from vaultcore.audit.identity import legacy_signer, load_keys, rotate_keys, upgrade_keys
 from vaultcore.audit.log import Audit, AuditKeys
-from vaultcore.audit.outbox import State
+from vaultcore.audit.outbox import STATE, TAG, State
 from vaultcore.errors import AuditError, TamperedError
 from vaultcore.installation import SYSTEM, Installation
 
@@ -39,9 +39,29 @@ def open_audit(data: Path, store: "Store", clock: "Clock", system: "KeyEncryptio
     """
     if Installation.load(store, system).audit is None:
         _upgrade(data, store, clock, system)
-    audit = Audit(data / FOLDER, clock, _keys(store, system), lambda: _keys(store, system))
+    keys = _keys(store, system)
+    _check_there(data, store)
+    audit = Audit(data / FOLDER, clock, keys, lambda: _keys(store, system))
     audit.attach(store)
     return audit
+
+
+def _check_there(data: Path, store: "Store") -> None:
+    """Checks that the folder of the log was not moved away.
+
+    An empty one in its place would be in the way of who puts it back, and `mv` would put it inside.
+    """
+    blob = store.document(*STATE) or b""
+    if (data / FOLDER).exists() or not blob:
+        return
+    # Whether it is genuine is looked at when there is a log.
+    known = msgspec.json.decode(blob[TAG:], type=State)
+    if known.sequence:
+        raise AuditError(
+            f"the audit log is not there, and the store knows that it had come to record "
+            f"{known.sequence}: it was removed, or moved: put it back, or see `vaultcore audit "
+            "reconcile`"
+        )
 
 
 def rotate_audit_keys(engine: "Engine") -> dict[str, str]:

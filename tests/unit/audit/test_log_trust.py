@@ -210,6 +210,17 @@ def test_a_log_that_is_moved_is_missed_at_the_next_request(
         assert report(engine)["ok"]
 
 
+def test_who_opens_a_folder_without_its_log_puts_nothing_in_its_place(data: Path) -> None:
+    log, elsewhere = data / "audit", data.with_name("elsewhere")
+    log.rename(elsewhere)
+    with pytest.raises(AuditError, match="put it back"):
+        vaultcore.open(data, housekeeping=False)
+    assert not log.exists()
+    elsewhere.rename(log)
+    with vaultcore.open(data, housekeeping=False) as engine:
+        assert engine.management.audit_verify()["ok"]
+
+
 def test_a_log_that_is_removed_is_missed_at_the_next_request(data: Path, clock: Any) -> None:
     engine = opened(data, clock)
     secrets(engine).get("s1")
