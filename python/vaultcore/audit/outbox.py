@@ -9,7 +9,6 @@ removed after the log was brought to the disk.
 Entries carry a MAC: a writer of the database cannot make a record.
 """
 
-import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -22,10 +21,9 @@ from vaultcore.audit.genuine import is_genuine
 from vaultcore.audit.query import newest_first
 from vaultcore.audit.writers import Writers, names_a_process
 from vaultcore.errors import AuditError, TamperedError, VaultcoreError
-from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from vaultcore.audit.log import Audit
@@ -206,16 +204,32 @@ class Outbox:
         try:
             self._append(record, change.revision)
         except AuditError as error:
-            if change.revision is None:
-                self.abandon(change)
-                raise
-            # It happened, and it is on record in the store. Nothing more may happen before the
-            # log has it as well.
-            logger.error("the audit log does not take the record of a change: %s", error)  # noqa: TRY400
-            with self._lock:
-                self._backlog.append((change, record))
+            self._not_taken(change, record, error)
         else:
             self._taken(change)
+
+    def finish(self, change: Change, **members: Any) -> None:
+        """Does what :meth:`end` does, given the members as :meth:`Audit.record` takes them.
+
+        Raises:
+            AuditError: the log does not take the record, and nothing was changed.
+        """
+        try:
+            self._audit.record(**members, revision=change.revision)
+        except AuditError as error:
+            self._not_taken(change, Record.of(**members, time=self._audit.now()), error)
+        else:
+            self._taken(change)
+
+    def _not_taken(self, change: Change, record: Record, error: AuditError) -> None:
+        if change.revision is None:
+            self.abandon(change)
+            raise error
+        # It happened, and it is on record in the store. Nothing more may happen before the log
+        # has it as well.
+        logger.error("the audit log does not take the record of a change: %s", error)
+        with self._lock:
+            self._backlog.append((change, record))
 
     def abandon(self, change: Change) -> None:
         """Ends an operation that changed nothing and is not worth a record."""
@@ -416,26 +430,6 @@ class Outbox:
             revision=revision,
         )
 
-    @contextlib.contextmanager
-    def recorded(self, record: Record) -> "Iterator[Change]":
-        """Makes a block one operation, which is on record as a success if it ends well.
-
-        What raises is recorded as a failure of the service; who knows better catches it inside.
-
-        Raises:
-            AuditError: the log takes no records, so that nothing was done.
-        """
-        change = self.begin(record)
-        try:
-            with witnessed(change):
-                yield change
-        except BaseException as error:
-            record.status = 500
-            record.result_description = str(error)
-            self.end(change, record)
-            raise
-        self.end(change, record)
-
     def close(self) -> None:
         """Says that this process has ended; what the log has not taken is left to others."""
         self._writers.close()
@@ -444,5 +438,7 @@ class Outbox:
 def _text(text: str | bytes) -> str:
     if isinstance(text, bytes):
         return text.decode("utf-8", "replace")
+    if text.isascii():
+        return text
     # Half a surrogate pair cannot be written.
     return text.encode("utf-8", "replace").decode()

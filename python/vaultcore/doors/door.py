@@ -168,7 +168,7 @@ class Door:
         change = changes.begin(planned)
 
         def note(**members: Any) -> None:
-            changes.end(change, Record.of(**members))
+            changes.finish(change, **members)
 
         with witnessed(change):
             return self.perform(operation, permission, name, version, act, note=note, **extra)

@@ -220,7 +220,7 @@ class Operator:
             elif status == 200 and quiet:  # noqa: PLR2004 - the status of HTTP
                 self._engine.audit.changes.abandon(change)
             else:
-                self._engine.audit.changes.end(change, Record.of(**members))
+                self._engine.audit.changes.finish(change, **members)
 
     def record_creation(self) -> None:
         """Records that the installation was made, and whom it obeys: its first record.

@@ -54,7 +54,7 @@ def build_application(
         plane.find,
         nowhere,
         engine.audit.record,
-        engine.audit.changes.end,
+        engine.audit.changes.finish,
         engine.strangers,
         proxies,
         plane.close,

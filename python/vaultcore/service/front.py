@@ -5,6 +5,7 @@ Whatever fails in between is answered and recorded as what it is.
 """
 
 import asyncio
+import functools
 import logging
 import re
 import time
@@ -12,7 +13,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from vaultcore.access.proxies import Proxies
-from vaultcore.audit.outbox import Record
 from vaultcore.errors import (
     AuditError,
     BadParameterError,
@@ -86,7 +86,8 @@ class Front:
         find: finds the place of a host name in lower case, or None.
         nowhere: what answers where there is no place, and for the health of the service.
         record: writes a record; it is given what :meth:`Exchange.record` says.
-        end: writes the record of a request that changed something.
+        end: writes the record of a request that changed something; it is given the change and what
+            :meth:`Exchange.record` says.
         strangers: says which answers to strangers are recorded.
         proxies: tell the client's address; None where no proxy is trusted.
         close: called at the end.
@@ -98,7 +99,7 @@ class Front:
         find: Callable[[bytes], Place | None],
         nowhere: Place,
         record: Callable[..., object],
-        end: Callable[["Change", Record], None],
+        end: Callable[..., None],
         strangers: Strangers,
         proxies: Proxies | None = None,
         close: Callable[[], None] = lambda: None,
@@ -134,7 +135,7 @@ class Front:
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
             if exchange.change is not None:
                 exchange.reason = "the caller left before the answer"
-                self._end(exchange.change, exchange.record(Record.of, place.name, place.base, 500))
+                exchange.record(self._ending(exchange.change), place.name, place.base, 500)
             raise
         except BaseException as error:  # noqa: BLE001 - a panic too: the caller gets an answer
             status, content = self._refuse(place, exchange, translate(error))
@@ -147,8 +148,8 @@ class Front:
                         exchange.record(self._record, place.name, place.base, status)
                 else:
                     # If the log does not take it now, it lies in the store: it is answered.
-                    record = exchange.record(Record.of, place.name, place.base, status)
-                    self._end(exchange.change, record)
+                    end = self._ending(exchange.change)
+                    exchange.record(end, place.name, place.base, status)
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no record
                 # No record, no answer: what was done or found stays here.
                 status, content = self._refuse(place, exchange, unrecorded(error))
@@ -167,6 +168,9 @@ class Front:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    def _ending(self, change: "Change") -> Callable[..., None]:
+        return functools.partial(self._end, change)
 
     def _record_stranger(self, place: Place, exchange: Exchange, status: int) -> None:
         """Records an answer to a stranger, which may only be counted."""

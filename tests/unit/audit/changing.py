@@ -23,7 +23,7 @@ point, act = sys.argv[2], sys.argv[3]
 if point == "before the commit":
     Outbox.put = die
 elif point == "after the commit":
-    Outbox.end = die
+    Outbox.end = Outbox.finish = die
 elif point == "after the record":
     Outbox._taken = die
 {

@@ -73,7 +73,7 @@ def serve(issuer: Issuer, clock: Clock, record: Callable[..., object]) -> Front:
     """Returns the issuer as an application that answers at every host."""
     place = issuer_place(issuer, clock)
 
-    def end(_change: object, _record: object) -> None:
+    def end(_change: object, **_members: object) -> None:
         raise AssertionError("the issuer changes nothing")
 
     strangers = Strangers(clock, at_once=1_000_000, bytes_at_once=1e9)

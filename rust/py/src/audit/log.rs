@@ -159,8 +159,8 @@ impl Log {
 
     /// Refuses if the log is not where it was, or has too little space in reserve to record what
     /// would be done.
-    pub(super) fn require(&mut self) -> Result<()> {
-        let held = self.enter(true, true)?;
+    pub(super) fn require(&mut self, wait: bool) -> Result<()> {
+        let held = self.enter(wait, true)?;
         self.reserve();
         drop(held);
         match &self.short {
