@@ -165,6 +165,7 @@ class Outbox:
         self._highest = 0
         self._removed = 0
         self._lock = threading.Lock()
+        self._draining = threading.Lock()
 
     @property
     def backlog(self) -> int:
@@ -298,15 +299,14 @@ class Outbox:
         Raises:
             AuditError: it does not take it.
         """
-        while self._backlog:
-            with self._lock:
-                if not self._backlog:
-                    return
+        # One at a time: two would give the log the same record.
+        with self._draining:
+            while self._backlog:
                 change, record = self._backlog[0]
-            self._append(record, change.revision)
-            with self._lock:
-                self._backlog.pop(0)
-            self._taken(change)
+                self._append(record, change.revision)
+                with self._lock:
+                    self._backlog.pop(0)
+                self._taken(change)
 
     def taken(self) -> int:
         """Returns the revision up to which the log has every record of this process."""

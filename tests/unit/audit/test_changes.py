@@ -1,5 +1,6 @@
 """A change and its record are there together or not at all, whatever fails between them."""
 
+import contextlib
 import json
 import os
 import random
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -357,3 +359,37 @@ def test_a_full_disk_refuses_before_anything_is_done(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout == "well\n", done.stderr
+
+
+def test_two_that_give_the_log_what_it_lacks_give_it_once(tmp_path: Path, monkeypatch: Any) -> None:
+    data = tmp_path / "data"
+    created(data)
+    with vaultcore.open(data, housekeeping=False) as engine:
+        audit, append = engine.audit, engine.audit.record
+
+        def fail(**members: Any) -> int:
+            if members["operation"] == "SecretSet":
+                raise AuditError("the device does not answer")
+            return append(**members)
+
+        monkeypatch.setattr(audit, "record", fail)
+        assert secrets(engine).set("a", "new").version
+        both = threading.Barrier(2)
+
+        def slow(**members: Any) -> int:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(1)  # until the other is here too, if it comes
+            return append(**members)
+
+        monkeypatch.setattr(audit, "record", slow)
+        threads = [threading.Thread(target=audit.require) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        monkeypatch.undo()
+        assert audit.changes.backlog == 0
+        assert engine.management.audit_verify()["ok"]
+    told = [r["properties"].get("revision") for r in records(data)]
+    changes = [revision for revision in told if revision is not None]
+    assert len(changes) == len(set(changes))
