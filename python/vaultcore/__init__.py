@@ -39,10 +39,10 @@ from vaultcore.errors import (
 )
 
 if TYPE_CHECKING:
-    from vaultcore.engine import Engine
     from vaultcore.files import open_file, rewrap_file, seal_file
-    from vaultcore.opening import create_engine as create
-    from vaultcore.opening import open_engine as open  # noqa: A004 - as in `vaultcore.open("data")`
+    from vaultcore.library.engine import LibraryEngine as Engine
+    from vaultcore.library.opening import create_engine as create
+    from vaultcore.library.opening import open_engine as open  # noqa: A004 - as in `vaultcore.open("data")`
 
 __all__ = [
     "AlgorithmError",
@@ -81,9 +81,9 @@ __all__ = [
 
 #: Imported when first used: who only seals and signs does not wait for a database to load.
 _LATER = {
-    "Engine": ("engine", "Engine"),
-    "create": ("opening", "create_engine"),
-    "open": ("opening", "open_engine"),
+    "Engine": ("library.engine", "LibraryEngine"),
+    "create": ("library.opening", "create_engine"),
+    "open": ("library.opening", "open_engine"),
     "open_file": ("files", "open_file"),
     "rewrap_file": ("files", "rewrap_file"),
     "seal_file": ("files", "seal_file"),

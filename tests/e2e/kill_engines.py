@@ -8,7 +8,7 @@ import os
 import sys
 
 import vaultcore
-import vaultcore.engine  # loaded before the forks
+import vaultcore.engine.engine  # loaded before the forks
 
 NAMES = 12
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from vaultcore.cli import app
 from vaultcore.clock import SystemClock
 from vaultcore.protectors import softhsm
-from vaultcore.service.tls import ensure_certificates
+from vaultcore.service.development.authority import ensure_certificates
 
 VARIABLES = {
     "VAULT_URL",

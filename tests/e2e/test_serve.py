@@ -16,7 +16,7 @@ import pytest
 from driver import program
 
 from vaultcore.clock import SystemClock
-from vaultcore.service.tls import TlsFiles, ensure_certificates
+from vaultcore.service.development.authority import TlsFiles, ensure_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore.clock import ManualClock
-from vaultcore.engine import Engine
 
 
 @pytest.fixture

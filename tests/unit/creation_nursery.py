@@ -11,9 +11,9 @@ import threading
 
 import vaultcore
 import vaultcore.management  # loaded before the forks
-from vaultcore.engine import Engine
+from vaultcore import Engine
 from vaultcore.errors import VaultcoreError
-from vaultcore.opening import create_engine
+from vaultcore.library.opening import create_engine
 from vaultcore.protectors.registry import ProtectorOptions
 from vaultcore.storage import migrate
 

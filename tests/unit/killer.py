@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import vaultcore
-from vaultcore import rekey
+from vaultcore.installation import rekey
 from vaultcore.storage.writer import Writer
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import vaultcore
-from vaultcore.engine import Engine
+from vaultcore import Engine
 from vaultcore.errors import VaultcoreError, VaultError
 
 Call = tuple[str, dict[str, Any]]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vaultcore.config import EXAMPLE, load_configuration, read_configuration
 from vaultcore.errors import ConfigurationError
+from vaultcore.service.config import EXAMPLE, load_configuration, read_configuration
 
 MINIMAL = """
 data = "/srv/vault"

@@ -15,8 +15,8 @@ from typing import IO, cast
 import pytest
 
 import vaultcore
-from vaultcore.creation import UNFINISHED
-from vaultcore.engine import Engine
+from vaultcore import Engine
+from vaultcore.engine.creation import UNFINISHED
 from vaultcore.errors import ConfigurationError, ProtectorError
 from vaultcore.protectors import softhsm
 from vaultcore.protectors.registry import ProtectorOptions

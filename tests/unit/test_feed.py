@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import vaultcore
-from vaultcore.engine import Engine
+from vaultcore import Engine
 from vaultcore.errors import (
     AuditError,
     ForbiddenError,
@@ -21,7 +21,7 @@ from vaultcore.errors import (
     StorageError,
     UnavailableError,
 )
-from vaultcore.opening import open_engine
+from vaultcore.library.opening import open_engine
 from vaultcore.storage.signal import Signal
 
 READER = vaultcore.Principal(object_id="11111111-2222-3333-4444-555555555555")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import vaultcore
-from vaultcore import housekeeping
-from vaultcore.engine import Engine
+from vaultcore import Engine
+from vaultcore.engine import housekeeping
+from vaultcore.engine.health import health
+from vaultcore.engine.housekeeping import Duty
 from vaultcore.errors import ProtectorError, StorageError, UnavailableError
-from vaultcore.health import health
-from vaultcore.housekeeping import Duty
 from vaultcore.protectors.hsm_keys import HsmKeys
 from vaultcore.protectors.token import Token
 

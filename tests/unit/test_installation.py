@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from vaultcore.engine import Engine
-from vaultcore.key_ring import KeyRing
-from vaultcore.opening import create_engine, open_engine
-from vaultcore.protectors.changes import add_protector, remove_protector
+from vaultcore import Engine
+from vaultcore.installation.key_ring import KeyRing
+from vaultcore.installation.protector_changes import add_protector, remove_protector
+from vaultcore.library.opening import create_engine, open_engine
 from vaultcore.protectors.registry import ProtectorOptions
 from vaultcore.protectors.wraps import VaultKey
 

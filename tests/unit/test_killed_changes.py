@@ -9,7 +9,7 @@ import pytest
 from killer import Killer, killer
 
 import vaultcore
-from vaultcore.engine import Engine
+from vaultcore import Engine
 from vaultcore.errors import ConfigurationError, ConflictError, ProtectorError
 from vaultcore.protectors.registry import configured
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore._core import Principal
 from vaultcore.cli.local import LocalConnection
 from vaultcore.clock import ManualClock
-from vaultcore.engine import Engine
 from vaultcore.errors import BadParameterError, ForbiddenError, NotFoundError
 from vaultcore.management import OPERATIONS, Management
 from vaultcore.management.records import TAIL_SECONDS
-from vaultcore.service.development import Development
+from vaultcore.service.development.installation import Development
 from vaultcore.storage import Transaction
 
 STRANGER = Principal(object_id="00000000-0000-0000-0000-00000000dead", name="stranger")

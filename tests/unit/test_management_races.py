@@ -12,7 +12,7 @@ import pytest
 from racers import Call, Outcome, Racer, race, racer
 
 import vaultcore
-from vaultcore.engine import Engine
+from vaultcore import Engine
 from vaultcore.errors import ConfigurationError
 from vaultcore.management import OPERATIONS
 from vaultcore.protectors.registry import configured

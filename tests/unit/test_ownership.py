@@ -14,7 +14,7 @@ import vaultcore
 from vaultcore.errors import ConfigurationError, ProtectorError, VaultcoreError
 from vaultcore.ownership import check_code
 from vaultcore.protectors.registry import ProtectorOptions
-from vaultcore.service.ready import read_ready
+from vaultcore.service.development.ready import read_ready
 
 NOBODY = 65534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")

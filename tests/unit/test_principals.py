@@ -12,13 +12,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore._core import Principal
 from vaultcore.access import applications
 from vaultcore.access.jwks import KeySource, StaticKeys, parse_key_set
 from vaultcore.access.tokens import TokenValidator
 from vaultcore.access.trust import IssuerSettings, TrustedIssuer, trust_entra
 from vaultcore.clock import ManualClock
-from vaultcore.engine import Engine
 from vaultcore.errors import (
     BadParameterError,
     ConfigurationError,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from vaultcore import Engine
 from vaultcore.clock import ManualClock
-from vaultcore.engine import Engine
+from vaultcore.engine.purge_time import PurgeTime
 from vaultcore.errors import NotFoundError, TamperedError
-from vaultcore.purge_time import PurgeTime
 
 DAY = 86_400.0
 

@@ -15,13 +15,13 @@ from killer import killer
 from typer.testing import CliRunner
 
 import vaultcore
-from vaultcore import rekey
+from vaultcore import Engine
 from vaultcore._core import KeyEncryptionKey
 from vaultcore.access.issuer import Shape
 from vaultcore.cli import app
-from vaultcore.engine import Engine
 from vaultcore.errors import BadParameterError, DecryptionError, TamperedError, UnauthorizedError
-from vaultcore.installation import SYSTEM
+from vaultcore.installation import rekey
+from vaultcore.installation.settings import SYSTEM
 from vaultcore.protectors.wraps import COLLECTION, VaultKey
 
 SECRETS = 8

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultcore.clock import ManualClock, SystemClock
-from vaultcore.errors import AuditError
-from vaultcore.strangers import (
+from vaultcore.engine.strangers import (
     AT_ONCE,
     PER_MINUTE,
     RECORD_BYTES,
@@ -21,6 +20,7 @@ from vaultcore.strangers import (
     Verdict,
     network_of,
 )
+from vaultcore.errors import AuditError
 
 NOW = 1_700_000_000.0
 

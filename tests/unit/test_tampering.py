@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore.access.issuer import Shape
 from vaultcore.clock import ManualClock
-from vaultcore.engine import Engine
+from vaultcore.engine.vaults import RETRY_SECONDS
 from vaultcore.errors import NotFoundError, StorageError, TamperedError, VaultcoreError
-from vaultcore.vaults import RETRY_SECONDS
 
 VAULTS = ("one", "two")
 TABLES = {

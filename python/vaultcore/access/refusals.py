@@ -9,7 +9,7 @@ from vaultcore.errors import ForbiddenError, UnauthorizedError
 
 if TYPE_CHECKING:
     from vaultcore._core import Principal
-    from vaultcore.state import VaultState
+    from vaultcore.objects.vault import VaultState
 
 _HELP: Final = "https://go.microsoft.com/fwlink/?linkid=2125287"
 NO_TOKEN: Final = "AKV10000: Request is missing a Bearer or PoP token."  # noqa: S105

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from vaultcore._core import Context, Key
+from vaultcore._core import Key
 from vaultcore.audit.checkpoints import Retired
 from vaultcore.audit.log import AuditKeys
 from vaultcore.audit.outbox import TAG, State, keep_state, load_state
+from vaultcore.documents import document_context
 from vaultcore.errors import DecryptionError, TamperedError
 
 if TYPE_CHECKING:
@@ -168,11 +169,15 @@ def _create(
     if signer is None:
         signer = Key.generate("EC", curve="P-256")
         place = f"{_SIGNER}-{signer.thumbprint()}"
-        transaction.put_document(_COLLECTION, place, signer.seal(system, _context(place)))
+        transaction.put_document(
+            _COLLECTION, place, signer.seal(system, document_context(_COLLECTION, place))
+        )
     mac = Key.generate("oct", size=256)
     fingerprint = _fingerprint(mac)
     mac_place = f"{_MAC}-{fingerprint}"
-    transaction.put_document(_COLLECTION, mac_place, mac.seal(system, _context(mac_place)))
+    transaction.put_document(
+        _COLLECTION, mac_place, mac.seal(system, document_context(_COLLECTION, mac_place))
+    )
     return AuditIdentity(signer.thumbprint(), fingerprint, place, unkeyed), mac
 
 
@@ -181,7 +186,7 @@ def _load(store: "Store | Transaction", system: "KeyEncryptionKey", place: str) 
     if blob is None:
         return None
     try:
-        return Key.open(system, blob, _context(place))
+        return Key.open(system, blob, document_context(_COLLECTION, place))
     except DecryptionError:
         raise TamperedError(
             "a key of the audit log does not verify: it was changed outside the vault; restore "
@@ -211,7 +216,3 @@ def _tag(mac: Key, document: bytes) -> bytes:
 
 def _fingerprint(mac: Key) -> str:
     return mac.sign("HS256", _FINGERPRINT)[:16].hex()
-
-
-def _context(place: str) -> Context:
-    return Context({"purpose": "document", "collection": _COLLECTION, "key": place})

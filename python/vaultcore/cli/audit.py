@@ -143,7 +143,7 @@ def reconcile(
     cannot be followed aside, and lets the folder open again. Stop the service first.
     """
     from vaultcore.cli.local import DEFAULT_DATA, read_passphrase  # noqa: PLC0415
-    from vaultcore.reconciling import reconcile_folder  # noqa: PLC0415
+    from vaultcore.engine.reconciling import reconcile_folder  # noqa: PLC0415
 
     found = reconcile_folder(data or DEFAULT_DATA, passphrase=read_passphrase(passphrase_file))
     if json:

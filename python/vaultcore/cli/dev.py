@@ -11,7 +11,7 @@ import typer
 from vaultcore.cli.outcome import AWAY, CommandError
 from vaultcore.cli.output import print_json, print_line
 from vaultcore.cli.session import plain
-from vaultcore.service.ready import ADDRESS, DOMAIN, Ready, hosts_line, read_ready
+from vaultcore.service.development.ready import ADDRESS, DOMAIN, Ready, hosts_line, read_ready
 
 DEFAULT_PORT: Final = 8443
 _DEFAULT_DATA: Final = Path("vaultcore-data")
@@ -57,7 +57,7 @@ def dev(
     It makes the data folder, a TLS authority, an issuer and an administrator, or finds them again.
     The environment of its clients: eval "$(vaultcore env)".
     """
-    from vaultcore.service.development import Development  # noqa: PLC0415
+    from vaultcore.service.development.installation import Development  # noqa: PLC0415
     from vaultcore.service.server import Settings, run  # noqa: PLC0415
 
     development = Development(
@@ -127,7 +127,7 @@ def _quoted(value: str) -> str:
 
 
 def _introduce(data: Path, ready: Ready) -> None:
-    from vaultcore.service.tls import TRUSTSTORE_PASSWORD  # noqa: PLC0415
+    from vaultcore.service.development.authority import TRUSTSTORE_PASSWORD  # noqa: PLC0415
 
     print_line("vaultcore is ready")
     for name in ready.vaults:

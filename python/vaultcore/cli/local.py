@@ -13,13 +13,13 @@ import msgspec
 
 from vaultcore._core import KeyEncryptionKey, Principal, parse_operation
 from vaultcore.cli.outcome import MISSING, CommandError
-from vaultcore.engine import Engine
 from vaultcore.errors import BadParameterError, NotFoundError, UsageError
 from vaultcore.inputs import read_text_input
+from vaultcore.library.engine import LibraryEngine
+from vaultcore.library.opening import open_engine
+from vaultcore.library.vault import API_VERSION, RANDOM_PERMISSION
 from vaultcore.management import Management, Progress
-from vaultcore.opening import open_engine
 from vaultcore.service.keyvault.operations import HANDLERS, Request, Write
-from vaultcore.vault import API_VERSION, RANDOM_PERMISSION
 
 DEFAULT_DATA: Final = Path("vaultcore-data")
 MAXIMUM_PASSPHRASE: Final = 64 * 1024
@@ -33,7 +33,7 @@ class LocalConnection:
         principal: who acts.
     """
 
-    def __init__(self, engine: Engine, principal: Principal) -> None:
+    def __init__(self, engine: LibraryEngine, principal: Principal) -> None:
         self._engine = engine
         self._principal = principal
         self._management = Management(engine, principal)
@@ -159,7 +159,7 @@ def read_passphrase(file: Path | None) -> str | None:
     return read_text_input(file, limit=MAXIMUM_PASSPHRASE).partition("\n")[0]
 
 
-def _principal(engine: Engine, name: str | None) -> Principal:
+def _principal(engine: LibraryEngine, name: str | None) -> Principal:
     if name is None:
         return engine.administrator()
     try:

@@ -12,9 +12,9 @@ from vaultcore.cli.session import plain
 from vaultcore.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from vaultcore.config import Configuration, ProtectorSettings
-    from vaultcore.engine import Engine
+    from vaultcore.library.engine import LibraryEngine
     from vaultcore.protectors.registry import ProtectorOptions
+    from vaultcore.service.config import Configuration, ProtectorSettings
     from vaultcore.service.server import Settings
 
 Config = Annotated[
@@ -46,7 +46,7 @@ def init(
 ) -> None:
     """Makes a data folder with its protectors and an administrator, whose secret is shown once."""
     if example:
-        from vaultcore.config import EXAMPLE  # noqa: PLC0415
+        from vaultcore.service.config import EXAMPLE  # noqa: PLC0415
 
         print_line(EXAMPLE.rstrip("\n"))
         return
@@ -56,9 +56,9 @@ def init(
             "file to start from), or --data DIR for the library"
         )
     from vaultcore.cli.local import read_passphrase  # noqa: PLC0415
-    from vaultcore.opening import create_engine  # noqa: PLC0415
+    from vaultcore.library.opening import create_engine  # noqa: PLC0415
 
-    def first(engine: "Engine") -> None:
+    def first(engine: "LibraryEngine") -> None:
         # Before the folder counts as made: a secret that nobody read would be lost with a vault
         # that is there, and one that was read belongs to no vault if this fails.
         made: dict[str, Any] = engine.management.app_create(name="administrator")
@@ -87,7 +87,7 @@ def init(
 
 def serve(*, config: Config = None) -> None:
     """Runs the service, until interrupted. SIGHUP has it read its files again."""
-    from vaultcore.opening import open_engine  # noqa: PLC0415
+    from vaultcore.library.opening import open_engine  # noqa: PLC0415
     from vaultcore.service.server import run  # noqa: PLC0415
 
     settings = _load_checked(config)
@@ -141,7 +141,7 @@ def protector_options(settings: "ProtectorSettings") -> "ProtectorOptions":
 
 
 def _load(config: Path | None) -> "Configuration":
-    from vaultcore.config import load_configuration  # noqa: PLC0415
+    from vaultcore.service.config import load_configuration  # noqa: PLC0415
 
     if config is None:
         raise CommandError("say which configuration: --config FILE, or set VAULTCORE_CONFIG")

@@ -10,10 +10,10 @@ import msgspec
 from vaultcore.access.policies import AccessPolicy
 from vaultcore.access.trust import GROUP
 from vaultcore.errors import BadParameterError, NotFoundError
-from vaultcore.installation import Installation
+from vaultcore.installation.settings import Installation
+from vaultcore.installation.vault_settings import VaultSettings
 from vaultcore.management.operation import operation
 from vaultcore.management.vaults import Vaults
-from vaultcore.state import VaultSettings
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: A principal of a trusted issuer: the prefix of that issuer, and what its token says. Or a group:

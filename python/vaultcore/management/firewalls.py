@@ -7,9 +7,9 @@ import msgspec
 
 from vaultcore.access.firewall import Firewall
 from vaultcore.errors import BadParameterError, NotFoundError, UsageError
+from vaultcore.installation.vault_settings import VaultSettings
 from vaultcore.management.operation import operation
 from vaultcore.management.vaults import Vaults
-from vaultcore.state import VaultSettings
 
 #: The contract's own number.
 MAXIMUM_RANGES: Final = 1000

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from vaultcore.access.firewall import Firewall
-from vaultcore.installation import Installation
+from vaultcore.installation.settings import Installation
 from vaultcore.management.firewalls import shown, with_action, with_range, without_range
 from vaultcore.management.operation import Operator, operation
 

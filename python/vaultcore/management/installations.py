@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
-from vaultcore.auditing import rotate_audit_keys
+from vaultcore.engine.auditing import rotate_audit_keys
 from vaultcore.errors import BadParameterError
-from vaultcore.installation import SYSTEM, Installation
+from vaultcore.installation.rekey import Rekey
+from vaultcore.installation.settings import SYSTEM, Installation
 from vaultcore.management.operation import Operator, operation
-from vaultcore.rekey import Rekey
 
 
 class Installations(Operator):

@@ -20,12 +20,12 @@ from vaultcore.errors import (
     VaultcoreError,
     VaultError,
 )
-from vaultcore.installation import Installation
+from vaultcore.installation.settings import Installation
 from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
     from vaultcore.audit.change import Change
-    from vaultcore.engine import Engine
+    from vaultcore.engine.engine import Engine
     from vaultcore.storage import Transaction
 
 API_VERSION: Final = "v1"

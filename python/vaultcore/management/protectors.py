@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from vaultcore.installation.protector_changes import add_protector, remove_protector
 from vaultcore.management.operation import Operator, operation
-from vaultcore.protectors.changes import add_protector, remove_protector
 from vaultcore.protectors.registry import ProtectorOptions
 
 #: Members that name files of this machine, and members that may.

@@ -8,8 +8,9 @@ import msgspec
 
 from vaultcore.access.policies import AccessPolicy
 from vaultcore.errors import BadParameterError
+from vaultcore.installation.vault_settings import VaultSettings
 from vaultcore.management.operation import Operator, operation
-from vaultcore.state import VaultSettings, VaultState
+from vaultcore.objects.vault import VaultState
 
 _NAME: Final = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9]){2,23}")
 _RESERVED: Final = frozenset({"login", "management", "localhost", "system"})

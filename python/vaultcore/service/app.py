@@ -12,7 +12,7 @@ from vaultcore.service.management.routes import management_place
 from vaultcore.service.routed import Routed
 
 if TYPE_CHECKING:
-    from vaultcore.engine import Engine
+    from vaultcore.engine.engine import Engine
 
 
 def build_application(

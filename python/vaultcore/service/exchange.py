@@ -4,8 +4,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from vaultcore.engine.strangers import ANNOUNCEMENT
 from vaultcore.service.body import BODY_SECONDS, Bodies, drain
-from vaultcore.strangers import ANNOUNCEMENT
 
 if TYPE_CHECKING:
     from vaultcore._core import Principal

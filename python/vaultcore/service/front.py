@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from vaultcore.access.proxies import Proxies
+from vaultcore.engine.strangers import Strangers, Verdict
 from vaultcore.errors import (
     AuditError,
     BadParameterError,
@@ -27,7 +28,6 @@ from vaultcore.errors import (
 )
 from vaultcore.service.body import Bodies
 from vaultcore.service.exchange import AUTHENTICATION, Exchange, Headers, Receive, Scope, Send
-from vaultcore.strangers import Strangers, Verdict
 
 if TYPE_CHECKING:
     from vaultcore.audit.change import Change

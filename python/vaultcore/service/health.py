@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from vaultcore.health import health
+from vaultcore.engine.health import health
 
 if TYPE_CHECKING:
-    from vaultcore.engine import Engine
+    from vaultcore.engine.engine import Engine
 
 _OK: Final = 200
 _UNAVAILABLE: Final = 503

@@ -18,11 +18,11 @@ from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.mp import MPServer
 
-from vaultcore.config import CONNECTIONS, Configuration
 from vaultcore.errors import ConfigurationError
 from vaultcore.hardening import harden
-from vaultcore.opening import open_engine
+from vaultcore.library.opening import open_engine
 from vaultcore.service.app import build_application
+from vaultcore.service.config import CONNECTIONS, Configuration
 from vaultcore.service.connections import Keeper
 from vaultcore.service.descriptors import backlog, claim, most
 from vaultcore.service.listening import listen

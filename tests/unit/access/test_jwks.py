@@ -30,7 +30,7 @@ from vaultcore.access.tokens import TokenValidator
 from vaultcore.access.trust import IssuerSettings, TrustedIssuer, trust_entra
 from vaultcore.clock import ManualClock, SystemClock
 from vaultcore.errors import ConfigurationError, UnauthorizedError, UnavailableError
-from vaultcore.service.tls import TlsFiles, ensure_certificates
+from vaultcore.service.development.authority import TlsFiles, ensure_certificates
 
 NOW = 1_700_000_000
 EC_KEYS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]

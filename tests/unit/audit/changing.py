@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import vaultcore
-from vaultcore.engine import Engine
+from vaultcore import Engine
 
 #: Run with the folder, the point of its death and what it does.
 CHILD = """

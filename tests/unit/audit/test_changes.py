@@ -18,8 +18,8 @@ import pytest
 from changing import CHILD, created, records, secrets
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore.clock import ManualClock
-from vaultcore.engine import Engine
 from vaultcore.errors import AuditError, UnavailableError
 from vaultcore.storage.signal import Signal
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore.audit.verifier import verify
 from vaultcore.clock import ManualClock
-from vaultcore.engine import Engine
+from vaultcore.engine.reconciling import reconcile_folder
 from vaultcore.errors import AuditError, TamperedError
-from vaultcore.reconciling import reconcile_folder
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "folder-0.1"
 

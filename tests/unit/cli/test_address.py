@@ -18,7 +18,7 @@ from vaultcore.cli import app
 from vaultcore.cli.address import Origin, ServiceAddress, read_origin
 from vaultcore.cli.outcome import CommandError
 from vaultcore.clock import SystemClock
-from vaultcore.service.tls import ensure_certificates
+from vaultcore.service.development.authority import ensure_certificates
 
 runner = CliRunner()
 HOSTS = ("example.com", "com.example", "one.example.com", "dev.example.com", "dev.com",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from running import Service
 
-from vaultcore.engine import Engine
+from vaultcore import Engine
 
 
 @pytest.fixture

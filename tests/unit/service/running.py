@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from vaultcore.engine import Engine
+from vaultcore import Engine
 from vaultcore.service.app import build_application
 
 DOMAIN = "vault.localhost"

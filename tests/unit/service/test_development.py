@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 import vaultcore
-from vaultcore.creation import DEVELOPMENT
+from vaultcore.engine.creation import DEVELOPMENT
 from vaultcore.errors import ConfigurationError
-from vaultcore.service.development import Credentials, Development
+from vaultcore.service.development.installation import Credentials, Development
 from vaultcore.storage.writer import Writer
 
 #: More than a first start has.

@@ -9,11 +9,11 @@ from running import DOMAIN, Said, Service
 from typer.testing import CliRunner
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore.access.proxies import Proxies
 from vaultcore.cli import app
-from vaultcore.engine import Engine
 from vaultcore.errors import BadParameterError, NotFoundError, VaultError
-from vaultcore.installation import Installation
+from vaultcore.installation.settings import Installation
 
 ISSUER = b"Host: login." + DOMAIN.encode()
 MANAGEMENT = b"Host: management." + DOMAIN.encode()

@@ -26,12 +26,12 @@ from vaultcore._core import KeyEncryptionKey
 from vaultcore.access.issuer import Issuer
 from vaultcore.access.tokens import TokenValidator
 from vaultcore.clock import Clock, ManualClock, SystemClock
+from vaultcore.engine.strangers import Strangers
 from vaultcore.errors import AuditError
+from vaultcore.service.development.authority import ensure_certificates
 from vaultcore.service.front import Front
 from vaultcore.service.identity.routes import issuer_place
-from vaultcore.service.tls import ensure_certificates
 from vaultcore.storage import Store
-from vaultcore.strangers import Strangers
 
 if TYPE_CHECKING:
     from vaultcore.access.applications import NewSecret

@@ -11,13 +11,13 @@ import pytest
 from running import DOMAIN, Said, Service, read
 
 import vaultcore
-from vaultcore import guarded
+from vaultcore import Engine
 from vaultcore._core import Principal
-from vaultcore.attributes import encode_base64url
 from vaultcore.clock import ManualClock
-from vaultcore.engine import Engine
+from vaultcore.encoding import encode_base64url
+from vaultcore.engine import guarded
 from vaultcore.errors import ForbiddenError, NotFoundError, UnavailableError
-from vaultcore.key_use import UsableKey
+from vaultcore.objects.key_use import UsableKey
 from vaultcore.service.exchange import Exchange
 
 if TYPE_CHECKING:

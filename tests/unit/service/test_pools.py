@@ -21,10 +21,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore.access.remote_keys import RemoteKeys
 from vaultcore.access.trust import TrustedIssuer
-from vaultcore.engine import Engine
-from vaultcore.keys import KeyRules
+from vaultcore.objects.keys import KeyRules
 from vaultcore.protectors import softhsm
 from vaultcore.protectors.registry import ProtectorOptions
 from vaultcore.protectors.token import Token

@@ -7,7 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from vaultcore.service.ready import READY_FILE, Ready, hosts_line, read_ready, unresolved
+from vaultcore.service.development.ready import (
+    READY_FILE,
+    Ready,
+    hosts_line,
+    read_ready,
+    unresolved,
+)
 
 READY = Ready(
     process=1,

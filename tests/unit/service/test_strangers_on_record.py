@@ -13,10 +13,10 @@ import pytest
 from running import DOMAIN, Service, read
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore.access.proxies import Proxies
 from vaultcore.audit.verifier import verify
-from vaultcore.engine import Engine
-from vaultcore.strangers import AT_ONCE, OPERATION
+from vaultcore.engine.strangers import AT_ONCE, OPERATION
 
 VAULT = b"Host: dev." + DOMAIN.encode()
 ISSUER = b"Host: login." + DOMAIN.encode()

@@ -19,7 +19,11 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
 from vaultcore.clock import ManualClock, SystemClock
 from vaultcore.errors import ConfigurationError
-from vaultcore.service.tls import TRUSTSTORE_PASSWORD, TlsFiles, ensure_certificates
+from vaultcore.service.development.authority import (
+    TRUSTSTORE_PASSWORD,
+    TlsFiles,
+    ensure_certificates,
+)
 
 NAMES = ["*.vault.localhost", "vault.localhost", "localhost", "127.0.0.1", "::1"]
 DAY = 86400

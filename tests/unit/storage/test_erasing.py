@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import vaultcore
+from vaultcore import Engine
 from vaultcore.clock import ManualClock
-from vaultcore.engine import Engine
 from vaultcore.storage import Store, Transaction
 
 PATIENCE = 30.0  # far beyond what is promised: the machine may be busy

@@ -11,17 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vaultcore._core import Context, object_name
-from vaultcore.attributes import (
-    Attributes,
-    Page,
-    Version,
-    decode_base64url,
-    encode_base64url,
-)
+from vaultcore.encoding import decode_base64url, encode_base64url
 from vaultcore.errors import BadParameterError, DecryptionError
-from vaultcore.key_use import UsableKey, refusals
-from vaultcore.keys import ALGORITHMS, HSM, KeyParameters, random_bytes
-from vaultcore.lifecycle import Lifecycle, Work
+from vaultcore.objects.attributes import Attributes, Page, Version
+from vaultcore.objects.key_use import UsableKey, refusals
+from vaultcore.objects.keys import ALGORITHMS, HSM, KeyParameters, random_bytes
+from vaultcore.objects.lifecycle import Lifecycle, Work
 from vaultcore.service.keyvault.pools import Where
 from vaultcore.service.keyvault.wire import (
     BlobBody,
@@ -42,7 +37,7 @@ from vaultcore.service.keyvault.wire import (
 
 if TYPE_CHECKING:
     from vaultcore._core import Operation, Principal
-    from vaultcore.state import VaultState
+    from vaultcore.objects.vault import VaultState
 
 SMALL: Final = 256 * 1024  # bytes; six times a secret of 25 KB, escaped as badly as can be
 LARGE: Final = 32 * 1024 * 1024  # bytes; a backup of 500 versions

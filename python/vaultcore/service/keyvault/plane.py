@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from vaultcore import _core
 from vaultcore.audit.outbox import Record
+from vaultcore.engine.guarded import guarded as guarded_work
+from vaultcore.engine.guarded import write_async
 from vaultcore.errors import (
     AuditError,
     InternalError,
@@ -23,8 +25,6 @@ from vaultcore.errors import (
     UnauthorizedError,
     VaultError,
 )
-from vaultcore.guarded import guarded as guarded_work
-from vaultcore.guarded import write_async
 from vaultcore.service.keyvault.operations import HANDLERS, Handler, Request, Write, confirm
 from vaultcore.service.keyvault.pools import Pools, Where, landed
 from vaultcore.service.keyvault.wire import error_body
@@ -32,10 +32,10 @@ from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
     from vaultcore.audit.change import Change
-    from vaultcore.engine import Engine
+    from vaultcore.engine.engine import Engine
+    from vaultcore.objects.vault import VaultState
     from vaultcore.service.exchange import Exchange, Headers
     from vaultcore.service.front import Place
-    from vaultcore.state import VaultState
 
 _OVERRIDES: Final = frozenset({b"GET", b"PUT", b"PATCH", b"DELETE", b"POST"})
 _SERVICE_VERSION: Final = _core.__version__.encode()

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from vaultcore.access.remote_keys import FLIGHT_SECONDS
 from vaultcore.errors import ThrottledError, UnavailableError
-from vaultcore.key_use import Token, refusals
+from vaultcore.objects.key_use import refusals
+from vaultcore.protectors.hsm import Token
 
 if TYPE_CHECKING:
-    from vaultcore.state import VaultState
+    from vaultcore.objects.vault import VaultState
 
 #: Threads for private operations of software keys, and how many of these may wait or run.
 PROCESSOR_THREADS: Final = max(2, os.cpu_count() or 2)

@@ -6,12 +6,12 @@ from typing import Any, Final
 import msgspec
 
 from vaultcore._core import api_versions, check_json
-from vaultcore.attributes import (
+from vaultcore.errors import BadParameterError, UsageError, VaultError
+from vaultcore.objects.attributes import (
     Attributes,
     Metadata,
     Version,
 )
-from vaultcore.errors import BadParameterError, UsageError, VaultError
 
 encode: Final = msgspec.json.Encoder().encode
 

@@ -27,7 +27,7 @@ from vaultcore.management import API_VERSION, OPERATIONS, Management
 from vaultcore.service.routed import Routed, exchange_of
 
 if TYPE_CHECKING:
-    from vaultcore.engine import Engine
+    from vaultcore.engine.engine import Engine
     from vaultcore.service.exchange import Exchange
 
 MAXIMUM_BODY: Final = 64 * 1024

@@ -1,0 +1,1 @@
+"""A data folder, open, and what keeps it going."""

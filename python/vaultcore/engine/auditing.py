@@ -1,0 +1,202 @@
+"""Opens the audit log of a folder with the keys that its installation names.
+
+It also gives the log of an older version its keys, changes keys, and goes on after the log and the
+database were put back to different moments.
+"""
+
+import datetime as dt
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from vaultcore.audit.checkpoints import FILE as CHECKPOINTS
+from vaultcore.audit.identity import legacy_signer, load_keys, rotate_keys, upgrade_keys
+from vaultcore.audit.log import Audit, AuditKeys
+from vaultcore.audit.outbox import STATE, TAG, State
+from vaultcore.errors import AuditError, TamperedError
+from vaultcore.installation.settings import SYSTEM, Installation
+
+if TYPE_CHECKING:
+    from vaultcore._core import KeyEncryptionKey
+    from vaultcore.clock import Clock
+    from vaultcore.engine.engine import Engine
+    from vaultcore.storage import Store, Transaction
+
+#: The folder of the log, inside of the data folder.
+FOLDER: Final = "audit"
+
+logger = logging.getLogger("vaultcore.audit")
+
+
+def open_audit(data: Path, store: "Store", clock: "Clock", system: "KeyEncryptionKey") -> Audit:
+    """Opens the log of a folder, and joins it with the store.
+
+    Raises:
+        AuditError: the log cannot be used, or it and the store are of different moments.
+        TamperedError: a key of the log is missing, was replaced, or does not verify.
+    """
+    if Installation.load(store, system).audit is None:
+        _upgrade(data, store, clock, system)
+    keys = _keys(store, system)
+    _check_there(data, store)
+    audit = Audit(data / FOLDER, clock, keys, lambda: _keys(store, system))
+    audit.attach(store)
+    return audit
+
+
+def _check_there(data: Path, store: "Store") -> None:
+    """Checks that the folder of the log was not moved away.
+
+    An empty one in its place would be in the way of who puts it back, and `mv` would put it inside.
+    """
+    blob = store.document(*STATE) or b""
+    if (data / FOLDER).exists() or not blob:
+        return
+    # Whether it is genuine is looked at when there is a log.
+    known = msgspec.json.decode(blob[TAG:], type=State)
+    if known.sequence:
+        raise AuditError(
+            f"the audit log is not there, and the store knows that it had come to record "
+            f"{known.sequence}: it was removed, or moved: put it back, or see `vaultcore audit "
+            "reconcile`"
+        )
+
+
+def rotate_audit_keys(engine: "Engine") -> dict[str, str]:
+    """Gives the log of an open folder new keys, and returns the names of the old and the new one.
+
+    Records and checkpoints so far stay what they are: it is known up to which record the old keys
+    were in use, give or take what was under way.
+
+    Raises:
+        AuditError: the log cannot be written.
+        StorageError: the store cannot be written.
+    """
+    audit, system = engine.audit, engine.keys.system
+    audit.checkpoint()
+
+    def work(transaction: "Transaction") -> tuple[str, str]:
+        stored = Installation.load(transaction, system)
+        if stored.audit is None:
+            raise TamperedError("the installation does not name the keys of its audit log")
+        # Read here: another rotation may have come first, and its key has signed as well.
+        keys = load_keys(transaction, system, stored.audit)
+        now = int(engine.clock.now())
+        identity = rotate_keys(transaction, system, stored.audit, keys, audit.sequence, now)
+        msgspec.structs.replace(stored, audit=identity).put(transaction, system)
+        return stored.audit.signer, identity.signer
+
+    before, after = engine.store.write(work)
+    engine.synchronise()
+    audit.checkpoint()
+    return {"previousKeyId": before, "keyId": after}
+
+
+def reconcile(
+    data: Path, store: "Store", clock: "Clock", system: "KeyEncryptionKey"
+) -> dict[str, str | int]:
+    """Goes on after the log and the database were put back to different moments, and records that.
+
+    What does not hold is put aside: a log that cannot be followed is renamed, and a new one begins.
+
+    Returns:
+        What was found, as it stands on the record.
+
+    Raises:
+        AuditError: the log cannot be written, or it and the database are of the same moment.
+        TamperedError: a key of the log is missing, was replaced, or does not verify.
+    """
+    keys = _keys(store, system)
+    found: dict[str, str | int] = {}
+    directory = data / FOLDER
+    try:
+        audit = Audit(directory, clock, keys)
+    except AuditError as error:
+        moment = dt.datetime.fromtimestamp(clock.now(), dt.UTC)
+        aside = data / f"{FOLDER}-aside-{moment:%Y%m%dT%H%M%SZ}"
+        directory.rename(aside)
+        found |= {"reason": str(error), "putAside": aside.name}
+        audit = Audit(directory, clock, keys)
+    else:
+        _check_different(audit, store)
+    sequence, head, revision = audit.reached()
+    try:
+        known = audit.known(store)
+        found |= {"storeKnewOf": known.sequence, "storeKnewHead": known.head}
+    except TamperedError as error:
+        found["storeKnew"] = str(error)
+    found |= {
+        "logEndedAt": sequence,
+        "logHead": head,
+        "logToldOfChange": revision,
+        "storeEndedAtChange": store.revision(),
+    }
+
+    def work(transaction: "Transaction") -> None:
+        # Whatever the log told of belongs to a database that is not this one.
+        transaction.skip_to(revision)
+        transaction.changed(SYSTEM, "audit-reconciled", str(sequence), "", "reconcile")
+        audit.keep(transaction, State(sequence, head, revision))
+
+    store.write(work)
+    audit.attach(store)
+    try:
+        what = "the log and the database were of different moments"
+        audit.record_own("AuditReconciled", what, found)
+        audit.checkpoint()
+    finally:
+        audit.close()
+    return found
+
+
+def _check_different(audit: Audit, store: "Store") -> None:
+    """Checks that there is something to reconcile: the record of it would not be true otherwise."""
+    try:
+        audit.compare(store)
+    except (AuditError, TamperedError):
+        return
+    audit.close()
+    raise AuditError(
+        "the audit log and the database are of the same moment: there is nothing to reconcile"
+    )
+
+
+def _keys(store: "Store", system: "KeyEncryptionKey") -> AuditKeys:
+    identity = Installation.load(store, system).audit
+    if identity is None:
+        raise TamperedError(
+            "the installation does not name the keys of its audit log: it was put back to an older "
+            "version; restore the database from a backup"
+        )
+    return load_keys(store, system, identity)
+
+
+def _upgrade(data: Path, store: "Store", clock: "Clock", system: "KeyEncryptionKey") -> None:
+    """Gives the log of an older version a key of MACs, after signing what it holds until now."""
+    signer = legacy_signer(store, system)
+    checkpoints = data / FOLDER / CHECKPOINTS
+    if signer is None and checkpoints.exists() and checkpoints.stat().st_size:
+        raise TamperedError(
+            "the key that signs the checkpoints of the audit log is missing: it was removed "
+            "outside the vault; restore the database from a backup"
+        )
+    state = State(0, "0" * 64)
+    if signer is not None:
+        old = Audit(data / FOLDER, clock, AuditKeys(signer))
+        old.checkpoint()
+        sequence, head, _ = old.reached()
+        state = State(sequence, head)
+
+    def work(transaction: "Transaction") -> None:
+        stored = Installation.load(transaction, system)
+        if stored.audit is None:
+            identity = upgrade_keys(transaction, system, signer, state)
+            msgspec.structs.replace(stored, audit=identity).put(transaction, system)
+        else:
+            # Another process was quicker.
+            transaction.unnoticed()
+
+    store.write(work)
+    logger.warning("the audit log has a key for the MACs of its records from now on")

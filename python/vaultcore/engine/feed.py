@@ -1,0 +1,260 @@
+"""The change feed as one process follows it: what others commit holds here for the next request.
+
+The feed has no gaps and only grows, so a process that has read it up to a revision knows all that
+was committed. Whoever writes the database otherwise, or puts a backup in its place, breaks that:
+an entry is missing, or the last one that was read is another one now. Then nothing that is in
+memory can be believed, so everything is read again, and the audit log says so.
+"""
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from vaultcore.errors import (
+    AuditError,
+    ConfigurationError,
+    ForkError,
+    ProtectorError,
+    StorageError,
+    TamperedError,
+    UnavailableError,
+)
+from vaultcore.installation.settings import SYSTEM, Installation
+from vaultcore.storage.writer import REPAIR
+
+if TYPE_CHECKING:
+    from vaultcore.engine.engine import Engine
+    from vaultcore.storage.rows import ChangeRow
+
+#: The kinds of what is in a vault; every other kind of change may change who may do what.
+OBJECTS: Final = frozenset({"secrets", "keys", "certificates", "rekey"})
+_BATCH: Final = 1000  # entries that are read at once
+_NOTHING: Final = -2  # a revision that no position equals
+
+logger = logging.getLogger("vaultcore.feed")
+
+
+class Feed:
+    """Takes over what any process has committed.
+
+    Args:
+        engine: what is kept fresh.
+    """
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._store = engine.store
+        # The position at which requests need not look any further: what was read, or nothing.
+        self._fresh = _NOTHING
+        self._seen = _NOTHING
+        # The entry of the revision that was seen; None before the first one.
+        self._anchor: ChangeRow | None = None
+        # Why everything has to be read again, and the revision that was seen until then.
+        self._broken: tuple[str, int] | None = None
+        self._refusal = ""
+        self._catching_up = threading.Lock()
+        self._forked = False
+
+    def synchronise(self) -> None:
+        """Takes over what any process has committed since the last call.
+
+        Raises:
+            ForkError: this is a child of the process that opened the engine.
+            StorageError: the feed cannot be read, so that nothing cached may be used.
+            UnavailableError: the database was moved or replaced, the feed was broken and that
+                cannot be recorded, or requests are refused for now.
+        """
+        position = self._store.position()
+        if position == self._fresh and position >= 0:
+            return
+        self._catch_up()
+
+    def look(self) -> None:
+        """Does what `synchronise` does, and asks the database itself whether it is up to date.
+
+        The signal tells of the commits of vaultcore. What else happens to the database is seen
+        here: housekeeping calls it each second.
+
+        Raises:
+            StorageError: the feed cannot be read, so that nothing cached may be used.
+            UnavailableError: the database was moved or replaced, or the feed was broken and that
+                cannot be recorded.
+        """
+        try:
+            self._follow()
+        except BaseException:
+            # Nothing may be answered from memory until the database can be asked.
+            self._fresh = _NOTHING
+            raise
+
+    def take_over(self) -> None:
+        """Does what `synchronise` does, also while requests are refused.
+
+        Raises:
+            ForkError: this is a child of the process that opened the engine.
+            StorageError: the feed cannot be read, so that nothing cached may be used.
+            UnavailableError: the database was moved or replaced, or the feed was broken and that
+                cannot be recorded.
+        """
+        position = self._store.position()
+        if position != self._fresh or position < 0:
+            self._follow()
+
+    def refuse(self, reason: str) -> None:
+        """Refuses every request with a reason, until `accept` is called."""
+        self._refusal = reason
+        self._fresh = _NOTHING
+
+    def accept(self) -> None:
+        """Takes requests again."""
+        self._refusal = ""
+
+    def disinherit(self) -> None:
+        """Refuses every further use; called in a child process."""
+        self._forked = True
+        self._fresh = self._seen = _NOTHING
+
+    def _catch_up(self) -> None:
+        if self._refusal:
+            raise UnavailableError(self._refusal)
+        self._follow()
+
+    def _follow(self) -> None:
+        if self._forked:
+            raise ForkError(
+                "this engine was opened in the parent process; close it before the fork, or start "
+                "a fresh process instead of a fork"
+            )
+        with self._catching_up:
+            if self._seen == _NOTHING:
+                self._seen = self._load()
+            self._store.check_presence()
+            if self._broken is None:
+                self._broken = self._read_on()
+            if self._broken is not None:
+                self._start_over(*self._broken)
+                self._broken = None
+            self._fresh = self._seen
+            # In this order: a refusal that comes meanwhile finds it set, or is found here.
+            if self._refusal:
+                self._fresh = _NOTHING
+
+    def _read_on(self) -> tuple[str, int] | None:
+        """Applies what follows; returns what is wrong with the feed, if anything is."""
+        while True:
+            anchor, seen = self._anchor, self._seen
+            entries = self._store.changes(seen - 1 if anchor else seen, _BATCH)
+            if anchor is not None:
+                if not entries:
+                    return "the feed went back", seen
+                if entries[0] != anchor:
+                    return "the last entry that was read is another one now", seen
+                del entries[0]
+            for entry in entries:
+                if entry.kind == REPAIR:
+                    return "the feed was put right", seen
+                if entry.revision != self._seen + 1:
+                    return "entries of the feed are missing", self._seen
+                self._apply(entry.vault_id, entry.kind, entry.key)
+                self._anchor, self._seen = entry, entry.revision
+            if len(entries) < _BATCH - 1:
+                return None
+
+    def _load(self) -> int:
+        """Reads everything; returns the revision from which on the feed tells of changes."""
+        revision, anchor = self._end()
+        self._engine.vaults.load_all()
+        self._engine.access_epoch += 1
+        self._anchor = anchor
+        return revision
+
+    def _end(self) -> tuple[int, "ChangeRow | None"]:
+        while True:
+            # What is committed meanwhile comes later in the feed.
+            revision = self._store.revision()
+            entries = self._store.changes(revision - 1, 1) if revision else []
+            if [entry.revision for entry in entries] == [revision] * bool(revision):
+                return revision, entries[0] if entries else None
+
+    def _start_over(self, reason: str, seen: int) -> None:
+        """Reads everything again, whatever is in memory, and records why."""
+        engine = self._engine
+        revision, anchor = self._end()
+        logger.error(
+            "the database was changed outside of vaultcore: %s (seen %d, found %d); everything is "
+            "read again",
+            reason,
+            seen,
+            revision,
+        )
+        engine.keys.forget_replaced()
+        installation = Installation.load(self._store, engine.keys.system)
+        if installation.id != engine.installation.id:
+            raise StorageError(
+                "the database is that of another installation: put the right one in its place, "
+                "and restart"
+            )
+        engine.load_installation()
+        engine.vaults.reload(installation)
+        engine.forget_identities()
+        engine.access_epoch += 1
+        # Only what is on record has happened: without a record it is all done again.
+        self._record(reason, seen, revision)
+        self._anchor, self._seen = anchor, revision
+
+    def _record(self, reason: str, seen: int, found: int) -> None:
+        try:
+            self._engine.audit.record_own(
+                "StoreReset",
+                f"the database was changed outside of vaultcore: {reason}",
+                {"seenRevision": seen, "foundRevision": found},
+            )
+        except AuditError as error:
+            raise UnavailableError(
+                "the database was changed outside of vaultcore, and the audit log cannot be "
+                "written, so that nothing may be answered; try again later"
+            ) from error
+
+    def _apply(self, vault_id: str, kind: str, key: str) -> None:
+        engine = self._engine
+        if kind in OBJECTS:
+            state = engine.vaults.find_by_id(vault_id)
+            if state is not None:
+                state.invalidate(kind, key)
+            return
+        if kind == "vaults":
+            engine.vaults.load(key)
+        elif kind == "vault-keys":
+            self._take_over_key(vault_id, key)
+        elif kind == "protectors":
+            self._take_over_protectors()
+            engine.vaults.use_token(engine.keys.token())
+        elif kind in {"applications", "signing-keys"}:
+            engine.forget_identities()
+        elif kind == "installation":
+            engine.load_installation()
+        # After it has taken effect: who has seen this count goes by the new rules.
+        engine.access_epoch += 1
+
+    def _take_over_protectors(self) -> None:
+        try:
+            self._engine.keys.reopen()
+        except ConfigurationError as failure:
+            # Those that are open go on; a key that another wraps says so when it is needed.
+            logger.warning("the protectors that were changed cannot be opened: %s", failure)
+
+    def _take_over_key(self, vault_id: str, key: str) -> None:
+        engine = self._engine
+        if vault_id == SYSTEM:
+            engine.keys.refresh(SYSTEM)
+            return
+        try:
+            engine.keys.refresh(vault_id)
+        except (ProtectorError, TamperedError):
+            # It concerns this vault only, which the next lines set aside.
+            engine.keys.forget(vault_id)
+        state = engine.vaults.find_by_id(vault_id)
+        if state is not None:
+            # What is kept may lie sealed under a generation that is gone.
+            state.clear()
+        engine.vaults.load(key)

@@ -1,0 +1,105 @@
+"""The purge of deleted objects whose retention has passed."""
+
+from typing import TYPE_CHECKING, Final
+
+from vaultcore.audit.outbox import Record
+from vaultcore.errors import (
+    AuditError,
+    NotFoundError,
+    StorageError,
+    TamperedError,
+    UnavailableError,
+)
+from vaultcore.storage.witness import witnessed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vaultcore.engine.engine import Engine
+    from vaultcore.objects.vault import VaultState
+    from vaultcore.storage.rows import ObjectRow
+
+#: How many objects one round purges at most.
+PURGE_BATCH: Final = 100
+_PAGE: Final = 100
+
+
+class Purger:
+    """Purges what is due, and nothing that was made due outside of the vault.
+
+    Args:
+        engine: the open folder.
+    """
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        # Rows that do not verify: each is on record once, and not again with every round.
+        self._refused: set[tuple[int, int | None, bytes]] = set()
+
+    def purge_due(self, now: float) -> int:
+        """Purges deleted objects whose retention has passed, and returns how many.
+
+        Args:
+            now: Unix seconds.
+
+        Raises:
+            AuditError: a purge cannot be recorded.
+            StorageError: the store cannot be read or written.
+        """
+        purged = 0
+        for row in self._due(int(now)):
+            state = self._engine.vaults.find_by_id(row.vault_id)
+            mark = (row.id, row.purge_at, row.seal)
+            if state is None or row.kind not in {"secrets", "keys"} or mark in self._refused:
+                continue
+            purged += self._purge_recorded(state, row)
+            if purged == PURGE_BATCH:
+                break
+        return purged
+
+    def _due(self, now: int) -> "Iterator[ObjectRow]":
+        """Yields what is due; what cannot be purged is passed, and keeps nothing from its turn."""
+        after = (-(2**63), 0)
+        while True:
+            rows = self._engine.store.due_for_purge(now, _PAGE, after=after)
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1].purge_at or 0, rows[-1].id)
+
+    def _purge_recorded(self, state: "VaultState", row: "ObjectRow") -> bool:
+        """Purges an object and records that; returns whether there was something to purge."""
+        record = Record(
+            vault=state.name,
+            operation="SecretPurge" if row.kind == "secrets" else "KeyPurge",
+            status=204,
+            result_description="the retention has passed",
+            client_info="vaultcore housekeeping",
+            object_id=f"{state.url}/{row.kind}/{row.name}",
+        )
+        changes = self._engine.audit.changes
+        change = changes.begin(record)
+        try:
+            with witnessed(change):
+                self._purge(state, row)
+        except NotFoundError:
+            changes.abandon(change)  # another process was quicker
+            return False
+        except TamperedError as failure:
+            # Who moves a purge date in the database shall not make us destroy anything.
+            record.status, record.result_description = 500, str(failure)
+            changes.end(change, record)
+            self._refused.add((row.id, row.purge_at, row.seal))
+            return False
+        except (AuditError, StorageError, UnavailableError) as failure:
+            changes.abandon(change)
+            raise failure from None
+        changes.end(change, record)
+        return True
+
+    def _purge(self, state: "VaultState", row: "ObjectRow") -> None:
+        if row.kind == "secrets":
+            self._engine.store.write(state.secret_rules.purge(row.key, due=True))
+            return
+        versions = self._engine.store.write(state.key_rules.purge(row.key, due=True))
+        state.key_rules.discard(versions, row.key)

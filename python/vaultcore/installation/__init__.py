@@ -1,0 +1,1 @@
+"""What an installation stores about itself: its settings, its vault keys, its vaults."""

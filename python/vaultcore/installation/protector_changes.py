@@ -1,0 +1,152 @@
+"""Adding and removing protectors, so that whoever is killed at it can go on or go back.
+
+The list in the folder says what is under way before anything is done. A protector counts once the
+store holds its wraps, which are all there or none: only then does another need it.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vaultcore.errors import ConfigurationError, ProtectorError
+from vaultcore.protectors.protector import Protector
+from vaultcore.protectors.registry import (
+    ProtectorOptions,
+    configured,
+    is_made,
+    make_planned,
+    open_protector,
+    planned,
+    write_list,
+)
+
+if TYPE_CHECKING:
+    from vaultcore.installation.key_ring import KeyRing
+
+
+def add_protector(
+    ring: "KeyRing", folder: Path, options: ProtectorOptions, *, passphrase: str | None = None
+) -> Protector:
+    """Makes one more protector and wraps every vault key with it.
+
+    Somebody may have been killed at it: then this goes on from there.
+
+    Raises:
+        ConfigurationError: the name is taken, or an option is wrong.
+        ProtectorError: the protector cannot be made, or another is absent.
+    """
+    with _alone(folder):
+        present = configured(folder)
+        others = [known for known in present if known.name != options.name]
+        begun = next((known for known in present if known.name == options.name), None)
+        if begun is not None and options.name in {p.name for p in ring.protectors}:
+            _finish(folder, others, begun)
+            raise ConfigurationError(f"there is a protector named `{options.name}` already")
+        begun = _begun(folder, others, begun, options)
+        try:
+            protector, made = _made(folder, begun, passphrase)
+        except (ConfigurationError, ProtectorError):
+            if begun.kind == "file" and not (folder / begun.options["path"]).exists():
+                write_list(folder, others)
+            raise
+        try:
+            write_list(folder, [*others, made])
+            ring.add(protector)
+        except BaseException:
+            protector.close()
+            raise
+        _finish(folder, others, made)
+    return protector
+
+
+def remove_protector(ring: "KeyRing", folder: Path, name: str) -> None:
+    """Removes a protector and its wraps; goes on where somebody was killed at it.
+
+    Raises:
+        ConfigurationError: there is no protector of that name.
+        ProtectorError: it is the last one that opens the vault keys.
+    """
+    with _alone(folder):
+        present = configured(folder)
+        rest = [known for known in present if known.name != name]
+        if len(rest) == len(present) and name not in ring.wrapping():
+            raise ConfigurationError(f"there is no protector named `{name[:64]}`")
+        ring.check_removable(name)
+        write_list(
+            folder,
+            [
+                msgspec.structs.replace(known, state="removing") if known.name == name else known
+                for known in present
+            ],
+        )
+        ring.remove(name)
+        write_list(folder, rest)
+
+
+def _begun(
+    folder: Path,
+    others: list[ProtectorOptions],
+    before: ProtectorOptions | None,
+    options: ProtectorOptions,
+) -> ProtectorOptions:
+    """Writes down what is under way, or returns what somebody wrote down who was killed at it."""
+    adding = before if before is not None and before.state == "adding" else None
+    if adding is not None and _continues(adding, options):
+        return adding
+    if adding is not None and is_made(adding):
+        raise ConfigurationError(
+            f"adding `{options.name}` was begun with other options and not finished: add it with "
+            "those, or remove it first"
+        )
+    # What is left of a removal goes; its key is not taken up again.
+    begun = msgspec.structs.replace(planned(options), state="adding")
+    if adding is not None and "key_id" in adding.options and begun.kind != "file":
+        # So that the token's remnant of the first attempt, if there is one, is known.
+        known = {**begun.options, "key_id": adding.options["key_id"]}
+        begun = msgspec.structs.replace(begun, options=known)
+    if begun.kind == "file" and (folder / begun.options["path"]).exists():
+        raise ProtectorError(
+            f"the key file `{folder / begun.options['path']}` exists already: choose another path, "
+            "or remove the file if nothing is opened by it any more"
+        )
+    write_list(folder, [*others, begun])
+    return begun
+
+
+def _made(
+    folder: Path, begun: ProtectorOptions, passphrase: str | None
+) -> tuple[Protector, ProtectorOptions]:
+    """Makes the key, or opens the one that was made before somebody was killed."""
+    if is_made(begun):
+        return open_protector(folder, begun, passphrase), begun
+    if begun.kind == "file" and (folder / begun.options["path"]).exists():
+        # Nothing stood there when this was begun, and key files are whole or absent.
+        protector = open_protector(folder, msgspec.structs.replace(begun, state=""), passphrase)
+        key_id = protector.describe()["key_id"]
+        made = msgspec.structs.replace(begun, options={**begun.options, "key_id": key_id})
+        return protector, made
+    return make_planned(folder, begun, passphrase=passphrase)
+
+
+def _continues(begun: ProtectorOptions, options: ProtectorOptions) -> bool:
+    return begun.kind == options.kind and options.options.items() <= begun.options.items()
+
+
+def _finish(folder: Path, others: list[ProtectorOptions], made: ProtectorOptions) -> None:
+    write_list(folder, [*others, msgspec.structs.replace(made, state="")])
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps a second change of the protectors waiting until this one is done."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

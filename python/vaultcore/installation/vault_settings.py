@@ -1,0 +1,58 @@
+"""What an administrator sets about a vault."""
+
+from typing import Final
+
+import msgspec
+
+from vaultcore.access.firewall import Firewall
+from vaultcore.access.policies import AccessPolicy
+from vaultcore.errors import BadParameterError
+
+MINIMUM_RETENTION: Final = 7
+MAXIMUM_RETENTION: Final = 90
+MAXIMUM_POLICIES: Final = 1024
+
+
+class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an administrator sets about a vault; stored sealed under the vault's key.
+
+    Attributes:
+        name: 3 to 24 characters.
+        created: Unix seconds.
+        retention_days: 7 to 90, fixed at creation.
+        purge_protection: once on, it stays on.
+        secret_expiry: ``enforce`` or ``inform``.
+        sku: ``standard``, or ``premium`` for a vault that makes keys in the token.
+        firewall: which addresses may talk to it.
+        policies: who may do what.
+        deleted: whether the vault was deleted.
+    """
+
+    name: str
+    created: int
+    retention_days: int = MAXIMUM_RETENTION
+    purge_protection: bool = False
+    secret_expiry: str = "enforce"  # noqa: S105 - a mode, not a secret
+    sku: str = "standard"
+    firewall: Firewall = Firewall()
+    policies: tuple[AccessPolicy, ...] = ()
+
+    def check(self) -> None:
+        """Checks what a type cannot say.
+
+        Raises:
+            BadParameterError: a member is out of its range; the message says which.
+        """
+        if not MINIMUM_RETENTION <= self.retention_days <= MAXIMUM_RETENTION:
+            raise BadParameterError(
+                f"retention is {MINIMUM_RETENTION} to {MAXIMUM_RETENTION} days, "
+                f"not {self.retention_days}"
+            )
+        if self.secret_expiry not in {"enforce", "inform"}:
+            raise BadParameterError("secret expiry is `enforce` or `inform`")
+        if self.sku not in {"standard", "premium"}:
+            raise BadParameterError("sku is `standard` or `premium`")
+        if len(self.policies) > MAXIMUM_POLICIES:
+            raise BadParameterError(f"a vault has at most {MAXIMUM_POLICIES} access policies")
+        if self.firewall.default_action not in {"Allow", "Deny"}:
+            raise BadParameterError("the firewall's default action is `Allow` or `Deny`")

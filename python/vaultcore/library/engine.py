@@ -1,0 +1,27 @@
+"""The engine as a program holds it: with its vaults, and with what an administrator does."""
+
+from vaultcore.engine.engine import Engine
+from vaultcore.library.vault import Vault
+from vaultcore.management import Management
+
+
+class LibraryEngine(Engine):
+    """A data folder, opened; :func:`vaultcore.open` and :func:`vaultcore.create` return it.
+
+    Safe to use from several threads. A child process must not use what it inherits:
+    that is refused with a :class:`ForkError`. Close the engine before a fork, or start a process
+    afresh.
+    """
+
+    @property
+    def management(self) -> Management:
+        """The operations of an administrator on this folder."""
+        return Management(self)
+
+    def vault(self, name: str) -> Vault:
+        """Returns a vault by name, in any case.
+
+        Raises:
+            NotFoundError: there is no such vault.
+        """
+        return Vault(self, self.state(name))

@@ -1,0 +1,67 @@
+"""Objects kept between calls, until the change feed names them."""
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+T = TypeVar("T")
+
+CACHE_SIZE: Final = 50_000  # entries for each kind; a sealed secret is about 1 KiB
+
+
+class Cache(Generic[T]):
+    """Objects kept between calls, until the change feed names them.
+
+    What is read from the store may be kept only if nothing was invalidated since before it was
+    read, or a slow reader would put back what a write has just removed.
+    """
+
+    def __init__(self, size: int = CACHE_SIZE) -> None:
+        self._size = size
+        self._entries: dict[tuple[str, str], T] = {}
+        self._objects: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
+        self._epoch = 0
+        self._lock = threading.Lock()
+        self.get = self._entries.get
+
+    def seen(self) -> int:
+        """Returns the moment that :meth:`put` is told."""
+        return self._epoch
+
+    def put(self, place: tuple[str, str], entry: T, seen: int) -> None:
+        """Keeps an entry that was read after :meth:`seen` was asked.
+
+        Args:
+            place: the canonical name, and the version or the empty string.
+            entry: what to keep.
+            seen: what :meth:`seen` returned before the read.
+        """
+        with self._lock:
+            if seen != self._epoch:
+                return
+            while len(self._entries) >= self._size:
+                _, places = self._objects.popitem(last=False)
+                self._forget(places)
+            if place not in self._entries:
+                self._objects[place[0]] = (*self._objects.get(place[0], ()), place)
+            self._entries[place] = entry
+
+    def invalidate(self, key: str) -> None:
+        """Forgets every version of an object."""
+        with self._lock:
+            self._epoch += 1
+            self._forget(self._objects.pop(key, ()))
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        with self._lock:
+            self._epoch += 1
+            self._entries.clear()
+            self._objects.clear()
+
+    def _forget(self, places: "Iterable[tuple[str, str]]") -> None:
+        for place in places:
+            self._entries.pop(place, None)

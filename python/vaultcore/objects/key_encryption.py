@@ -1,0 +1,74 @@
+"""A key-encryption key that follows the versions of a key in a vault.
+
+What is sealed under it is sealed outside the vault, as fast as under any other; the vault says who
+may have it, and rotates it. Each version of the key is a generation.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from vaultcore._core import KeyEncryptionKey
+from vaultcore.errors import AlgorithmError, BadParameterError, ForbiddenError
+
+if TYPE_CHECKING:
+    from vaultcore.objects.key_use import UsableKey
+    from vaultcore.objects.keys import KeyRules
+
+_SMALLEST: Final = 256
+
+
+def key_encryption_key(rules: "KeyRules", key: str, suite: int) -> KeyEncryptionKey:
+    """Makes the key-encryption key of a key, of all its versions that may still be used.
+
+    The newest seals, so its attributes must allow wrapping and unwrapping now. An older one opens:
+    it is left out while it is disabled or may not unwrap, and what was sealed under it does not
+    open then.
+
+    Args:
+        rules: the keys of the vault.
+        key: the canonical name.
+        suite: of the envelopes, 1 or 2.
+
+    Raises:
+        BadParameterError: the key is not a software key of type oct with at least 256 bits, or
+            there is no such suite.
+        ForbiddenError: the newest version is disabled, outside its dates, or not meant for this.
+        ObjectNotFoundError: there is no such key.
+        TamperedError: a row does not verify.
+    """
+    row, _ = rules.find(key)
+    stored = rules.store.versions(row.id)
+    if not stored:
+        rules.missing(key, "")  # purged since
+    newest = rules.load(key, stored[-1].version)
+    for operation in ("wrapKey", "unwrapKey"):
+        rules.authorize_use(newest, operation)
+    if not _fits(newest):
+        raise BadParameterError(
+            f"a key-encryption key follows a software key of type oct with at least {_SMALLEST} "
+            f"bits, and {newest.name} is {newest.metadata.key_type} with {newest.size}; create "
+            "one for this"
+        )
+    generations = []
+    # The number of a generation is the place of its version: versions are only ever added.
+    for number, version in enumerate(stored, 1):
+        found = rules.load(key, version.version)
+        if _fits(found) and _may_unwrap(rules, found):
+            generations.append((number, found.version, found.key))
+    try:
+        return KeyEncryptionKey.from_versions(
+            generations, vault=rules.vault.id, name=key, suite=suite
+        )
+    except AlgorithmError as refused:
+        raise BadParameterError(f"Property suite is invalid: {refused}") from None
+
+
+def _fits(found: "UsableKey") -> bool:
+    return not found.in_token and found.key.kty == "oct" and found.size >= _SMALLEST
+
+
+def _may_unwrap(rules: "KeyRules", found: "UsableKey") -> bool:
+    try:
+        rules.authorize_use(found, "unwrapKey")
+    except ForbiddenError:
+        return False
+    return True

@@ -1,0 +1,133 @@
+"""A key in use: in the core, or in a token (contract section 4.2)."""
+
+from vaultcore._core import Key
+from vaultcore.errors import (
+    AlgorithmError,
+    BadParameterError,
+    DecryptionError,
+    KeyFormatError,
+    ProtectorError,
+    UnavailableError,
+    UsageError,
+)
+from vaultcore.objects.attributes import Metadata
+from vaultcore.protectors.hsm import Token
+
+
+class UsableKey:
+    """A version of a key, ready for use.
+
+    Attributes:
+        name: as it was first written.
+        version: 32 hexadecimal characters.
+        metadata: its attributes.
+        in_token: whether its private half is in a token.
+        slow: whether its private operations take long enough to leave an event loop for.
+    """
+
+    __slots__ = (
+        "_key", "_reference", "_token", "in_token", "metadata", "name", "slow", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        metadata: Metadata,
+        key: Key,
+        *,
+        token: Token | None = None,
+        reference: str = "",
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.metadata = metadata
+        self._key = key
+        self._token = token
+        self._reference = reference
+        self.in_token = token is not None
+        self.slow = token is not None or key.kty == "RSA"
+
+    def sign(self, algorithm: str, digest: bytes) -> bytes:
+        """Signs a digest; see :meth:`vaultcore.Key.sign`."""
+        if self._token is not None:
+            return self._token.sign(self._reference, algorithm, digest)
+        return self._key.sign(algorithm, digest)
+
+    def verify(self, algorithm: str, digest: bytes, signature: bytes) -> bool:
+        """Verifies a signature, outside the token even for a key in it."""
+        return self._key.verify(algorithm, digest, signature)
+
+    def encrypt(
+        self, algorithm: str, plaintext: bytes, nonce: bytes | None, associated_data: bytes
+    ) -> tuple[bytes, bytes | None, bytes | None]:
+        """Encrypts; returns ciphertext, nonce and tag."""
+        self._require_decryptable(algorithm)
+        done = self._key.encrypt(algorithm, plaintext, nonce=nonce, associated_data=associated_data)
+        return done.ciphertext, done.nonce, done.tag
+
+    def decrypt(
+        self,
+        algorithm: str,
+        ciphertext: bytes,
+        nonce: bytes | None,
+        tag: bytes | None,
+        associated_data: bytes,
+    ) -> bytes:
+        """Decrypts; see :meth:`vaultcore.Key.decrypt`."""
+        if self._token is not None:
+            return self._token.decrypt(self._reference, algorithm, ciphertext)
+        return self._key.decrypt(
+            algorithm, ciphertext, nonce=nonce, tag=tag, associated_data=associated_data
+        )
+
+    @property
+    def key(self) -> Key:
+        """The key itself; of a key in a token, its public half."""
+        return self._key
+
+    @property
+    def size(self) -> int:
+        """The size of the key in bits."""
+        return self._key.size
+
+    def wrap(self, algorithm: str, key: bytes) -> bytes:
+        """Wraps a key."""
+        self._require_decryptable(algorithm)
+        return self._key.wrap_key(algorithm, key)
+
+    def unwrap(self, algorithm: str, wrapped: bytes) -> bytes:
+        """Unwraps a key."""
+        if self._token is not None:
+            return self._token.decrypt(self._reference, algorithm, wrapped)
+        return self._key.unwrap_key(algorithm, wrapped)
+
+    def _require_decryptable(self, algorithm: str) -> None:
+        """Refuses to encrypt what the token could never decrypt again."""
+        if self._token is not None and not self._token.offers(self._reference, algorithm):
+            raise AlgorithmError(
+                f"the token that holds this key does not decrypt {algorithm[:32]}; use RSA-OAEP"
+            )
+
+
+class refusals:  # noqa: N801 - reads as a verb where it is used: `with refusals():`
+    """Turns errors of the core and of the token into the contract's."""
+
+    def __enter__(self) -> None:
+        """Does nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raises the contract's error for one of the core's.
+
+        Raises:
+            BadParameterError: the algorithm, the key or the ciphertext was refused.
+            UnavailableError: the token is away.
+        """
+        if isinstance(error, DecryptionError):
+            raise BadParameterError("The parameter is incorrect.") from None
+        if isinstance(error, (AlgorithmError, KeyFormatError, UsageError)):
+            raise BadParameterError(f"Property alg or value is invalid: {error}") from None
+        if isinstance(error, ProtectorError):
+            raise UnavailableError(
+                str(error), public="the token that holds this key is away; try again later"
+            ) from None

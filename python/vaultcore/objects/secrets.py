@@ -1,0 +1,222 @@
+"""The rules of secrets (contract sections 1.1, 4.5 and 7)."""
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from vaultcore._core import Context, object_name
+from vaultcore.errors import BadParameterError, DecryptionError, ForbiddenError
+from vaultcore.objects.attributes import (
+    Attributes,
+    Metadata,
+    Version,
+    new_metadata,
+    revised,
+)
+from vaultcore.objects.lifecycle import Lifecycle, Work
+
+if TYPE_CHECKING:
+    from vaultcore.objects.vault import VaultState
+    from vaultcore.storage import Transaction
+
+MAXIMUM_VALUE: Final = 25 * 1024  # bytes of UTF-8
+MAXIMUM_CONTENT_TYPE: Final = 255  # characters
+
+
+class CachedSecret(msgspec.Struct, gc=False, eq=False):
+    """A version of a secret as the hot path keeps it: sealed, with what is needed to open it.
+
+    There may be tens of thousands; outside the collector's sight they cost it no time.
+
+    Attributes:
+        name: as it was first written.
+        version: 32 hexadecimal characters.
+        metadata: its attributes.
+        payload: the sealed value.
+        context: what the value is bound to.
+        bundles: what the service precomputes for each way that it is asked.
+    """
+
+    name: str
+    version: str
+    metadata: Metadata
+    payload: bytes
+    context: Context
+    bundles: dict[tuple[str, bool], tuple[bytes, bytes]] = msgspec.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"CachedSecret({self.name}/{self.version})"
+
+
+class SecretRules(Lifecycle):
+    """The secrets of one vault.
+
+    Args:
+        vault: the vault's state.
+    """
+
+    maximum_tag_length = 512
+
+    def __init__(self, vault: "VaultState") -> None:
+        super().__init__(vault, "secrets")
+
+    def set(
+        self,
+        name: str,
+        key: str,
+        value: str,
+        *,
+        content_type: str | None = None,
+        attributes: Attributes | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> Work[Version]:
+        """Stores a value as a new version.
+
+        Args:
+            name: as the caller wrote it.
+            key: the canonical name.
+            value: at most 25 KB of UTF-8.
+            content_type: at most 255 characters.
+            attributes: enabled, not-before, expiry.
+            tags: at most 15.
+
+        Raises:
+            BadParameterError: a limit is exceeded.
+            ConflictError: the name is deleted but recoverable, or managed (when the work runs).
+        """
+        attributes = attributes or Attributes()
+        _check_content_type(content_type)
+        try:
+            plaintext = value.encode()
+        except UnicodeEncodeError:
+            raise BadParameterError("Property value is not valid Unicode") from None
+        if len(plaintext) > MAXIMUM_VALUE:
+            raise BadParameterError(
+                f"Property value is too long: {len(plaintext)} bytes, and a secret holds at most "
+                f"{MAXIMUM_VALUE}"
+            )
+        metadata = new_metadata(
+            self.vault.now(), attributes, tags=self.validate_tags(tags), content_type=content_type
+        )
+
+        def work(transaction: "Transaction") -> Version:
+            return self.add_version(
+                transaction,
+                name,
+                key,
+                metadata,
+                lambda context: self.vault.kek.seal(plaintext, context=context),
+                what="set",
+            )
+
+        return work
+
+    def update(
+        self,
+        key: str,
+        version: str,
+        *,
+        content_type: str | None = None,
+        attributes: Attributes | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> Work[Version]:
+        """Changes attributes of a version; what is None stays as it is.
+
+        Raises:
+            BadParameterError: a limit is exceeded.
+            NotFoundError: there is no such secret or version (when the work runs).
+        """
+        _check_content_type(content_type)
+        checked = self.validate_tags(tags)
+        now = self.vault.now()
+        return self.change(
+            key,
+            version,
+            lambda before: revised(
+                before, now, attributes or Attributes(), tags=checked, content_type=content_type
+            ),
+        )
+
+    def load(self, key: str, version: str) -> CachedSecret:
+        """Returns a version from the cache, or from the store.
+
+        Args:
+            key: the canonical name.
+            version: 32 hexadecimal characters, or empty for the current one.
+
+        Raises:
+            NotFoundError: there is no such secret or version.
+            TamperedError: a row does not verify.
+        """
+        found: CachedSecret | None = self.vault.secret_cache.get((key, version))
+        if found is not None:
+            return found
+        seen = self.vault.secret_cache.seen()
+        row, stored = self.find(key, version)
+        found = CachedSecret(
+            row.name,
+            stored.version,
+            self.metadata(row.name, stored),
+            stored.payload,
+            self.context(key, stored.version, stored.metadata),
+        )
+        self.vault.secret_cache.put((key, version), found, seen)
+        return found
+
+    def reveal(self, secret: CachedSecret) -> bytes:
+        """Opens a version's value, if its attributes allow it.
+
+        Returns:
+            The value in UTF-8.
+
+        Raises:
+            ForbiddenError: the version is disabled, or has expired in a vault that enforces it.
+            TamperedError: the version does not verify.
+        """
+        metadata = secret.metadata
+        if not metadata.enabled:
+            self._verify(secret)
+            raise ForbiddenError(
+                "Operation get is not allowed on a disabled secret.", inner="SecretDisabled"
+            )
+        if metadata.expires is not None and self.vault.enforces_expiry:
+            self._refuse_expired(secret, metadata.expires)
+        try:
+            return self.vault.kek.open(secret.payload, context=secret.context)
+        except DecryptionError:
+            return self._reveal_moved(secret)
+
+    def _reveal_moved(self, secret: CachedSecret) -> bytes:
+        """Opens what is stored now, if a rekey moved it since it was read."""
+        _, key = object_name(secret.name)
+        _, stored = self.find(key, secret.version)
+        context = self.context(key, stored.version, stored.metadata)
+        if stored.payload == secret.payload or context != secret.context:
+            self.tampered(secret.name, secret.version)
+        try:
+            return self.vault.kek.open(stored.payload, context=context)
+        except DecryptionError:
+            self.tampered(secret.name, secret.version)
+
+    def _verify(self, secret: CachedSecret) -> None:
+        """Keeps a refusal from resting on attributes that were changed outside the vault."""
+        try:
+            self.vault.kek.verify(secret.payload, context=secret.context)
+        except DecryptionError:
+            self._reveal_moved(secret)
+
+    def _refuse_expired(self, secret: CachedSecret, expires: int) -> None:
+        if self.vault.clock.now() >= expires:
+            self._verify(secret)
+            raise ForbiddenError(
+                "Operation get is not allowed on an expired secret. Set a later expiry, or a new "
+                "version, to use it again.",
+                inner="SecretExpired",
+            )
+
+
+def _check_content_type(content_type: str | None) -> None:
+    if content_type is not None and len(content_type) > MAXIMUM_CONTENT_TYPE:
+        raise BadParameterError(
+            f"Property contentType is too long: at most {MAXIMUM_CONTENT_TYPE} characters"
+        )

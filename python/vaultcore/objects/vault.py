@@ -1,0 +1,116 @@
+"""What an engine keeps in memory about each vault: its settings, its key, its caches."""
+
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from vaultcore.errors import NotFoundError, VaultcoreError
+from vaultcore.installation.vault_settings import MAXIMUM_RETENTION, VaultSettings
+from vaultcore.objects.cache import Cache
+from vaultcore.objects.keys import KeyRules
+from vaultcore.objects.secrets import SecretRules
+
+if TYPE_CHECKING:
+    from vaultcore._core import KeyEncryptionKey
+    from vaultcore.clock import Clock
+    from vaultcore.protectors.hsm import Token
+    from vaultcore.storage import Store
+
+T = TypeVar("T")
+
+
+class VaultState:
+    """One vault in memory.
+
+    Args:
+        vault_id: 32 hexadecimal characters.
+        settings: its settings.
+        kek: the vault key.
+        store: where it is stored.
+        clock: tells the time.
+        location: the name of this installation, as the contract's region.
+        url: what identifiers begin with, where a request does not say it.
+        token: the token for keys of ``-HSM`` types, or None.
+    """
+
+    def __init__(
+        self,
+        vault_id: str,
+        settings: VaultSettings,
+        kek: "KeyEncryptionKey",
+        *,
+        store: "Store",
+        clock: "Clock",
+        location: str,
+        url: str,
+        token: "Token | None" = None,
+    ) -> None:
+        self.id = vault_id
+        self.kek = kek
+        self.store = store
+        self.clock = clock
+        self.location = location
+        self.url = url
+        self.secret_cache: Cache[Any] = Cache()
+        self.key_cache: Cache[Any] = Cache()
+        self.removed = False
+        self._failure: VaultcoreError | None = None
+        self.secret_rules = SecretRules(self)
+        self.key_rules = KeyRules(self, token)
+        self.apply(settings)
+
+    def apply(self, settings: VaultSettings) -> None:
+        """Takes over new settings."""
+        self.settings = settings
+        self.name = settings.name
+        self.retention_days = settings.retention_days
+        self.purge_protection = settings.purge_protection
+        self.enforces_expiry = settings.secret_expiry == "enforce"  # noqa: S105
+
+    def replace_key(self, kek: "KeyEncryptionKey") -> None:
+        """Takes over a vault key."""
+        self.kek = kek
+
+    def close(self, failure: "VaultcoreError | None" = None) -> None:
+        """Ends the use of this object by everybody who holds it.
+
+        Args:
+            failure: why the vault cannot be opened any more; None when it was removed.
+        """
+        self._failure = failure
+        self.removed = True
+
+    def refuse(self) -> NoReturn:
+        """Says why this vault cannot be used any more.
+
+        Raises:
+            NotFoundError: it was removed.
+            ProtectorError: no protector opens its key.
+            TamperedError: its settings or its key do not verify.
+        """
+        if self._failure is not None:
+            # One for each caller: a traceback belongs to one thread.
+            raise type(self._failure)(str(self._failure))
+        raise NotFoundError("the vault was removed", code="VaultNotFound")
+
+    def now(self) -> int:
+        """Returns Unix seconds."""
+        return int(self.clock.now())
+
+    @property
+    def recovery_level(self) -> str:
+        """The contract's name for how deleted objects are kept (section 9.2)."""
+        level = (
+            "Recoverable" if self.retention_days == MAXIMUM_RETENTION else ("CustomizedRecoverable")
+        )
+        return level if self.purge_protection else f"{level}+Purgeable"
+
+    def invalidate(self, kind: str, key: str) -> None:
+        """Forgets what is cached of an object that changed."""
+        if kind == "secrets":
+            self.secret_cache.invalidate(key)
+        elif kind == "keys":
+            self.key_cache.invalidate(key)
+
+    def clear(self) -> None:
+        """Forgets everything that is cached."""
+        self.secret_cache.clear()
+        self.key_cache.clear()

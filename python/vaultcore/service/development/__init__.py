@@ -1,0 +1,1 @@
+"""What `vaultcore dev` makes for one machine."""
