@@ -37,7 +37,7 @@ from vaultcore.objects.vault import VaultState
 from vaultcore.storage import Store
 
 if TYPE_CHECKING:
-    from vaultcore.protectors.hsm import Token
+    from vaultcore.protectors.hsm import Hsm
 
 logger = logging.getLogger("vaultcore.engine")
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
@@ -299,7 +299,7 @@ class Engine:
         self.identity_epoch += 1
         self.gate.forget_tokens()
 
-    def token(self) -> "Token | None":
+    def token(self) -> "Hsm | None":
         """Returns the token that makes keys of ``-HSM`` types, if a protector has one."""
         return self.keys.token()
 

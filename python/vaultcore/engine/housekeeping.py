@@ -16,7 +16,7 @@ from vaultcore.protectors.registry import AbsentProtector, TokenProtector
 
 if TYPE_CHECKING:
     from vaultcore.engine.engine import Engine
-    from vaultcore.protectors.hsm import Token
+    from vaultcore.protectors.hsm import Hsm
 
 #: How often the audit log is signed, and the database looked at, in seconds.
 CHECKPOINT_SECONDS: Final = 1.0
@@ -150,7 +150,7 @@ class Housekeeper:
         self._watch: threading.Thread | None = None
         self._refusing = False
         self.absent = False
-        self.token: Token | None = None
+        self.token: Hsm | None = None
         self.checkpoint = Duty(
             "checkpoint", self._sign, seconds=CHECKPOINT_SECONDS, longest=_SHORT_PAUSE
         )

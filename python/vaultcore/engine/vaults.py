@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vaultcore.installation.key_ring import KeyRing
     from vaultcore.installation.settings import Installation
     from vaultcore.installation.vault_settings import VaultSettings
-    from vaultcore.protectors.hsm import Token
+    from vaultcore.protectors.hsm import Hsm
     from vaultcore.storage import Store
 
 #: How long a vault that could not be opened is refused without another look, in seconds.
@@ -93,7 +93,7 @@ class Vaults:
         """Returns every vault, by name."""
         return [self._by_name[name] for name in sorted(self._by_name)]
 
-    def use_token(self, token: "Token | None") -> None:
+    def use_token(self, token: "Hsm | None") -> None:
         """Takes over the token that holds the keys of ``-HSM`` types."""
         for state in self._by_id.values():
             state.key_rules.token = token

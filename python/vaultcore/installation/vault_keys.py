@@ -21,7 +21,7 @@ from vaultcore.protectors.registry import AbsentProtector, TokenProtector
 from vaultcore.protectors.wraps import COLLECTION, VaultKey
 
 if TYPE_CHECKING:
-    from vaultcore.protectors.hsm import Token
+    from vaultcore.protectors.hsm import Hsm
     from vaultcore.protectors.protector import Protector
     from vaultcore.storage import Store, Transaction
 
@@ -402,7 +402,7 @@ class VaultKeys:
                 report.append({**line, "status": "ok"})
         return report
 
-    def token(self) -> "Token | None":
+    def token(self) -> "Hsm | None":
         """Returns the keys of the first protector that is a token, for ``-HSM`` types."""
         for protector in self.protectors:
             if isinstance(protector, TokenProtector):

@@ -11,7 +11,7 @@ from vaultcore.errors import (
     UsageError,
 )
 from vaultcore.objects.attributes import Metadata
-from vaultcore.protectors.hsm import Token
+from vaultcore.protectors.hsm import Hsm
 
 
 class UsableKey:
@@ -36,7 +36,7 @@ class UsableKey:
         metadata: Metadata,
         key: Key,
         *,
-        token: Token | None = None,
+        token: Hsm | None = None,
         reference: str = "",
     ) -> None:
         self.name = name

@@ -26,7 +26,7 @@ from vaultcore.objects.attributes import (
 )
 from vaultcore.objects.key_use import UsableKey, refusals
 from vaultcore.objects.lifecycle import Lifecycle, Work
-from vaultcore.protectors.hsm import AbsentToken, Token, TokenKey
+from vaultcore.protectors.hsm import AbsentHsm, Hsm, HsmKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ class KeyRules(Lifecycle):
 
     maximum_tag_length = 256
 
-    def __init__(self, vault: "VaultState", token: Token | None) -> None:
+    def __init__(self, vault: "VaultState", token: Hsm | None) -> None:
         super().__init__(vault, "keys")
         self.token = token
 
@@ -316,7 +316,7 @@ class KeyRules(Lifecycle):
         The purge has happened by then. A key pair that cannot be removed stays in the token, where
         nothing leads to it any more; the log says which.
         """
-        token: Token = self.token or AbsentToken()
+        token: Hsm = self.token or AbsentHsm()
         for version in self.in_token(versions, key):
             try:
                 context = self.context(key, version.version, version.metadata)
@@ -383,7 +383,7 @@ class KeyRules(Lifecycle):
             _refuse_size(size, _SIZES[family])
         return family, in_token, size, None
 
-    def _require_token(self, kty: str) -> Token:
+    def _require_token(self, kty: str) -> Hsm:
         if self.token is None or self.vault.settings.sku != "premium":
             raise BadParameterError(
                 f"Invalid kty value: {kty}; this vault has no token for keys of HSM types. Ask "
@@ -417,7 +417,7 @@ class KeyRules(Lifecycle):
         name: str,
         key: str,
         metadata: Metadata,
-        held: TokenKey,
+        held: HsmKey,
         kty: str,
     ) -> Work[Version]:
         reference = held.reference.encode()
@@ -447,7 +447,7 @@ class KeyRules(Lifecycle):
         except DecryptionError:
             self.tampered(name, stored.version)
         public = Key.from_jwk({**(metadata.public or {}), "kty": kty.removesuffix(HSM)})
-        token = self.token or AbsentToken()
+        token = self.token or AbsentHsm()
         return UsableKey(name, stored.version, metadata, public, token=token, reference=reference)
 
 

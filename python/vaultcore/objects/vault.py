@@ -11,7 +11,7 @@ from vaultcore.objects.secrets import SecretRules
 if TYPE_CHECKING:
     from vaultcore._core import KeyEncryptionKey
     from vaultcore.clock import Clock
-    from vaultcore.protectors.hsm import Token
+    from vaultcore.protectors.hsm import Hsm
     from vaultcore.storage import Store
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class VaultState:
         clock: "Clock",
         location: str,
         url: str,
-        token: "Token | None" = None,
+        token: "Hsm | None" = None,
     ) -> None:
         self.id = vault_id
         self.kek = kek

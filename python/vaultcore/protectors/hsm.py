@@ -1,27 +1,28 @@
-"""What the engine asks of a token that holds keys."""
+"""What the engine asks of a hardware security module (HSM) that holds keys."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from vaultcore.errors import ProtectorUnavailableError
 
 
-class TokenKey(Protocol):
-    """A key pair that a token has made or taken."""
+class HsmKey(NamedTuple):
+    """A key pair in an HSM.
 
-    @property
-    def reference(self) -> str:
-        """Names the key; of no use without the token."""
-        ...
+    Attributes:
+        reference: names the key; kept by the caller, secret to nobody.
+        public_jwk: its public half, as a JSON Web Key.
+    """
 
-    @property
-    def public_jwk(self) -> dict[str, str]:
-        """Its public half."""
-        ...
+    reference: str
+    public_jwk: dict[str, str]
 
 
-class Token(Protocol):
-    """The token that holds the keys of ``-HSM`` types; see :class:`~.protectors.HsmKeys`."""
+class Hsm(Protocol):
+    """The HSM that holds the keys of ``-HSM`` types.
+
+    See :class:`vaultcore.protectors.hsm_keys.HsmKeys`.
+    """
 
     @property
     def processes(self) -> int:
@@ -34,45 +35,45 @@ class Token(Protocol):
         ...
 
     def check(self) -> None:
-        """Refuses at once what the token would not answer, as after a missed deadline."""
+        """Refuses at once what the HSM would not answer, as after a missed deadline."""
         ...
 
     @property
     def available(self) -> bool:
-        """Whether the token answered when it was last opened."""
+        """Whether the HSM answered when it was last opened."""
         ...
 
     def revive(self) -> None:
-        """Opens the token, if it is not open."""
+        """Opens the HSM, if it is not open."""
         ...
 
-    def generate(self, kty: str, *, size: int | None, curve: str | None, label: str) -> TokenKey:
-        """Makes a key pair inside the token."""
+    def generate(self, kty: str, *, size: int | None, curve: str | None, label: str) -> HsmKey:
+        """Creates a key pair inside the HSM."""
         ...
 
-    def import_key(self, jwk: Mapping[str, str], *, label: str) -> TokenKey:
-        """Puts a private key into the token."""
+    def import_key(self, jwk: Mapping[str, str], *, label: str) -> HsmKey:
+        """Puts a private key into the HSM."""
         ...
 
     def sign(self, reference: str, algorithm: str, digest: bytes) -> bytes:
-        """Signs a digest inside the token."""
+        """Signs a digest inside the HSM."""
         ...
 
     def decrypt(self, reference: str, algorithm: str, ciphertext: bytes) -> bytes:
-        """Decrypts inside the token."""
+        """Decrypts inside the HSM."""
         ...
 
     def offers(self, reference: str, algorithm: str) -> bool:
-        """Returns whether the token can do an algorithm with a key."""
+        """Returns whether the HSM can do an algorithm with a key."""
         ...
 
     def destroy(self, reference: str) -> None:
-        """Removes a key pair from the token."""
+        """Removes a key pair from the HSM."""
         ...
 
 
-class AbsentToken:
-    """Stands for a token that the engine was opened without."""
+class AbsentHsm:
+    """Stands for an HSM that the engine was opened without."""
 
     def _away(self, *_: object, **__: object) -> Any:
         raise ProtectorUnavailableError(

@@ -4,10 +4,10 @@ import os
 import threading
 import urllib.parse
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from vaultcore.errors import AlgorithmError, DecryptionError, ProtectorError, UsageError
 from vaultcore.protectors import algorithms
+from vaultcore.protectors.hsm import HsmKey
 from vaultcore.protectors.messages import (
     Decrypt,
     Destroy,
@@ -20,18 +20,6 @@ from vaultcore.protectors.messages import (
     Sign,
 )
 from vaultcore.protectors.token import Token
-
-
-class HsmKey(NamedTuple):
-    """A key pair in a token.
-
-    Attributes:
-        reference: names the key; kept by the caller, secret to nobody.
-        public_jwk: its public half, as a JSON Web Key.
-    """
-
-    reference: str
-    public_jwk: dict[str, str]
 
 
 class HsmKeys:

@@ -20,7 +20,8 @@ from vaultcore.errors import (
     UsageError,
 )
 from vaultcore.protectors import softhsm
-from vaultcore.protectors.hsm_keys import HsmKey, HsmKeys
+from vaultcore.protectors.hsm import HsmKey
+from vaultcore.protectors.hsm_keys import HsmKeys
 from vaultcore.protectors.softhsm import SoftToken
 from vaultcore.protectors.token import Token
 

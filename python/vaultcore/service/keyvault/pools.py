@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from vaultcore.access.remote_keys import FLIGHT_SECONDS
 from vaultcore.errors import ThrottledError, UnavailableError
 from vaultcore.objects.key_use import refusals
-from vaultcore.protectors.hsm import Token
+from vaultcore.protectors.hsm import Hsm
 
 if TYPE_CHECKING:
     from vaultcore.objects.vault import VaultState
@@ -51,10 +51,10 @@ class Pools:
             PROCESSOR_THREADS, thread_name_prefix="vaultcore-crypto"
         )
         self._busy = 0
-        self._tokens: weakref.WeakKeyDictionary[Token, _TokenQueue] = weakref.WeakKeyDictionary()
+        self._tokens: weakref.WeakKeyDictionary[Hsm, _TokenQueue] = weakref.WeakKeyDictionary()
 
     async def run(
-        self, where: Where, token: Token | None, act: Callable[[], T], *, changes: bool
+        self, where: Where, token: Hsm | None, act: Callable[[], T], *, changes: bool
     ) -> T:
         """Acts on a request where it belongs, and returns the result.
 
@@ -102,7 +102,7 @@ class Pools:
         finally:
             self._busy -= 1
 
-    async def ask(self, token: Token, work: Callable[[], T], *, changes: bool) -> T:
+    async def ask(self, token: Hsm, work: Callable[[], T], *, changes: bool) -> T:
         """Does what waits for a token, and returns its result.
 
         The token's deadline counts from now on, the queue included. Work that changes what the
@@ -132,7 +132,7 @@ class Pools:
 class _TokenQueue:
     """The calls of one token: as many at a time as it has workers, the others in their order."""
 
-    def __init__(self, token: Token) -> None:
+    def __init__(self, token: Hsm) -> None:
         # The token itself would keep the entry of the weak dictionary alive for good.
         self._token = weakref.ref(token)
         self._processes = token.processes
