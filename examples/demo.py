@@ -30,7 +30,7 @@ from azure.keyvault.secrets import SecretClient
 from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 
-from vaultcore.protectors import softhsm
+from vaultcore.protectors.pkcs11 import softhsm
 
 COMMAND = str(Path(sys.executable).with_name("vaultcore"))
 API_VERSION = "2025-07-01"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from driver import Service, Vault, start, stop
 
-from vaultcore.protectors import softhsm
+from vaultcore.protectors.pkcs11 import softhsm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

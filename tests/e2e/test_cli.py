@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from vaultcore.cli import app
 from vaultcore.clock import SystemClock
-from vaultcore.protectors import softhsm
+from vaultcore.protectors.pkcs11 import softhsm
 from vaultcore.service.development.authority import ensure_certificates
 
 VARIABLES = {

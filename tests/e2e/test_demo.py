@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vaultcore.protectors import softhsm
+from vaultcore.protectors.pkcs11 import softhsm
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.py"
 

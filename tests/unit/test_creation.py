@@ -18,7 +18,7 @@ import vaultcore
 from vaultcore import Engine
 from vaultcore.engine.creation import UNFINISHED
 from vaultcore.errors import ConfigurationError, ProtectorError
-from vaultcore.protectors import softhsm
+from vaultcore.protectors.pkcs11 import softhsm
 from vaultcore.protectors.registry import ProtectorOptions
 
 CHANGING = "openat,mkdir,link,unlink,rename,chmod,fchmod,fsync,write,ftruncate"

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from vaultcore.hardening import harden
-from vaultcore.protectors.messages import Wrap
-from vaultcore.protectors.process import WorkerProcess
+from vaultcore.protectors.pkcs11.messages import Wrap
+from vaultcore.protectors.pkcs11.process import WorkerProcess
 
 PR_GET_DUMPABLE = 3
 REPORT = """

@@ -15,8 +15,8 @@ from vaultcore.engine import housekeeping
 from vaultcore.engine.health import health
 from vaultcore.engine.housekeeping import Duty
 from vaultcore.errors import ProtectorError, StorageError, UnavailableError
-from vaultcore.protectors.hsm_keys import HsmKeys
-from vaultcore.protectors.token import Token
+from vaultcore.protectors.pkcs11.hsm_keys import HsmKeys
+from vaultcore.protectors.pkcs11.token import Token
 
 
 def wait_for(condition: Any, seconds: float = 30.0) -> None:

@@ -21,7 +21,7 @@ class HsmKey(NamedTuple):
 class Hsm(Protocol):
     """The HSM that holds the keys of ``-HSM`` types.
 
-    See :class:`vaultcore.protectors.hsm_keys.HsmKeys`.
+    See :class:`vaultcore.protectors.pkcs11.hsm_keys.HsmKeys`.
     """
 
     @property

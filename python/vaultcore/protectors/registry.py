@@ -15,13 +15,13 @@ import msgspec
 
 from vaultcore.errors import ConfigurationError, ProtectorError, ProtectorUnavailableError
 from vaultcore.ownership import LIST, check_code
-from vaultcore.protectors import softhsm
 from vaultcore.protectors.file import FileProtector
-from vaultcore.protectors.hsm_keys import HsmKeys
-from vaultcore.protectors.pkcs11 import Pkcs11Protector, new_key_id
+from vaultcore.protectors.pkcs11 import softhsm
+from vaultcore.protectors.pkcs11.hsm_keys import HsmKeys
+from vaultcore.protectors.pkcs11.protector import Pkcs11Protector, new_key_id
+from vaultcore.protectors.pkcs11.token import Token
 from vaultcore.protectors.private_file import read_private
 from vaultcore.protectors.protector import Protector
-from vaultcore.protectors.token import Token
 
 KEY_FILES: Final = "keys"
 SOFT_TOKEN: Final = "token"  # noqa: S105 - a folder

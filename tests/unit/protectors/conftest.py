@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from vaultcore.protectors import softhsm
-from vaultcore.protectors.pkcs11 import Pkcs11Protector
-from vaultcore.protectors.softhsm import SoftToken
-from vaultcore.protectors.token import Token
+from vaultcore.protectors.pkcs11 import softhsm
+from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
+from vaultcore.protectors.pkcs11.softhsm import SoftToken
+from vaultcore.protectors.pkcs11.token import Token
 
 SHIM = Path(__file__).parents[2] / "shim" / "pkcs11_shim.c"
 SECRET = bytes(range(32))

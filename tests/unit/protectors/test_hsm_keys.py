@@ -19,11 +19,11 @@ from vaultcore.errors import (
     ProtectorError,
     UsageError,
 )
-from vaultcore.protectors import softhsm
 from vaultcore.protectors.hsm import HsmKey
-from vaultcore.protectors.hsm_keys import HsmKeys
-from vaultcore.protectors.softhsm import SoftToken
-from vaultcore.protectors.token import Token
+from vaultcore.protectors.pkcs11 import softhsm
+from vaultcore.protectors.pkcs11.hsm_keys import HsmKeys
+from vaultcore.protectors.pkcs11.softhsm import SoftToken
+from vaultcore.protectors.pkcs11.token import Token
 
 CURVES = {"P-256": "ES256", "P-256K": "ES256K", "P-384": "ES384", "P-521": "ES512"}
 WIDTHS = {"P-256": 32, "P-256K": 32, "P-384": 48, "P-521": 66}

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from vaultcore.errors import ProtectorError, UsageError
-from vaultcore.protectors import softhsm
-from vaultcore.protectors.pkcs11 import Pkcs11Protector
+from vaultcore.protectors.pkcs11 import softhsm
+from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
+from vaultcore.protectors.pkcs11.softhsm import SoftToken
+from vaultcore.protectors.pkcs11.token import Token
 from vaultcore.protectors.protector import Protector
-from vaultcore.protectors.softhsm import SoftToken
-from vaultcore.protectors.token import Token
 
 SECRET = bytes(range(32))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vaultcore.errors import ConfigurationError, ProtectorError
-from vaultcore.protectors import softhsm
-from vaultcore.protectors.softhsm import SoftToken
+from vaultcore.protectors.pkcs11 import softhsm
+from vaultcore.protectors.pkcs11.softhsm import SoftToken
 
 
 def test_a_token_is_made_once(module: Path, tmp_path: Path) -> None:

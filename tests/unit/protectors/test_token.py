@@ -18,10 +18,10 @@ from vaultcore.errors import (
     UsageError,
     VaultcoreError,
 )
-from vaultcore.protectors import softhsm
-from vaultcore.protectors.pkcs11 import Pkcs11Protector
-from vaultcore.protectors.softhsm import SoftToken
-from vaultcore.protectors.token import Token
+from vaultcore.protectors.pkcs11 import softhsm
+from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
+from vaultcore.protectors.pkcs11.softhsm import SoftToken
+from vaultcore.protectors.pkcs11.token import Token
 
 SECRET = bytes(range(32))
 Open = Callable[..., Token]

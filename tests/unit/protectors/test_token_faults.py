@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from vaultcore.errors import DecryptionError, ProtectorError, ProtectorUnavailableError
-from vaultcore.protectors.hsm_keys import HsmKeys
-from vaultcore.protectors.pkcs11 import Pkcs11Protector
-from vaultcore.protectors.token import Token
+from vaultcore.protectors.pkcs11.hsm_keys import HsmKeys
+from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
+from vaultcore.protectors.pkcs11.token import Token
 
 SECRET = bytes(range(32))
 CODES = {

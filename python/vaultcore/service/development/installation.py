@@ -22,7 +22,7 @@ from vaultcore.engine.creation import DEVELOPMENT, holds_vault, prepare_place
 from vaultcore.errors import ConfigurationError
 from vaultcore.library.engine import LibraryEngine
 from vaultcore.library.opening import create_engine, open_engine
-from vaultcore.protectors import softhsm
+from vaultcore.protectors.pkcs11 import softhsm
 from vaultcore.protectors.private_file import create_private, read_private
 from vaultcore.protectors.registry import ProtectorOptions
 from vaultcore.service.development.authority import TlsFiles, ensure_certificates

@@ -1,9 +1,9 @@
-"""The HSM worker: one process, one thread, one session with one token.
+"""The worker process: one process, one thread, one session with one token.
 
 A PKCS#11 module is native code of somebody else that may not be called from several threads, may
 not be carried over a fork, may crash and may hang. So it lives here, where it can only take this
-process with it. Started as ``python -m vaultcore.protectors.worker DESCRIPTOR``; the descriptor is
-its end of a socket pair, over which it also learns the PIN.
+process with it. Started as ``python -m vaultcore.protectors.pkcs11.worker.main DESCRIPTOR``; the
+descriptor is its end of a socket pair, over which it also learns the PIN.
 """
 
 import signal
@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 
 from vaultcore.hardening import harden
-from vaultcore.protectors import messages
-from vaultcore.protectors.faults import RefusalError
-from vaultcore.protectors.key_pair import KeyPairs
-from vaultcore.protectors.session import Session, init_token
-from vaultcore.protectors.wrap_key import WrapKeys
+from vaultcore.protectors.pkcs11 import messages
+from vaultcore.protectors.pkcs11.worker.key_pair import KeyPairs
+from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError
+from vaultcore.protectors.pkcs11.worker.session import Session, init_token
+from vaultcore.protectors.pkcs11.worker.wrap_key import WrapKeys
 
 Handler = Callable[[Any], messages.Reply]
 

@@ -6,9 +6,9 @@ import urllib.parse
 from collections.abc import Mapping
 
 from vaultcore.errors import AlgorithmError, DecryptionError, ProtectorError, UsageError
-from vaultcore.protectors import algorithms
 from vaultcore.protectors.hsm import HsmKey
-from vaultcore.protectors.messages import (
+from vaultcore.protectors.pkcs11 import algorithms
+from vaultcore.protectors.pkcs11.messages import (
     Decrypt,
     Destroy,
     Done,
@@ -19,7 +19,7 @@ from vaultcore.protectors.messages import (
     Reply,
     Sign,
 )
-from vaultcore.protectors.token import Token
+from vaultcore.protectors.pkcs11.token import Token
 
 
 class HsmKeys:

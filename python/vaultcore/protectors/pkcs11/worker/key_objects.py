@@ -8,8 +8,8 @@ from pkcs11.mechanisms import KeyType
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from vaultcore.errors import KeyFormatError
-from vaultcore.protectors.algorithms import CURVES, RSA_SIZES, Curve, decode, encode
-from vaultcore.protectors.faults import RefusalError
+from vaultcore.protectors.pkcs11.algorithms import CURVES, RSA_SIZES, Curve, decode, encode
+from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError
 
 OWN_CURVES: dict[str, ec.EllipticCurve] = {
     "P-256": ec.SECP256R1(),

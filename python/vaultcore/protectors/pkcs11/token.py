@@ -17,10 +17,10 @@ from vaultcore.errors import (
     ProtectorUnavailableError,
     UsageError,
 )
-from vaultcore.protectors.guard import Guard
-from vaultcore.protectors.messages import Failed, Open, Opened, Reply, Request
-from vaultcore.protectors.pin import Pin
-from vaultcore.protectors.process import (
+from vaultcore.protectors.pkcs11.guard import Guard
+from vaultcore.protectors.pkcs11.messages import Failed, Open, Opened, Reply, Request
+from vaultcore.protectors.pkcs11.pin import Pin
+from vaultcore.protectors.pkcs11.process import (
     WorkerBehindError,
     WorkerLostError,
     WorkerProcess,

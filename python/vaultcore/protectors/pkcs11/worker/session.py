@@ -8,8 +8,8 @@ import pkcs11
 import pkcs11.exceptions as ck
 from pkcs11.constants import Attribute, ObjectClass, TokenFlag
 
-from vaultcore.protectors.faults import RefusalError, from_code
-from vaultcore.protectors.messages import InitToken, Open, Opened
+from vaultcore.protectors.pkcs11.messages import InitToken, Open, Opened
+from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError, from_code
 
 
 class Session:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 import vaultcore
-from vaultcore.protectors.messages import Answer, Call, Reply, Request, receive, send
+from vaultcore.protectors.pkcs11.messages import Answer, Call, Reply, Request, receive, send
 
 
 class WorkerLostError(Exception):
@@ -162,7 +162,7 @@ def _forget_channels() -> None:
 
 
 _DECODER = msgspec.msgpack.Decoder(Answer)
-_MODULE = "vaultcore.protectors.worker"
+_MODULE = "vaultcore.protectors.pkcs11.worker.main"
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SOFTHSM2_CONF", "TZ")
 _LEAST = 0.001
 _FAREWELL = 1.0

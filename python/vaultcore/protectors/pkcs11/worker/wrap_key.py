@@ -9,8 +9,7 @@ import pkcs11.exceptions as ck
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.mechanisms import GCMParams, KeyType, Mechanism
 
-from vaultcore.protectors.faults import RefusalError, from_code
-from vaultcore.protectors.messages import (
+from vaultcore.protectors.pkcs11.messages import (
     Done,
     FindWrapKey,
     MakeWrapKey,
@@ -19,7 +18,8 @@ from vaultcore.protectors.messages import (
     WrapKey,
     Wrapped,
 )
-from vaultcore.protectors.session import Session
+from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError, from_code
+from vaultcore.protectors.pkcs11.worker.session import Session
 
 
 class WrapKeys:

@@ -11,16 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.mechanisms import MGF, KeyType, Mechanism
 
-from vaultcore.protectors.algorithms import CURVES, SIGNATURES, decode, thumbprint
-from vaultcore.protectors.faults import RefusalError, from_code
-from vaultcore.protectors.key_objects import (
-    Attributes,
-    attributes_of,
-    curve_parameters,
-    own_public_key,
-    public_jwk,
-)
-from vaultcore.protectors.messages import (
+from vaultcore.protectors.pkcs11.algorithms import CURVES, SIGNATURES, decode, thumbprint
+from vaultcore.protectors.pkcs11.messages import (
     Decrypt,
     Destroy,
     Done,
@@ -30,7 +22,15 @@ from vaultcore.protectors.messages import (
     PublicPart,
     Sign,
 )
-from vaultcore.protectors.session import Session
+from vaultcore.protectors.pkcs11.worker.key_objects import (
+    Attributes,
+    attributes_of,
+    curve_parameters,
+    own_public_key,
+    public_jwk,
+)
+from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError, from_code
+from vaultcore.protectors.pkcs11.worker.session import Session
 
 
 class KeyPairs:

@@ -2,7 +2,7 @@
 
 import pkcs11.exceptions as ck
 
-from vaultcore.protectors.messages import Category
+from vaultcore.protectors.pkcs11.messages import Category
 
 
 class RefusalError(Exception):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaultcore.errors import ConfigurationError, ProtectorUnavailableError
-from vaultcore.protectors.messages import Failed, InitToken, Opened
+from vaultcore.protectors.pkcs11.messages import Failed, InitToken, Opened
+from vaultcore.protectors.pkcs11.process import WorkerLostError, WorkerProcess, WorkerSlowError
+from vaultcore.protectors.pkcs11.token import Token
 from vaultcore.protectors.private_file import create_private, read_private
-from vaultcore.protectors.process import WorkerLostError, WorkerProcess, WorkerSlowError
-from vaultcore.protectors.token import Token
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from vaultcore.errors import DecryptionError, ProtectorError, ProtectorUnavailableError, UsageError
-from vaultcore.protectors.messages import (
+from vaultcore.protectors.pkcs11.messages import (
     Done,
     FindWrapKey,
     MakeWrapKey,
@@ -15,7 +15,7 @@ from vaultcore.protectors.messages import (
     WrapKey,
     Wrapped,
 )
-from vaultcore.protectors.token import Token
+from vaultcore.protectors.pkcs11.token import Token
 
 _T = TypeVar("_T")
 
