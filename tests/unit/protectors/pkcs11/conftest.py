@@ -12,7 +12,7 @@ from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
 from vaultcore.protectors.pkcs11.softhsm import SoftToken
 from vaultcore.protectors.pkcs11.token import Token
 
-SHIM = Path(__file__).parents[2] / "shim" / "pkcs11_shim.c"
+SHIM = Path(__file__).parents[3] / "shim" / "pkcs11_shim.c"
 SECRET = bytes(range(32))
 
 
