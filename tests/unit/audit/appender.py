@@ -7,10 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from entries import FIELDS
-
+from unit.audit.entries import FIELDS
 from vaultcore._core import AuditLog
 from vaultcore.errors import AuditError
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from changing import CHILD, created, records, secrets
 
 import vaultcore
+from unit.audit.changing import CHILD, created, records, secrets
 from vaultcore import Engine
 from vaultcore.clock import ManualClock
 from vaultcore.errors import AuditError, UnavailableError

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from changing import CHILD, created, records, secrets
-from entries import record
 
 import vaultcore
+from unit.audit.changing import CHILD, created, records, secrets
+from unit.audit.entries import record
 from vaultcore._core import AuditLog, Key
 from vaultcore.audit import log as module
 from vaultcore.audit.log import Audit, AuditKeys

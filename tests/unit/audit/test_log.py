@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from entries import append, lines, record, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unit.audit.entries import append, lines, record, records
 from vaultcore._core import AuditLog, Key, Principal
 from vaultcore.audit.log import Audit, AuditKeys
 from vaultcore.audit.verifier import verify

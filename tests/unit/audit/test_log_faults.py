@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from entries import append
 
+from unit.audit.entries import append
 from vaultcore._core import AuditLog
 from vaultcore.audit.verifier import verify
 
@@ -97,8 +97,8 @@ def test_what_a_failed_sync_may_have_dropped_is_written_again(tmp_path: Path) ->
     trace = tmp_path / "trace"
     script = (
         "import sys\n"
-        f"sys.path.insert(0, {str(APPENDER.parent)!r})\n"
-        "from entries import append\n"
+        f"sys.path.insert(0, {str(APPENDER.parents[2])!r})\n"
+        "from unit.audit.entries import append\n"
         "from vaultcore._core import AuditLog\n"
         "from vaultcore.errors import AuditError\n"
         f"log = AuditLog({str(folder)!r})\n"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from entries import append, record
 
+from unit.audit.entries import append, record
 from vaultcore._core import AuditLog, Principal
 from vaultcore.audit.log import Audit
 from vaultcore.audit.query import query_records

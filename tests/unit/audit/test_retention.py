@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from entries import record
 
+from unit.audit.entries import record
 from vaultcore._core import AuditLog, Key
 from vaultcore.audit import log as module
 from vaultcore.audit.log import Audit, AuditKeys

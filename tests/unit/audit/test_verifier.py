@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from entries import append, lines, record, records
 
+from unit.audit.entries import append, lines, record, records
 from vaultcore._core import AuditLog, Key
 from vaultcore.audit.log import Audit, AuditKeys
 from vaultcore.audit.verifier import verify

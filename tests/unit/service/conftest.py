@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from running import Service
 
+from unit.service.running import Service
 from vaultcore import Engine
 
 

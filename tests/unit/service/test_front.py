@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from running import DOMAIN, Said, Service
 
 import vaultcore
+from unit.service.running import DOMAIN, Said, Service
 from vaultcore.errors import AuditError, StorageError, VaultcoreError, VaultError
 from vaultcore.service import front
 from vaultcore.service.front import Front, translate

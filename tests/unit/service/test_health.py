@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from running import DOMAIN, Service
 
+from unit.service.running import DOMAIN, Service
 from vaultcore.errors import AuditError
 
 HOSTS = [f"dev.{DOMAIN}", f"login.{DOMAIN}", f"management.{DOMAIN}", "strange.example", "10.0.0.1"]

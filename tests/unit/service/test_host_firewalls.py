@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from running import DOMAIN, Said, Service
 from typer.testing import CliRunner
 
 import vaultcore
+from unit.service.running import DOMAIN, Said, Service
 from vaultcore import Engine
 from vaultcore.access.proxies import Proxies
 from vaultcore.cli import app

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
-from running import DOMAIN, Said, Service, read
 
 import vaultcore
+from unit.service.running import DOMAIN, Said, Service, read
 from vaultcore import Engine
 from vaultcore._core import Principal
 from vaultcore.clock import ManualClock

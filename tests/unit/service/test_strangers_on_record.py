@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import DOMAIN, Service, read
 
 import vaultcore
+from unit.service.running import DOMAIN, Service, read
 from vaultcore import Engine
 from vaultcore.access.proxies import Proxies
 from vaultcore.audit.verifier import verify
@@ -163,8 +163,8 @@ def test_the_firewall_goes_by_the_clients_address(engine: Engine) -> None:
 KILLED = """
 import os, signal, sys
 import vaultcore
-from running import Service
-from test_strangers_on_record import VAULT, flood
+from unit.service.running import Service
+from unit.service.test_strangers_on_record import VAULT, flood
 engine = vaultcore.create(sys.argv[1])
 engine.management.vault_create(name="dev")
 service = Service(engine)
@@ -174,11 +174,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_killed_process_leaves_word_that_it_was_counting(tmp_path: Path) -> None:
-    here = Path(__file__).parent
+    tests = Path(__file__).parents[2]
     ended = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path / "data"), str(AT_ONCE + 30)],
-        cwd=here,
-        env={**os.environ, "PYTHONPATH": str(here)},
+        env={**os.environ, "PYTHONPATH": str(tests)},
         check=False,
         timeout=60,
     )

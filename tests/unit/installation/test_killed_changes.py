@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killer import Killer, killer
 
 import vaultcore
+from unit.installation.killer import Killer, killer
 from vaultcore import Engine
 from vaultcore.errors import ConfigurationError, ConflictError, ProtectorError
 from vaultcore.protectors.registry import configured

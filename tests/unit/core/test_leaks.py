@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from unit.test_envelope_memory import hits
+from unit.core.test_envelope_memory import hits
 from vaultcore._core import Key, KeyEncryptionKey, StreamOpener, StreamSealer
 from vaultcore.errors import VaultcoreError
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from racers import Call, Outcome, Racer, race, racer
 
 import vaultcore
+from unit.management.racers import Call, Outcome, Racer, race, racer
 from vaultcore import Engine
 from vaultcore.errors import ConfigurationError
 from vaultcore.management import OPERATIONS

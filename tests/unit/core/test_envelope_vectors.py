@@ -14,7 +14,7 @@ from vaultcore._core import Context, KeyEncryptionKey, StreamOpener, StreamSeale
 from vaultcore.errors import DecryptionError
 
 VECTORS = json.loads(
-    (Path(__file__).parents[1] / "vectors/envelope.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[2] / "vectors/envelope.json").read_text(encoding="utf-8")
 )["vectors"]
 CONTENTS = ["message", "stream", "key", "key-encryption-key"]
 OUTER = reference.Kek(b"outer KEK of 16B", reference.GCM_SIV, {1: b"o" * 32})

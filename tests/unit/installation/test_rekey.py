@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killer import killer
 from typer.testing import CliRunner
 
 import vaultcore
+from unit.installation.killer import killer
 from vaultcore import Engine
 from vaultcore._core import KeyEncryptionKey
 from vaultcore.access.issuer import Shape
