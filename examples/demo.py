@@ -1,8 +1,8 @@
-"""The main job, told on the terminal: a vault that unmodified Azure clients use.
+"""The whole story on the terminal: a vault that unmodified Azure clients use.
 
 It starts a vault on an empty folder, drives it with ``azure-identity``, ``azure-keyvault-secrets``
-and ``azure-keyvault-keys``, shows what the gate refuses, and ends with the audit of exactly those
-requests. It exits with status 0 only if every step did what it should.
+and ``azure-keyvault-keys``, shows what the gate refuses, and ends with the audit records of exactly
+those requests. It exits with status 0 only if every step did what it should.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ class UnexpectedError(Exception):
 
 
 class Story:
-    """Tells the steps and counts them."""
+    """Prints the steps and counts them."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -58,7 +58,7 @@ class Story:
         console.print(f"  {text}", style="dim", markup=False)
 
     def step(self, text: str, *, true: bool = True) -> None:
-        """Reports a step that was done, or ends the story when it did not do what it should."""
+        """Reports a step that succeeded, or ends the story if it did not do what it should."""
         if not true:
             raise UnexpectedError(text)
         self.steps += 1
@@ -76,7 +76,7 @@ class Story:
         else:
             answer = "an answer"
         if answer != f"{status} {code}":
-            raise UnexpectedError(f"{text}: {status} {code} was due, and {answer} came")
+            raise UnexpectedError(f"{text}: expected {status} {code}, got {answer}")
         self.step(f"{text}: {answer}")
 
 
@@ -85,7 +85,7 @@ class Demo:
 
     Args:
         data: an empty folder.
-        story: tells the steps.
+        story: prints the steps.
     """
 
     def __init__(self, data: Path, story: Story) -> None:
@@ -129,11 +129,11 @@ class Demo:
     # the parts of the story
 
     def start(self) -> None:
-        """What was made on the empty folder."""
+        """Shows what was created in the empty folder."""
         self.url = os.environ["VAULT_URL"]
         story = self.story
         story.say(f"$ vaultcore dev{' --hsm' if self.has_token else ''}")
-        story.step(f"a vault answers at {self.url}, over TLS with an authority of its own")
+        story.step(f"a vault answers at {self.url}, over TLS with its own certificate authority")
         story.step(f"an issuer answers at {os.environ['AZURE_AUTHORITY_HOST']}")
         protectors = {row["kind"] for row in self.vaultcore("protector", "list")}
         if self.has_token:
@@ -150,10 +150,10 @@ class Demo:
             )
 
     def secrets(self, client: SecretClient) -> None:
-        """Store and read, two versions, one of them disabled."""
+        """Stores and reads a secret with two versions, one of them disabled."""
         story = self.story
         first = client.set_secret("db-password", VALUE, content_type="text/plain")
-        # The first request of each SDK goes without a token, and is told where to get one.
+        # The first request of each client has no token; the challenge says where to get one.
         self.expected += [("Authentication", 401), ("SecretSet", 200)]
         story.step(f"set_secret('db-password', ...)      version {first.properties.version}")
         read = client.get_secret("db-password")
@@ -186,14 +186,14 @@ class Demo:
         story.step("get_secret of the current version   works", true=read.value == VALUE + " 2")
 
     def keys(self, client: KeyClient, credential: DefaultAzureCredential) -> None:
-        """Sign and verify, encrypt and decrypt; the private key never leaves."""
+        """Signs and verifies, encrypts and decrypts; the private key never leaves."""
         story = self.story
         signer = client.create_ec_key(
             "orders", curve=KeyCurveName.p_256, hardware_protected=self.has_token
         )
         self.expected += [("Authentication", 401), ("KeyCreate", 200)]
         place = "in the token" if self.has_token else "in the vault"
-        story.step(f"create_ec_key('orders')             {_kind(signer)}, made {place}")
+        story.step(f"create_ec_key('orders')             {_kind(signer)}, created {place}")
         crypto = CryptographyClient(signer, credential)
         digest = hashlib.sha256(b"one espresso").digest()
         signature = crypto.sign(SignatureAlgorithm.es256, digest).signature
@@ -205,7 +205,7 @@ class Demo:
         )
         other = hashlib.sha256(b"two espressi").digest()
         story.step(
-            "verify for another digest           it is not",
+            "verify for another digest           the signature is not good",
             true=crypto.verify(SignatureAlgorithm.es256, other, signature).is_valid is False,
         )
 
@@ -223,7 +223,7 @@ class Demo:
         )
 
     def gate(self, client: SecretClient) -> None:
-        """What is refused: no token, a stranger's, a far address, no permission."""
+        """Shows refusals: no token, a forged token, a disallowed address, no permission."""
         story = self.story
         address = f"{self.url}/secrets/db-password?api-version={API_VERSION}"
 
@@ -240,13 +240,13 @@ class Demo:
         )
         found, _ = status(self._forged())
         self.expected.append(("Authentication", 401))
-        story.step("a stranger's token, every claim right, signed by another key: 401",
+        story.step("a forged token, with the right claims but signed by another key: 401",
                    true=found == 401)  # fmt: skip # noqa: PLR2004
 
         self.vaultcore("firewall", "add", "203.0.113.0/24", "--vault", "dev")
         self.vaultcore("firewall", "set", "--default-action", "Deny", "--vault", "dev")
         story.refused(
-            "the firewall lets in 203.0.113.0/24 only, and we come from elsewhere",
+            "the firewall allows only 203.0.113.0/24, and our address is not in it",
             lambda: client.get_secret("db-password"),
             403,
             "ForbiddenByFirewall",
@@ -255,7 +255,7 @@ class Demo:
         self.vaultcore("firewall", "set", "--default-action", "Allow", "--vault", "dev")
         client.get_secret("db-password")
         self.expected.append(("SecretGet", 200))
-        story.step("the firewall opened again: the next request passes")
+        story.step("the firewall allows every address again: the next request passes")
 
         made = self.vaultcore("app", "create", "reporter")
         self.vaultcore(
@@ -268,9 +268,9 @@ class Demo:
         )
         names = [secret.name for secret in reporter.list_properties_of_secrets()]
         self.expected.append(("SecretList", 200))
-        story.step("`reporter`, who may list secrets, lists them", true=names == ["db-password"])
+        story.step("`reporter`, which may list secrets, lists them", true=names == ["db-password"])
         story.refused(
-            "`reporter` reads one",
+            "`reporter` reads a secret",
             lambda: reporter.get_secret("db-password"),
             403,
             "AccessDenied",
@@ -286,7 +286,7 @@ class Demo:
         self.expected.append(("SecretList", 403))
 
     def audit(self) -> None:
-        """Exactly those requests are on record, and the record verifies."""
+        """Shows that exactly those requests are on record, and that the log verifies."""
         story = self.story
         records = [
             record
@@ -301,18 +301,18 @@ class Demo:
             )
         found = [(record["operationName"], int(record["httpStatusCode"])) for record in records]
         if found != self.expected:
-            raise UnexpectedError(f"on record: {found}; asked for: {self.expected}")
-        story.step(f"exactly the {len(found)} requests above are on record, in their order")
+            raise UnexpectedError(f"on record: {found}; expected: {self.expected}")
+        story.step(f"exactly the {len(found)} requests of this story are on record, in their order")
         report = self.vaultcore("audit", "verify")
         story.step(
-            "audit verify: every record follows from the one before, and the checkpoints are "
+            "audit verify: every record continues the one before it, and the checkpoints are "
             "signed",
             true=report["ok"] is True,
         )
         self._tamper()
 
     def disk(self) -> None:
-        """Nothing on the disk holds a value in the clear."""
+        """Shows that nothing on the disk holds a value in the clear."""
         holding = [
             path.name
             for path in self.data.rglob("*")
@@ -323,7 +323,7 @@ class Demo:
     # what the parts need
 
     def _forged(self) -> str:
-        """Makes a token with the claims of a real one, signed by a key of ours."""
+        """Creates a token with the claims of a genuine one, signed by another key."""
         now = int(time.time())
         genuine = DefaultAzureCredential().get_token(f"{self._resource()}/.default").token
         claims = jwt.decode(genuine, options={"verify_signature": False})
@@ -336,7 +336,7 @@ class Demo:
         return "https://" + self.url.removeprefix("https://").partition(".")[2]
 
     def _tamper(self) -> None:
-        """Changes a copy of the log, one digit of it, and has it verified."""
+        """Changes one status in a copy of the log, and verifies the copy."""
         from vaultcore.audit.verifier import verify  # noqa: PLC0415
 
         copy = self.data.parent / "tampered"
@@ -346,7 +346,7 @@ class Demo:
         log.write_bytes(text.replace(b'"httpStatusCode":403', b'"httpStatusCode":200', 1))
         report = verify(copy, public_key=None, expect=None)
         self.story.step(
-            "a copy of it, in which one refusal was made to look granted, does not verify",
+            "a copy of the log, with one refusal changed into a success, does not verify",
             true=text != log.read_bytes() and not report.ok,
         )
 
@@ -361,12 +361,12 @@ def _caller(record: dict[str, Any], names: dict[str, str]) -> str:
 
 
 def _resolve_names() -> bool:
-    """Makes names below localhost lead here in this process, where the system does not do so.
+    """Resolves names below localhost to the loopback in this process, if the system does not.
 
-    RFC 6761 section 6.3 asks resolvers for it; a plain Debian's does not.
+    RFC 6761 section 6.3 asks resolvers to do so; that of a plain Debian does not.
 
     Returns:
-        Whether the system needed the help.
+        Whether the system's resolver needed this help.
     """
     genuine = socket.getaddrinfo
     try:
@@ -392,9 +392,9 @@ def tell(demo: Demo, story: Story) -> None:
         demo.start()
         credential = DefaultAzureCredential()
         with SecretClient(demo.url, credential) as client, KeyClient(demo.url, credential) as keys:
-            story.chapter("Secrets, with azure-identity and azure-keyvault-secrets as they are")
+            story.chapter("Secrets, with unmodified azure-identity and azure-keyvault-secrets")
             demo.secrets(client)
-            story.chapter("Keys, with azure-keyvault-keys as it is")
+            story.chapter("Keys, with unmodified azure-keyvault-keys")
             demo.keys(keys, credential)
             story.chapter("What the gate refuses")
             demo.gate(client)
@@ -409,7 +409,9 @@ def main() -> int:
     started = time.monotonic()
     console.print("[bold]vaultcore[/bold]: a vault of your own, used by unmodified Azure clients")
     if _resolve_names():
-        story.say("(*.localhost does not resolve here: this process is told that it is 127.0.0.1)")
+        story.say(
+            "(*.localhost does not resolve here: this process resolves it to 127.0.0.1 itself)"
+        )
     with tempfile.TemporaryDirectory(prefix="vaultcore-demo-") as scratch:
         try:
             tell(Demo(Path(scratch) / "data", story), story)

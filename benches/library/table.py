@@ -24,7 +24,7 @@ _SECTION: Final = "library"
 _PACKAGES: Final = ("cryptography", "tink", "aws-encryption-sdk", "joserfc")
 _MIB: Final = 1 << 20
 _CHART: Final = "benchmarks-cost.svg"
-_TITLES: Final = ("work", "vaultcore", "beside", "takes", "ratio", "quartiles", "goal")
+_TITLES: Final = ("work", "vaultcore", "compared with", "takes", "ratio", "quartiles", "goal")
 
 
 class Line(NamedTuple):
@@ -95,9 +95,9 @@ def environment() -> dict[str, str]:
 
 def terminal(found: Figures) -> str:
     """The table for a terminal."""
-    sheet = Table(title="the library beside others, in one run")
+    sheet = Table(title="the library compared with others, in one run")
     for title in _TITLES:
-        sheet.add_column(title, justify="left" if title in {"work", "beside"} else "right")
+        sheet.add_column(title, justify="left" if title in {"work", "compared with"} else "right")
     for line in found.lines():
         sheet.add_row(*line)
     console = Console(width=140, file=io.StringIO(), record=True)
@@ -119,7 +119,7 @@ def _markdown(found: Figures) -> str:
     about = found.machine
     versions = ", ".join(f"{name} {about[name]}" for name in ("vaultcore", *_PACKAGES))
     lines = [
-        "## The library beside others",
+        "## The library compared with others",
         "",
         *textwrap.wrap(
             f"{found.date}; {about['processor']}, {about['memory']}, {about['system']}; "
@@ -129,15 +129,16 @@ def _markdown(found: Figures) -> str:
         ),
         "",
         *textwrap.wrap(
-            "One process, every key-encryption key in it, and all of a row in rounds of some "
-            "milliseconds that alternate, because the machine is faster in one second than in the "
-            "next. Times are medians, for one item. A ratio above 1 says how many times as fast "
-            "the first is: the median of the ratios of single rounds, with their quartiles. Every "
-            "envelope has a fresh data key. Those by hand use AES-256-GCM for payload and wrap; "
-            "with a commitment they give what an envelope of vaultcore gives. aws-encryption-sdk "
-            "uses its default suite, which also signs, and the faster of its raw AES keys. A "
-            "signature of cryptography stays in DER. What two threads are to one is to be read "
-            "beside what two processes are to two threads, which is what the machine has left.",
+            "All measurements run in one process, which holds every key-encryption key. The "
+            "libraries of a row run in alternating rounds of some milliseconds, because the speed "
+            "of the machine changes from one second to the next. Times are medians, for one item. "
+            "A ratio above 1 says how many times as fast vaultcore is; it is the median of the "
+            "ratios of single rounds, with their quartiles. Every envelope has a fresh data key. "
+            "The envelopes by hand use AES-256-GCM for payload and wrap; those with a commitment "
+            "have the properties of a vaultcore envelope. aws-encryption-sdk uses its default "
+            "suite, which also signs, and the faster of its raw AES keys. A signature of "
+            "cryptography stays in DER. Compare the ratio of two threads to one thread with the "
+            "ratio of two threads to two processes, which is the limit of this machine.",
             width=100,
             break_on_hyphens=False,
         ),
@@ -160,7 +161,7 @@ def _markdown(found: Figures) -> str:
         for size in sorted({size for points in table.values() for size in points}):
             cells = [_time(table[name][size]) if size in table[name] else "" for name in series]
             lines.append(f"| {_size(size)} | {' | '.join(cells)} |")
-    lines += ["", "Repeat it with `make bench`.", ""]
+    lines += ["", "Repeat the measurement with `make bench`.", ""]
     return "\n".join(lines)
 
 

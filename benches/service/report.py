@@ -152,19 +152,19 @@ def _figures(samples: Sequence[Sample]) -> Figures:
 def _markdown(found: Comparison) -> str:
     about, settings, names = found["machine"], found["settings"], list(found["versions"])
     lines = [
-        "## The service beside OpenBao",
+        "## The service compared with OpenBao",
         "",
         f"{found['date']}; {about['processor']}, {about['memory']}, {about['system']}; "
         + ", ".join(f"{name} {number}" for name, number in found["versions"].items())
         + f", Python {about['python']}, wrk {about['wrk']}.",
         "",
         *textwrap.wrap(
-            "Both servers on the loopback with TLS, an ordinary identity and the audit written to "
-            "a file before each answer; OpenBao on raft, initialised and unsealed. The load "
-            f"generator holds {settings['connections']} connections to either. Rates: medians of "
-            f"{settings['rounds']} alternating rounds of {settings['seconds']} s; the ratio is the "
-            "median of the rounds' ratios. Every answer was a success. CPU is the server's own "
-            "time, per request.",
+            "Both servers ran on the loopback with TLS, an ordinary identity, and an audit log "
+            "that is written to a file before each answer; OpenBao used raft, and was initialised "
+            f"and unsealed. The load generator holds {settings['connections']} connections to "
+            f"each of them. Rates are medians of {settings['rounds']} alternating rounds of "
+            f"{settings['seconds']} s; a ratio is the median of the ratios of the rounds. Every "
+            "answer was a success. CPU is the server's own time for each request.",
             width=100,
         ),
         "",
@@ -185,7 +185,7 @@ def _markdown(found: Comparison) -> str:
     starts = [f"{found['start_seconds'][name]:.2f} s" for name in names]
     lines.append(_row(["start to first answer, on existing data", *starts]))
     for title, memory in (
-        ("memory at rest (pages that processes share, once)", found["idle_bytes"]),
+        ("memory at rest (shared pages counted once)", found["idle_bytes"]),
         ("memory after the load", found["loaded_bytes"]),
     ):
         cells = [f"{memory[name]['proportional'] / _MIB:.0f} MiB" for name in names]
@@ -194,8 +194,8 @@ def _markdown(found: Comparison) -> str:
         lines += [
             "",
             *textwrap.wrap(
-                "In process, through the same gate with the audit on, on one thread; the ratio is "
-                f"to {THEIRS} over HTTPS in the table above.",
+                "In process, on one thread, through the same gate with the audit log on. The ratio "
+                f"is to {THEIRS} over HTTPS in the table above.",
                 width=100,
             ),
             "",
@@ -203,7 +203,7 @@ def _markdown(found: Comparison) -> str:
             _row(["---"] + ["---:"] * 4),
             *(_row(row) for row in _in_process(found)),
         ]
-    lines += ["", "Repeat it with `python -m benches.service.compare`.", ""]
+    lines += ["", "Repeat the measurement with `python -m benches.service.compare`.", ""]
     return "\n".join(lines)
 
 
