@@ -1,4 +1,7 @@
-"""A PKCS#11 token as the service sees it: calls with a deadline, whatever becomes of the token."""
+"""A token as the service sees it: calls with a deadline, whatever becomes of the token.
+
+Service side: the token itself is reached through worker processes.
+"""
 
 import os
 import queue
@@ -6,26 +9,30 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from vaultcore.errors import (
-    AlgorithmError,
     ConfigurationError,
-    DecryptionError,
     ForkError,
-    KeyFormatError,
     ProtectorError,
     ProtectorUnavailableError,
     UsageError,
 )
+from vaultcore.protectors.pkcs11.faults import HungError, exception_of
 from vaultcore.protectors.pkcs11.guard import Guard
-from vaultcore.protectors.pkcs11.messages import Failed, Open, Opened, Reply, Request
+from vaultcore.protectors.pkcs11.lane import Lane
+from vaultcore.protectors.pkcs11.login import PAUSE, START_DEADLINE, Login
+from vaultcore.protectors.pkcs11.messages import Failed, Opened, Reply, Request
 from vaultcore.protectors.pkcs11.pin import Pin
-from vaultcore.protectors.pkcs11.process import (
-    WorkerBehindError,
-    WorkerLostError,
-    WorkerProcess,
-    WorkerSlowError,
-)
+from vaultcore.protectors.pkcs11.process import WorkerBehindError
+
+#: Seconds for one call, waiting for a worker included, opening the token not.
+DEADLINE: Final = 5.0
+#: The most workers of one token.
+MAX_PROCESSES: Final = 64
+#: Seconds that a call is waited for beyond its deadline, so that one that did not wait for a worker
+#: sees the worker miss the deadline.
+_SLACK: Final = 0.01
 
 
 class Token:
@@ -63,43 +70,51 @@ class Token:
         pin_file: str | Path | None = None,
         environment: Mapping[str, str] | None = None,
         processes: int = 1,
-        deadline: float = 5.0,
-        start_deadline: float = 10.0,
-        pause: float = 0.5,
+        deadline: float = DEADLINE,
+        start_deadline: float = START_DEADLINE,
+        pause: float = PAUSE,
     ) -> None:
-        if not 1 <= processes <= _MAX_PROCESSES:
-            raise UsageError(f"a token takes 1 to {_MAX_PROCESSES} worker processes")
+        if not 1 <= processes <= MAX_PROCESSES:
+            raise UsageError(f"a token takes 1 to {MAX_PROCESSES} worker processes")
         if deadline <= 0 or start_deadline <= 0:
             raise UsageError("a deadline is a positive number of seconds")
         if not label and serial is None:
             raise ConfigurationError("give the label of the token, its serial number, or both")
-        self.module = str(module)
-        self.label = label
-        self._pin = Pin(value=pin, file=pin_file)
-        self._environment = dict(environment or {})
+        self._login = Login(
+            module=str(module),
+            label=label,
+            serial=serial,
+            pin=Pin(value=pin, file=pin_file),
+            environment=environment or {},
+            deadline=start_deadline,
+            pause=pause,
+        )
         self._deadline = deadline
-        self._start_deadline = start_deadline
-        self._pause = pause
         self._pid = os.getpid()
         self._closed = False
-        self._serial = serial
-        self._opened: Opened | None = None
-        self._failure: ProtectorError | None = None
-        self._next_try = 0.0
         self._guard = Guard(pause)
-        self._opening = threading.Lock()
-        self._lanes: queue.LifoQueue[_Lane] = queue.LifoQueue()
-        self._all_lanes = [_Lane() for _ in range(processes)]
+        self._lanes: queue.LifoQueue[Lane] = queue.LifoQueue()
+        self._all_lanes = [Lane(self._login) for _ in range(processes)]
         for lane in self._all_lanes:
             self._lanes.put(lane)
 
     def __repr__(self) -> str:
-        return f"Token(label={self.label!r}, serial={self._serial!r})"
+        return f"Token(label={self.label!r}, serial={self.serial!r})"
+
+    @property
+    def module(self) -> str:
+        """The path of the PKCS#11 module."""
+        return self._login.module
+
+    @property
+    def label(self) -> str:
+        """The label of the token; empty if only its serial number was given and it is not open."""
+        return self._login.label
 
     @property
     def serial(self) -> str | None:
         """The serial number that the token must have; None until one is known."""
-        return self._serial
+        return self._login.serial
 
     @property
     def deadline(self) -> float:
@@ -118,12 +133,12 @@ class Token:
             self._guard.check()
         except ProtectorUnavailableError:
             return False
-        return self._failure is None
+        return not self._login.failed
 
     @property
     def workers(self) -> list[int]:
         """The process ids of the workers that run."""
-        return [lane.worker.pid for lane in self._all_lanes if lane.worker is not None]
+        return [pid for lane in self._all_lanes if (pid := lane.pid) is not None]
 
     def check(self) -> None:
         """Refuses what the token would not answer now; a call need not be made to learn that.
@@ -144,17 +159,17 @@ class Token:
         """
         self._require_usable()
         self.check()
-        lane = self._take(time.monotonic() + self._start_deadline)
+        lane = self._take(time.monotonic() + self._login.deadline)
         try:
-            self._worker(lane)
-        except _HungError:
+            lane.open()
+        except HungError:
             self._miss()
             raise
         finally:
             self._lanes.put(lane)
-        if self._opened is None:
+        if self._login.opened is None:
             raise ProtectorUnavailableError(f"the token `{self.label}` is not open")
-        return self._opened
+        return self._login.opened
 
     def call(self, request: Request, *, deadline: float | None = None) -> Reply:
         """Asks the token and returns its reply, which is never a failure.
@@ -178,14 +193,14 @@ class Token:
             seconds = self._deadline if deadline is None else deadline
             reply = self._call(request, seconds, trial=trial)
             answered = True
-        except _HungError:
+        except HungError:
             self._miss()
             raise
         finally:
             if trial:
                 self._guard.leave(answered=answered)
         if isinstance(reply, Failed):
-            raise _error(reply)
+            raise exception_of(reply)
         return reply
 
     def close(self) -> None:
@@ -199,9 +214,7 @@ class Token:
                 lane = self._lanes.get(timeout=max(expires - time.monotonic(), 0))
             except queue.Empty:
                 break
-            if lane.worker is not None:
-                lane.worker.close()
-                lane.worker = None
+            lane.close()
 
     def _require_usable(self) -> None:
         if os.getpid() != self._pid:
@@ -209,7 +222,7 @@ class Token:
         if self._closed:
             raise UsageError("the token is closed: open it again")
 
-    def _take(self, expires: float) -> "_Lane":
+    def _take(self, expires: float) -> Lane:
         try:
             return self._lanes.get(timeout=max(expires - time.monotonic(), 0))
         except queue.Empty:
@@ -223,88 +236,32 @@ class Token:
         try:
             if not trial:
                 self._guard.check()  # those who waited behind what hung are refused with it
-            reply = self._ask(lane, request, seconds, asked + seconds + _SLACK)
+            reply = lane.ask(request, seconds, asked + seconds + _SLACK)
+        except WorkerBehindError:
+            self._leave(lane)
+            raise ProtectorUnavailableError(
+                f"the token `{self.label}` is busy: the worker did not answer by the deadline"
+            ) from None
         except BaseException:
             self._lanes.put(lane)
             raise
-        if reply is None:
-            raise ProtectorUnavailableError(
-                f"the token `{self.label}` is busy: the worker did not answer by the deadline"
-            )
         self._lanes.put(lane)
         return reply
 
-    def _ask(self, lane: "_Lane", request: Request, seconds: float, expires: float) -> Reply | None:
-        """Asks the worker of a lane, and a fresh one if that is lost or not to be believed.
-
-        Returns:
-            Its reply, or None when the caller's time was over before the worker's: then a thread
-            has the lane, and gives it back.
-        """
-        while True:
-            started = time.monotonic()
-            worker, fresh = self._worker(lane)
-            now = time.monotonic()
-            if fresh:
-                expires += now - started
-            try:
-                reply = self._exchange(lane, worker, request, now + seconds, expires)
-            except WorkerBehindError:
-                self._leave(lane, worker, now + seconds)
-                return None
-            except WorkerLostError:
-                if fresh:
-                    raise ProtectorUnavailableError(
-                        f"the worker of token `{self.label}` crashed: the next call starts another"
-                    ) from None
-                continue
-            if not _is_doubtful(reply):
-                return reply
-            # The session may be one with a token that is gone or was exchanged: modules then say
-            # anything, also that there is no such key. Only a fresh session is believed.
-            if not (fresh and _is_about_a_key(reply)):
-                self._end(lane)
-            if fresh:
-                return reply
-
-    def _exchange(
-        self, lane: "_Lane", worker: WorkerProcess, request: Request, hangs: float, expires: float
-    ) -> Reply:
-        seconds = hangs - time.monotonic()
-        try:
-            return worker.exchange(request, hangs, expires)
-        except WorkerBehindError:
-            raise
-        except WorkerSlowError:
-            lane.worker = None
-            raise _HungError(
-                f"the token `{self.label}` did not answer within {seconds:.3g} s"
-            ) from None
-        except BaseException:
-            lane.worker = None
-            raise
-
-    def _leave(self, lane: "_Lane", worker: WorkerProcess, hangs: float) -> None:
+    def _leave(self, lane: Lane) -> None:
         """Gives a worker whose caller has left the rest of its time, in the background."""
-        threading.Thread(
-            target=self._wait_out, args=(lane, worker, hangs), name="vaultcore-token-late",
-            daemon=True,
-        ).start()  # fmt: skip
-
-    @staticmethod
-    def _end(lane: "_Lane") -> None:
-        if lane.worker is not None:
-            lane.worker.end()
-            lane.worker = None
-
-    def _wait_out(self, lane: "_Lane", worker: WorkerProcess, hangs: float) -> None:
         try:
-            worker.finish(hangs)
-        except WorkerSlowError:
-            lane.worker = None
-            self._miss()
-        except WorkerLostError:
-            lane.worker = None
+            threading.Thread(
+                target=self._wait_out, args=(lane,), name="vaultcore-token-late", daemon=True
+            ).start()
+        except RuntimeError:  # no thread to be had now
+            lane.end()
+            self._lanes.put(lane)
+
+    def _wait_out(self, lane: Lane) -> None:
+        try:
+            if not lane.finish():
+                self._miss()
         finally:
             self._lanes.put(lane)
 
@@ -326,7 +283,7 @@ class Token:
     def _open_again(self) -> None:
         hangs, usable = True, False
         try:
-            lane = self._take(time.monotonic() + self._start_deadline)
+            lane = self._take(time.monotonic() + self._login.deadline)
             try:
                 hangs, usable = self._try_to_open(lane)
             finally:
@@ -336,108 +293,14 @@ class Token:
         finally:
             self._guard.opened(hangs=hangs, usable=usable)
 
-    def _try_to_open(self, lane: "_Lane") -> tuple[bool, bool]:
+    def _try_to_open(self, lane: Lane) -> tuple[bool, bool]:
         """Returns whether the token hangs, and whether it is open."""
         try:
-            self._worker(lane)
-        except _HungError:
+            lane.open()
+        except HungError:
             return True, False
         except ProtectorError:
             return False, False
         if self._closed:
-            self._end(lane)
+            lane.end()
         return False, True
-
-    def _worker(self, lane: "_Lane") -> tuple[WorkerProcess, bool]:
-        """Returns the worker of a lane, and whether it was started for this call."""
-        if lane.worker is not None:
-            if lane.worker.is_alive():
-                return lane.worker, False
-            lane.worker.end()
-            lane.worker = None
-        lane.worker = self._start()
-        return lane.worker, True
-
-    def _start(self) -> WorkerProcess:
-        """Starts a worker and logs in; one at a time, so that a wrong PIN is tried once."""
-        with self._opening:
-            if self._failure is not None and time.monotonic() < self._next_try:
-                raise type(self._failure)(str(self._failure))
-            try:
-                worker = self._log_in()
-            except ProtectorError as error:
-                self._failure = error
-                self._next_try = time.monotonic() + self._pause
-                raise
-            self._failure = None
-            return worker
-
-    def _log_in(self) -> WorkerProcess:
-        pin = self._pin.read()
-        request = Open(module=self.module, token_label=self.label, serial=self._serial, pin=pin)
-        try:
-            worker = WorkerProcess(self._environment)
-        except OSError as error:
-            raise ProtectorUnavailableError(
-                f"the HSM worker cannot be started: {error.strerror}"
-            ) from None
-        try:
-            reply = worker.exchange(request, time.monotonic() + self._start_deadline)
-        except WorkerSlowError:
-            raise _HungError(
-                f"the token `{self.label}` did not open within {self._start_deadline:g} s"
-            ) from None
-        except WorkerLostError:
-            raise ProtectorUnavailableError(
-                f"the worker of token `{self.label}` crashed while the module "
-                f"`{self.module}` opened it"
-            ) from None
-        if isinstance(reply, Opened):
-            self._opened = reply
-            self._serial = reply.serial
-            self.label = reply.label
-            return worker
-        worker.end()
-        if not isinstance(reply, Failed):
-            raise ProtectorError("the HSM worker answered out of turn")
-        if reply.category == "pin":
-            self._pin.refuse(pin, reply.text)
-        raise _error(reply)
-
-
-def _is_doubtful(reply: Reply) -> bool:
-    return isinstance(reply, Failed) and reply.category in _DOUBTFUL
-
-
-def _is_about_a_key(reply: Reply) -> bool:
-    return isinstance(reply, Failed) and reply.category == "key"
-
-
-class _HungError(ProtectorUnavailableError):
-    """The token missed a deadline."""
-
-
-class _Lane:
-    """The place of one worker in the pool; the thread that took it owns the worker."""
-
-    def __init__(self) -> None:
-        self.worker: WorkerProcess | None = None
-
-
-def _error(failed: Failed) -> Exception:
-    match failed.category:
-        case "algorithm":
-            return AlgorithmError(failed.text)
-        case "away":
-            return ProtectorUnavailableError(failed.text)
-        case "decryption":
-            return DecryptionError(failed.text)
-        case "format":
-            return KeyFormatError(failed.text)
-        case _:
-            return ProtectorError(failed.text)
-
-
-_DOUBTFUL = ("away", "changed", "key")
-_MAX_PROCESSES = 64
-_SLACK = 0.01  # seconds; for who did not wait for a worker, its deadline is the caller's

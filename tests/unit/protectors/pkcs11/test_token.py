@@ -435,7 +435,7 @@ def test_a_forked_child_does_not_keep_the_worker_alive(soft_token: SoftToken, op
 
     pid = in_child(child)
     # What the end of the service does: its end of the socket goes, without a farewell.
-    token._all_lanes[0].worker._channel.close()  # type: ignore[union-attr]
+    token._all_lanes[0]._worker._channel.close()  # type: ignore[union-attr]
     worker_ended = gone(worker)
     os.close(theirs)
     os.close(own)

@@ -258,7 +258,7 @@ def test_a_hang_that_outlives_the_service_ends_too(
             shim.fail("C_Encrypt", 0, "sleep 300000")
             os.write(theirs, str(token.workers[0]).encode())
             token._deadline = 1.0
-            token._all_lanes[0].worker.end = lambda: os._exit(0)  # type: ignore[union-attr,method-assign]
+            token._all_lanes[0]._worker.end = lambda: os._exit(0)  # type: ignore[union-attr,method-assign]
             Pkcs11Protector(token, key_label="shared").wrap(SECRET)
         finally:
             os._exit(1)

@@ -1,0 +1,30 @@
+"""What a failed call is to its caller: one exception for each sort of failure. Service side."""
+
+from vaultcore.errors import (
+    AlgorithmError,
+    DecryptionError,
+    KeyFormatError,
+    ProtectorError,
+    ProtectorUnavailableError,
+    VaultcoreError,
+)
+from vaultcore.protectors.pkcs11.messages import Failed
+
+
+class HungError(ProtectorUnavailableError):
+    """The token missed a deadline."""
+
+
+def exception_of(failed: Failed) -> VaultcoreError:
+    """Returns what a failed call raises."""
+    match failed.category:
+        case "algorithm":
+            return AlgorithmError(failed.text)
+        case "away":
+            return ProtectorUnavailableError(failed.text)
+        case "decryption":
+            return DecryptionError(failed.text)
+        case "format":
+            return KeyFormatError(failed.text)
+        case _:
+            return ProtectorError(failed.text)
