@@ -24,7 +24,7 @@ FILES: Final = (
     "dev.json",
     ".dev.lock",
 )
-#: The file that names what is loaded; see :mod:`vaultcore.protectors.registry`.
+#: The file that names what is loaded; see :mod:`vaultcore.protectors.list_file`.
 LIST: Final = "protectors.json"
 #: Folders in a data folder, and which files in them are closed. Key files are not among them: the
 #: protector refuses one that others could read, because it may have been read.

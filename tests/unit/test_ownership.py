@@ -13,7 +13,7 @@ import pytest
 import vaultcore
 from vaultcore.errors import ConfigurationError, ProtectorError, VaultcoreError
 from vaultcore.ownership import check_code
-from vaultcore.protectors.registry import ProtectorOptions
+from vaultcore.protectors.options import ProtectorOptions
 from vaultcore.service.development.ready import read_ready
 
 NOBODY = 65534

@@ -13,7 +13,7 @@ from vaultcore.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vaultcore.library.engine import LibraryEngine
-    from vaultcore.protectors.registry import ProtectorOptions
+    from vaultcore.protectors.options import ProtectorOptions
     from vaultcore.service.config import Configuration, ProtectorSettings
     from vaultcore.service.server import Settings
 
@@ -132,7 +132,7 @@ def protector_options(settings: "ProtectorSettings") -> "ProtectorOptions":
     """Returns how the engine finds a protector that the configuration names."""
     import msgspec  # noqa: PLC0415
 
-    from vaultcore.protectors.registry import ProtectorOptions  # noqa: PLC0415
+    from vaultcore.protectors.options import ProtectorOptions  # noqa: PLC0415
 
     members: dict[str, str] = msgspec.to_builtins(settings)
     kind, name = members.pop("kind"), members.pop("name")

@@ -26,7 +26,7 @@ from vaultcore.errors import ConfigurationError, ProtectorError
 from vaultcore.installation.settings import DATABASE
 from vaultcore.ownership import LIST, secure_folder
 from vaultcore.protectors.file import key_id_of
-from vaultcore.protectors.registry import ProtectorOptions, planned
+from vaultcore.protectors.options import ProtectorOptions, planned
 
 #: Says that the vault in a folder is not finished, and what was begun.
 UNFINISHED: Final = ".unfinished"

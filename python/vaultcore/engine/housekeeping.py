@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from vaultcore.audit.retention import expire
 from vaultcore.errors import VaultcoreError
-from vaultcore.protectors.registry import AbsentProtector, TokenProtector
+from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
+from vaultcore.protectors.protector import AbsentProtector
 
 if TYPE_CHECKING:
     from vaultcore.engine.engine import Engine
@@ -235,7 +236,7 @@ class Housekeeper:
     def _revive(self) -> None:
         protectors = self._engine.keys.protectors
         self.absent = any(isinstance(protector, AbsentProtector) for protector in protectors)
-        self.token = next((p.keys for p in protectors if isinstance(p, TokenProtector)), None)
+        self.token = next((p.keys for p in protectors if isinstance(p, Pkcs11Protector)), None)
         if self.token is not None and not self.token.available:
             self.token.revive()
 

@@ -14,16 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vaultcore.errors import ConfigurationError, ProtectorError
+from vaultcore.protectors.list_file import read_list, write_list
+from vaultcore.protectors.options import ProtectorOptions, is_made, planned
 from vaultcore.protectors.protector import Protector
-from vaultcore.protectors.registry import (
-    ProtectorOptions,
-    configured,
-    is_made,
-    make_planned,
-    open_protector,
-    planned,
-    write_list,
-)
+from vaultcore.protectors.registry import make_planned, open_protector
 
 if TYPE_CHECKING:
     from vaultcore.installation.key_ring import KeyRing
@@ -41,7 +35,7 @@ def add_protector(
         ProtectorError: the protector cannot be made, or another is absent.
     """
     with _alone(folder):
-        present = configured(folder)
+        present = read_list(folder)
         others = [known for known in present if known.name != options.name]
         begun = next((known for known in present if known.name == options.name), None)
         if begun is not None and options.name in {p.name for p in ring.protectors}:
@@ -72,7 +66,7 @@ def remove_protector(ring: "KeyRing", folder: Path, name: str) -> None:
         ProtectorError: it is the last one that opens the vault keys.
     """
     with _alone(folder):
-        present = configured(folder)
+        present = read_list(folder)
         rest = [known for known in present if known.name != name]
         if len(rest) == len(present) and name not in ring.wrapping():
             raise ConfigurationError(f"there is no protector named `{name[:64]}`")

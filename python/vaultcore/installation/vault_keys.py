@@ -17,7 +17,8 @@ from vaultcore.errors import (
     UsageError,
 )
 from vaultcore.installation.settings import SYSTEM
-from vaultcore.protectors.registry import AbsentProtector, TokenProtector
+from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
+from vaultcore.protectors.protector import AbsentProtector
 from vaultcore.protectors.wraps import COLLECTION, VaultKey
 
 if TYPE_CHECKING:
@@ -405,7 +406,7 @@ class VaultKeys:
     def token(self) -> "Hsm | None":
         """Returns the keys of the first protector that is a token, for ``-HSM`` types."""
         for protector in self.protectors:
-            if isinstance(protector, TokenProtector):
+            if isinstance(protector, Pkcs11Protector):
                 return protector.keys
         return None
 

@@ -11,7 +11,8 @@ from vaultcore.engine.parts import close_all, open_parts, reopen
 from vaultcore.installation.key_ring import KeyRing
 from vaultcore.installation.settings import DATABASE, Installation
 from vaultcore.library.engine import LibraryEngine
-from vaultcore.protectors.registry import ProtectorOptions, create_protectors
+from vaultcore.protectors.options import ProtectorOptions
+from vaultcore.protectors.registry import create_protectors
 from vaultcore.storage import Store
 
 

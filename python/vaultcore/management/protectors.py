@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from vaultcore.installation.protector_changes import add_protector, remove_protector
 from vaultcore.management.operation import Operator, operation
-from vaultcore.protectors.registry import ProtectorOptions
+from vaultcore.protectors.options import ProtectorOptions
 
 #: Members that name files of this machine, and members that may.
 _PLACES: Final = frozenset({"path", "module", "pin_file"})

@@ -1,6 +1,8 @@
 """What every protector can do: wrap a vault key, and unwrap it again."""
 
-from typing import Protocol, runtime_checkable
+from typing import NoReturn, Protocol, runtime_checkable
+
+from vaultcore.errors import ProtectorError
 
 
 @runtime_checkable
@@ -48,3 +50,41 @@ class Protector(Protocol):
     def close(self) -> None:
         """Releases what the protector holds open; it cannot be used afterwards."""
         ...
+
+
+class AbsentProtector:
+    """Stands for a configured protector that could not be opened; says why when it is asked.
+
+    Args:
+        name: what the operator calls it.
+        kind: its kind.
+        reason: why it could not be opened.
+    """
+
+    def __init__(self, name: str, kind: str, reason: ProtectorError) -> None:
+        self.name = name
+        self.kind = kind
+        self._reason = reason
+
+    def describe(self) -> dict[str, str]:
+        """Returns why it could not be opened."""
+        return {"name": self.name, "kind": self.kind, "absent": str(self._reason)}
+
+    def wrap(self, secret: bytes) -> NoReturn:  # noqa: ARG002
+        """Raises what opening raised.
+
+        Raises:
+            ProtectorError: always.
+        """
+        raise self._reason
+
+    def unwrap(self, wrapped: bytes) -> NoReturn:  # noqa: ARG002
+        """Raises what opening raised.
+
+        Raises:
+            ProtectorError: always.
+        """
+        raise self._reason
+
+    def close(self) -> None:
+        """Does nothing."""

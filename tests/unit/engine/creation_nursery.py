@@ -14,7 +14,7 @@ import vaultcore.management  # loaded before the forks
 from vaultcore import Engine
 from vaultcore.errors import VaultcoreError
 from vaultcore.library.opening import create_engine
-from vaultcore.protectors.registry import ProtectorOptions
+from vaultcore.protectors.options import ProtectorOptions
 from vaultcore.storage import migrate
 
 REFUSED = 3

@@ -18,8 +18,8 @@ import vaultcore
 from vaultcore import Engine
 from vaultcore.engine.creation import UNFINISHED
 from vaultcore.errors import ConfigurationError, ProtectorError
+from vaultcore.protectors.options import ProtectorOptions
 from vaultcore.protectors.pkcs11 import softhsm
-from vaultcore.protectors.registry import ProtectorOptions
 
 CHANGING = "openat,mkdir,link,unlink,rename,chmod,fchmod,fsync,write,ftruncate"
 OF_THE_DATABASE = ("pwrite64", "fdatasync")

@@ -22,7 +22,7 @@ from vaultcore.errors import (
     UnauthorizedError,
     VaultError,
 )
-from vaultcore.protectors.registry import ProtectorOptions
+from vaultcore.protectors.options import ProtectorOptions
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import vaultcore
 from unit.installation.killer import Killer, killer
 from vaultcore import Engine
 from vaultcore.errors import ConfigurationError, ConflictError, ProtectorError
-from vaultcore.protectors.registry import configured
+from vaultcore.protectors.list_file import read_list
 
 #: More than any of these operations has.
 STEPS = 60
@@ -58,7 +58,7 @@ def check(engine: Engine, protectors: set[str]) -> None:
     assert {p.name for p in engine.keys.protectors} == protectors
     report = {line["name"]: line["status"] for line in engine.keys.verify()}
     assert report == dict.fromkeys(protectors, "ok")
-    assert {(known.name, known.state) for known in configured(engine.data)} == {
+    assert {(known.name, known.state) for known in read_list(engine.data)} == {
         (name, "") for name in protectors
     }
 
@@ -90,7 +90,7 @@ def test_a_protector_whose_addition_is_killed_can_be_removed(
     wanted: dict[str, Any] = {"name": "spare", "kind": "file"}
     for data in images(nursery, original, tmp_path, "protector.add", wanted):
         with vaultcore.open(data, housekeeping=False) as engine:
-            if "spare" in {known.name for known in configured(data)}:
+            if "spare" in {known.name for known in read_list(data)}:
                 engine.management.protector_remove(name="spare")
             check(engine, {"file", "second"})
             with pytest.raises(ConfigurationError, match="no protector"):
@@ -103,7 +103,7 @@ def test_a_protector_whose_removal_is_killed_can_be_removed(
     for data in images(nursery, original, tmp_path, "protector.remove", {"name": "second"}):
         with vaultcore.open(data, housekeeping=False) as engine:
             engine.management.vault_create(name="between")
-            if "second" in {known.name for known in configured(data)}:
+            if "second" in {known.name for known in read_list(data)}:
                 engine.management.protector_remove(name="second")
             check(engine, {"file"})
 

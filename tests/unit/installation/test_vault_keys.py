@@ -9,7 +9,7 @@ from vaultcore import Engine
 from vaultcore.installation.key_ring import KeyRing
 from vaultcore.installation.protector_changes import add_protector, remove_protector
 from vaultcore.library.opening import create_engine, open_engine
-from vaultcore.protectors.registry import ProtectorOptions
+from vaultcore.protectors.options import ProtectorOptions
 from vaultcore.protectors.wraps import VaultKey
 
 SPARE = ProtectorOptions(name="spare", kind="file")

@@ -15,7 +15,7 @@ from unit.management.racers import Call, Outcome, Racer, race, racer
 from vaultcore import Engine
 from vaultcore.errors import ConfigurationError
 from vaultcore.management import OPERATIONS
-from vaultcore.protectors.registry import configured
+from vaultcore.protectors.list_file import read_list
 
 #: How many calls each of the two processes makes at once.
 EACH = 6
@@ -328,7 +328,7 @@ def test_protectors_that_were_added_or_removed_are(field: Field) -> None:
     assert sorted(call["name"] for call in acknowledged(removed)) == names
     with field.fresh() as engine:
         assert [p.name for p in engine.keys.protectors] == ["file"]
-        assert [known.name for known in configured(engine.data)] == ["file"]
+        assert [known.name for known in read_list(engine.data)] == ["file"]
 
 
 def test_rekeys_at_once_lose_nothing(field: Field) -> None:

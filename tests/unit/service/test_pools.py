@@ -25,9 +25,9 @@ from vaultcore import Engine
 from vaultcore.access.remote_keys import RemoteKeys
 from vaultcore.access.trust import TrustedIssuer
 from vaultcore.objects.keys import KeyRules
+from vaultcore.protectors.options import ProtectorOptions
 from vaultcore.protectors.pkcs11 import softhsm
 from vaultcore.protectors.pkcs11.token import Token
-from vaultcore.protectors.registry import ProtectorOptions
 from vaultcore.service.app import build_application
 from vaultcore.service.front import Front
 from vaultcore.service.keyvault import pools

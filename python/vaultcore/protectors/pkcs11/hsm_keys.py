@@ -1,9 +1,9 @@
-"""Private keys that live in a token: what `RSA-HSM` and `EC-HSM` keys are made of."""
+"""Private keys that live in a token: what `RSA-HSM` and `EC-HSM` keys are made of. Service side."""
 
-import os
 import threading
 import urllib.parse
 from collections.abc import Mapping
+from typing import Final
 
 from vaultcore.errors import AlgorithmError, DecryptionError, ProtectorError, UsageError
 from vaultcore.protectors.hsm import HsmKey
@@ -18,8 +18,19 @@ from vaultcore.protectors.pkcs11.messages import (
     PublicPart,
     Reply,
     Sign,
+    new_key_id,
 )
 from vaultcore.protectors.pkcs11.token import Token
+
+#: How a reference begins, and how many parts it has.
+_SCHEME: Final = "pkcs11"
+_PARTS: Final = 4
+#: Seconds for generating a key pair, which takes some devices long.
+_GENERATE_DEADLINE: Final = 60.0
+#: Bytes; longer than that of any RSA key, so that what is refused is not sent first.
+_MAX_CIPHERTEXT: Final = 1024
+#: The members of a private key that a token is told.
+_JWK_MEMBERS: Final = frozenset(("kty", "n", "e", "d", "p", "q", "crv", "x", "y"))
 
 
 class HsmKeys:
@@ -94,7 +105,7 @@ class HsmKeys:
                 raise AlgorithmError("an EC key in a token is on P-256, P-256K, P-384 or P-521")
         else:
             raise AlgorithmError("a key in a token is of type RSA or EC")
-        request = Generate(key_id=_new_id(), kty=kty, size=size, curve=curve, label=label)
+        request = Generate(key_id=new_key_id(), kty=kty, size=size, curve=curve, label=label)
         return self._made(self._token.call(request, deadline=_GENERATE_DEADLINE))
 
     def import_key(self, jwk: Mapping[str, str], *, label: str = "") -> HsmKey:
@@ -114,7 +125,7 @@ class HsmKeys:
             for name, value in jwk.items()
             if name in _JWK_MEMBERS and isinstance(value, str)
         }
-        request = Import(key_id=_new_id(), jwk=members, label=label)
+        request = Import(key_id=new_key_id(), jwk=members, label=label)
         return self._made(self._token.call(request))
 
     def public_jwk(self, reference: str) -> dict[str, str]:
@@ -245,17 +256,5 @@ class HsmKeys:
             raise UsageError("a reference to a key in a token was expected") from None
 
 
-def _new_id() -> bytes:
-    return os.urandom(_KEY_ID_SIZE)
-
-
 def _out_of_turn() -> ProtectorError:
     return ProtectorError("the HSM worker answered out of turn")
-
-
-_SCHEME = "pkcs11"
-_PARTS = 4
-_KEY_ID_SIZE = 16
-_GENERATE_DEADLINE = 60.0
-_MAX_CIPHERTEXT = 1024
-_JWK_MEMBERS = frozenset(("kty", "n", "e", "d", "p", "q", "crv", "x", "y"))

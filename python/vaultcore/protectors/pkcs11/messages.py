@@ -1,18 +1,23 @@
-"""What the service and the HSM worker say to each other.
+"""What the service and a worker say to each other. Both sides.
 
 One frame is a length (four bytes, big-endian) and a MessagePack body. The service sends one request
 and waits for its one reply; both carry the same number, so that a reply can never be taken for the
 answer to another request.
 """
 
+import os
 import socket
 import struct
 import time
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-MAX_FRAME = 1 << 20
+#: The greatest body of a frame, in bytes.
+MAX_FRAME: Final = 1 << 20
+_LENGTH: Final = struct.Struct(">I")
+#: The length of a new CKA_ID, in bytes.
+_KEY_ID_SIZE: Final = 16
 
 Category = Literal[
     "algorithm", "away", "changed", "configuration", "decryption", "format", "key", "pin"
@@ -212,6 +217,11 @@ class Answer(Silent, frozen=True):
     reply: Reply
 
 
+def new_key_id() -> bytes:
+    """Returns a random CKA_ID, for a request that makes a key."""
+    return os.urandom(_KEY_ID_SIZE)
+
+
 def send(channel: socket.socket, body: bytes) -> None:
     """Sends one frame.
 
@@ -252,6 +262,3 @@ def _read(channel: socket.socket, size: int, expires: float | None) -> bytes:
             raise EOFError("the stream ended")
         parts += part
     return bytes(parts)
-
-
-_LENGTH = struct.Struct(">I")

@@ -1,11 +1,12 @@
-"""The `pkcs11` protector: vault keys wrapped by a key that never leaves its token."""
+"""The `pkcs11` protector: vault keys wrapped by a key that never leaves its token. Service side."""
 
-import os
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Final, TypeVar
 
 import msgspec
 
 from vaultcore.errors import DecryptionError, ProtectorError, ProtectorUnavailableError, UsageError
+from vaultcore.protectors.pkcs11.hsm_keys import HsmKeys
 from vaultcore.protectors.pkcs11.messages import (
     Done,
     FindWrapKey,
@@ -14,15 +15,17 @@ from vaultcore.protectors.pkcs11.messages import (
     Wrap,
     WrapKey,
     Wrapped,
+    new_key_id,
 )
 from vaultcore.protectors.pkcs11.token import Token
 
 _T = TypeVar("_T")
 
-
-def new_key_id() -> bytes:
-    """Returns a random CKA_ID for a wrapping key."""
-    return os.urandom(_KEY_ID_SIZE)
+_MAGIC: Final = b"VCPT"
+#: Bytes.
+_SECRET_SIZE: Final = 32
+_NONCE_SIZE: Final = 12
+_TAG_SIZE: Final = 16
 
 
 class Pkcs11Protector:
@@ -38,6 +41,12 @@ class Pkcs11Protector:
         key_id: its CKA_ID in hexadecimal, or None.
         check_value: its check value as `describe` told it, or None to hold to the one found first.
         name: what the operator calls this protector.
+        found_by: the options of the operator that it was opened by, or None.
+
+    Attributes:
+        name: what the operator calls this protector.
+        keys: the private keys in the same token.
+        found_by: the options of the operator that it was opened by, or None.
 
     Raises:
         UsageError: the id is not hexadecimal, or there is a check value without an id.
@@ -53,6 +62,7 @@ class Pkcs11Protector:
         key_id: str | None = None,
         check_value: str | None = None,
         name: str = "pkcs11",
+        found_by: Mapping[str, str] | None = None,
     ) -> None:
         if check_value is not None and key_id is None:
             raise UsageError("a check value belongs to a key id: give both or neither")
@@ -61,6 +71,8 @@ class Pkcs11Protector:
         except ValueError:
             raise UsageError("the id of a key in a token is given in hexadecimal") from None
         self.name = name
+        self.keys = HsmKeys(token)
+        self.found_by = found_by
         self._token = token
         self._key_label = key_label
         self._check_value = check_value
@@ -225,10 +237,5 @@ def _expect(reply: object, kind: type[_T]) -> _T:
     return reply
 
 
-_MAGIC = b"VCPT"
-_SECRET_SIZE = 32
-_KEY_ID_SIZE = 16
-_NONCE_SIZE = 12
-_TAG_SIZE = 16
 _HEADER = msgspec.msgpack.Decoder(_Header)
 _BODY = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes])

@@ -22,9 +22,9 @@ from vaultcore.engine.creation import DEVELOPMENT, holds_vault, prepare_place
 from vaultcore.errors import ConfigurationError
 from vaultcore.library.engine import LibraryEngine
 from vaultcore.library.opening import create_engine, open_engine
+from vaultcore.protectors.options import ProtectorOptions
 from vaultcore.protectors.pkcs11 import softhsm
 from vaultcore.protectors.private_file import create_private, read_private
-from vaultcore.protectors.registry import ProtectorOptions
 from vaultcore.service.development.authority import TlsFiles, ensure_certificates
 from vaultcore.service.development.ready import ADDRESS, DOMAIN, READY_FILE, Ready, answers
 
