@@ -1,6 +1,6 @@
 """Between JSON Web Keys and the attributes of PKCS#11 objects. Worker side."""
 
-from typing import Any
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pkcs11.constants import Attribute, ObjectClass
@@ -10,6 +10,10 @@ from pkcs11.util.ec import encode_named_curve_parameters
 from vaultcore.errors import KeyFormatError
 from vaultcore.protectors.pkcs11.algorithms import CURVES, RSA_SIZES, Curve, decode, encode
 from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError
+
+#: The first byte of a point that is not compressed, and that of a long length in DER.
+_UNCOMPRESSED: Final = 4
+_LONG_FORM: Final = 0x80
 
 OWN_CURVES: dict[str, ec.EllipticCurve] = {
     "P-256": ec.SECP256R1(),
@@ -172,7 +176,3 @@ def _number(text: str) -> int:
 
 def _bytes(number: int) -> bytes:
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
-
-
-_UNCOMPRESSED = 4
-_LONG_FORM = 0x80

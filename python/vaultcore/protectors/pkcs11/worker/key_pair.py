@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from typing import Any
+from typing import Any, Final
 
 import pkcs11.exceptions as ck
 from cryptography.exceptions import InvalidSignature
@@ -31,6 +31,41 @@ from vaultcore.protectors.pkcs11.worker.key_objects import (
 )
 from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError, from_code
 from vaultcore.protectors.pkcs11.worker.session import Session
+
+_RSA_USES: Final = (
+    MechanismFlag.SIGN | MechanismFlag.VERIFY | MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
+)
+_EC_USES: Final = MechanismFlag.SIGN | MechanismFlag.VERIFY
+#: The least padding of a PKCS #1 v1.5 signature (RFC 8017, section 9.2), in bytes.
+_PKCS1_OVERHEAD: Final = 11
+#: How many proved keys are remembered; beyond, all of them are proved again.
+_MAX_PROVED: Final = 4096
+#: Mechanism parameters: hash, mask generation function, length of the salt in bytes.
+_PSS: Final = {
+    "PS256": (Mechanism.SHA256, MGF.SHA256, 32),
+    "PS384": (Mechanism.SHA384, MGF.SHA384, 48),
+    "PS512": (Mechanism.SHA512, MGF.SHA512, 64),
+}
+_OAEP: Final = {
+    "RSA-OAEP": (Mechanism.SHA_1, MGF.SHA1, None),
+    "RSA-OAEP-256": (Mechanism.SHA256, MGF.SHA256, None),
+}
+#: What modules say to OAEP parameters that they do not offer.
+_OAEP_REFUSED: Final = (
+    ck.ArgumentsBad,
+    ck.FunctionNotSupported,
+    ck.MechanismInvalid,
+    ck.MechanismParamInvalid,
+)
+#: What modules say to a wrong ciphertext.
+_PADDING_ERRORS: Final = (
+    ck.DataInvalid,
+    ck.DataLenRange,
+    ck.EncryptedDataInvalid,
+    ck.EncryptedDataLenRange,
+    ck.FunctionFailed,
+    ck.GeneralError,
+)
 
 
 class KeyPairs:
@@ -280,34 +315,3 @@ def _verifies(jwk: dict[str, str], digest: bytes, signature: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
-
-
-_RSA_USES = (
-    MechanismFlag.SIGN | MechanismFlag.VERIFY | MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
-)
-_EC_USES = MechanismFlag.SIGN | MechanismFlag.VERIFY
-_PKCS1_OVERHEAD = 11
-_MAX_PROVED = 4096
-_PSS = {
-    "PS256": (Mechanism.SHA256, MGF.SHA256, 32),
-    "PS384": (Mechanism.SHA384, MGF.SHA384, 48),
-    "PS512": (Mechanism.SHA512, MGF.SHA512, 64),
-}
-_OAEP = {
-    "RSA-OAEP": (Mechanism.SHA_1, MGF.SHA1, None),
-    "RSA-OAEP-256": (Mechanism.SHA256, MGF.SHA256, None),
-}
-_OAEP_REFUSED = (
-    ck.ArgumentsBad,
-    ck.FunctionNotSupported,
-    ck.MechanismInvalid,
-    ck.MechanismParamInvalid,
-)
-_PADDING_ERRORS = (
-    ck.DataInvalid,
-    ck.DataLenRange,
-    ck.EncryptedDataInvalid,
-    ck.EncryptedDataLenRange,
-    ck.FunctionFailed,
-    ck.GeneralError,
-)

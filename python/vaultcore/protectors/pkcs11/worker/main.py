@@ -12,16 +12,20 @@ import sys
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from vaultcore.hardening import harden
 from vaultcore.protectors.pkcs11 import messages
+from vaultcore.protectors.pkcs11.worker.initialisation import init_token
 from vaultcore.protectors.pkcs11.worker.key_pair import KeyPairs
 from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError
-from vaultcore.protectors.pkcs11.worker.session import Session, init_token
+from vaultcore.protectors.pkcs11.worker.session import Session
 from vaultcore.protectors.pkcs11.worker.wrap_key import WrapKeys
+
+#: Seconds beyond the deadline of a call after which a worker whose service is gone ends by itself.
+_GRACE: Final = 2.0
 
 Handler = Callable[[Any], messages.Reply]
 
@@ -102,8 +106,6 @@ def _report(kind: type[BaseException], _error: BaseException, where: TracebackTy
 def _ignore(_: object) -> None:
     """Says nothing when the cleaning up after a failed call fails too; the call has reported."""
 
-
-_GRACE = 2.0
 
 if __name__ == "__main__":
     sys.exit(main())

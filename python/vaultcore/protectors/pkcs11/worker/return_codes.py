@@ -1,8 +1,39 @@
 """What a return code of PKCS#11 means to us. Worker side."""
 
+from typing import Final
+
 import pkcs11.exceptions as ck
 
 from vaultcore.protectors.pkcs11.messages import Category
+
+#: Codes that concern the PIN.
+_PIN: Final = (
+    ck.PinExpired,
+    ck.PinIncorrect,
+    ck.PinInvalid,
+    ck.PinLenRange,
+    ck.PinLocked,
+    ck.PinTooWeak,
+    ck.UserPinNotInitialized,
+)
+#: Codes of a token that does not offer what was asked for.
+_ALGORITHM: Final = (
+    ck.ArgumentsBad,
+    ck.AttributeTypeInvalid,
+    ck.AttributeValueInvalid,
+    ck.DataInvalid,
+    ck.DataLenRange,
+    ck.DomainParamsInvalid,
+    ck.FunctionNotSupported,
+    ck.KeySizeRange,
+    ck.KeyTypeInconsistent,
+    ck.MechanismInvalid,
+    ck.MechanismParamInvalid,
+    ck.TemplateIncomplete,
+    ck.TemplateInconsistent,
+)
+#: Codes of a token that does not allow what was asked for.
+_CONFIGURATION: Final = (ck.SessionReadOnly, ck.TokenWriteProtected)
 
 
 class RefusalError(Exception):
@@ -37,30 +68,3 @@ def from_code(error: ck.PKCS11Error, doing: str) -> RefusalError:
     if isinstance(error, _CONFIGURATION):
         return RefusalError("configuration", f"{doing}: the token does not allow this ({name})")
     return RefusalError("away", f"{doing}: the token failed ({name})")
-
-
-_PIN = (
-    ck.PinExpired,
-    ck.PinIncorrect,
-    ck.PinInvalid,
-    ck.PinLenRange,
-    ck.PinLocked,
-    ck.PinTooWeak,
-    ck.UserPinNotInitialized,
-)
-_ALGORITHM = (
-    ck.ArgumentsBad,
-    ck.AttributeTypeInvalid,
-    ck.AttributeValueInvalid,
-    ck.DataInvalid,
-    ck.DataLenRange,
-    ck.DomainParamsInvalid,
-    ck.FunctionNotSupported,
-    ck.KeySizeRange,
-    ck.KeyTypeInconsistent,
-    ck.MechanismInvalid,
-    ck.MechanismParamInvalid,
-    ck.TemplateIncomplete,
-    ck.TemplateInconsistent,
-)
-_CONFIGURATION = (ck.SessionReadOnly, ck.TokenWriteProtected)

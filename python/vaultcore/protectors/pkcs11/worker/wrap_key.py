@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from typing import Any
+from typing import Any, Final
 
 import pkcs11.exceptions as ck
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
@@ -20,6 +20,19 @@ from vaultcore.protectors.pkcs11.messages import (
 )
 from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError, from_code
 from vaultcore.protectors.pkcs11.worker.session import Session
+
+#: Bytes of an AES-256 key.
+_KEY_SIZE: Final = 32
+#: The nonce that is used for check values alone.
+_CHECK_NONCE: Final = b"\xff" * 12
+#: What modules say to a wrong tag.
+_TAG_ERRORS: Final = (
+    ck.DataInvalid,
+    ck.EncryptedDataInvalid,
+    ck.EncryptedDataLenRange,
+    ck.FunctionFailed,
+    ck.GeneralError,
+)
 
 
 class WrapKeys:
@@ -184,14 +197,3 @@ def _fresh_nonce() -> bytes:
     while (nonce := os.urandom(12)) == _CHECK_NONCE:
         pass
     return nonce
-
-
-_KEY_SIZE = 32
-_CHECK_NONCE = b"\xff" * 12
-_TAG_ERRORS = (
-    ck.DataInvalid,
-    ck.EncryptedDataInvalid,
-    ck.EncryptedDataLenRange,
-    ck.FunctionFailed,
-    ck.GeneralError,
-)
