@@ -1,4 +1,4 @@
-"""The algorithms of private keys in a token: which exist, and what input they take."""
+"""The algorithms of private keys in a token: which exist, and what input they take. Both sides."""
 
 import base64
 import hashlib

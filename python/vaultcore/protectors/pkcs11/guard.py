@@ -1,4 +1,4 @@
-"""Keeps calls from a token that hangs, until it has shown that it answers again."""
+"""Keeps calls from a token that hangs, until it has shown that it answers again. Service side."""
 
 import enum
 import threading

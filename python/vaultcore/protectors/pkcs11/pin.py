@@ -1,10 +1,14 @@
-"""Where the PIN of a token comes from, and the memory of having been refused."""
+"""Where the PIN of a token comes from, and the memory of having been refused. Service side."""
 
 import hmac
 from pathlib import Path
+from typing import Final
 
 from vaultcore.errors import ConfigurationError, ProtectorError
 from vaultcore.protectors.private_file import read_private
+
+#: The greatest PIN file, in bytes.
+MAX_PIN_FILE: Final = 4096
 
 
 class Pin:
@@ -42,7 +46,7 @@ class Pin:
         value = self._value
         if self._file is not None:
             try:
-                value = read_private(self._file, "PIN file", _MAX_SIZE).decode().rstrip("\r\n")
+                value = read_private(self._file, "PIN file", MAX_PIN_FILE).decode().rstrip("\r\n")
             except UnicodeDecodeError:
                 raise ProtectorError(f"the PIN file `{self._file}` is not text") from None
         if not value:
@@ -60,6 +64,3 @@ class Pin:
         """Remembers that the token refused a PIN, and in which words."""
         self._refused = value
         self._reason = reason
-
-
-_MAX_SIZE = 4096

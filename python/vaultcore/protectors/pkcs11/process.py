@@ -1,4 +1,4 @@
-"""The service's end of one HSM worker process."""
+"""One worker process, as the service holds it. Service side."""
 
 import contextlib
 import os
@@ -11,11 +11,20 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-import vaultcore
 from vaultcore.protectors.pkcs11.messages import Answer, Call, Reply, Request, receive, send
+
+#: What a worker process runs; only started, never imported here.
+WORKER: Final = "vaultcore.protectors.pkcs11.worker.main"
+#: Seconds for a worker to end by itself.
+_FAREWELL: Final = 1.0
+#: The least that a worker is given, in seconds.
+_LEAST: Final = 0.001
+#: Variables of the service's environment that a worker gets too.
+_PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SOFTHSM2_CONF", "TZ")
 
 
 class WorkerLostError(Exception):
@@ -44,7 +53,7 @@ class WorkerProcess:
         self._number = 0
         try:
             self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-                [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno())],
+                [sys.executable, "-P", "-m", WORKER, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 env=_environment(environment),
                 stdin=subprocess.DEVNULL,
@@ -146,7 +155,7 @@ class WorkerProcess:
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # The worker finds the same packages as the service, also where those are not installed.
-    own = str(Path(vaultcore.__path__[0]).parent)
+    own = str(Path(__file__).parents[__name__.count(".")])
     path = [entry for entry in sys.path if entry]
     environment["PYTHONPATH"] = os.pathsep.join([*path, *([] if own in path else [own])])
     return environment | dict(extra)
@@ -161,10 +170,6 @@ def _forget_channels() -> None:
         channel.close()
 
 
-_DECODER = msgspec.msgpack.Decoder(Answer)
-_MODULE = "vaultcore.protectors.pkcs11.worker.main"
-_PASSED_ON = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SOFTHSM2_CONF", "TZ")
-_LEAST = 0.001
-_FAREWELL = 1.0
+_DECODER: Final = msgspec.msgpack.Decoder(Answer)
 _open_channels: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
 os.register_at_fork(after_in_child=_forget_channels)

@@ -1,16 +1,34 @@
-"""Software tokens by SoftHSM, for development and tests."""
+"""Software tokens by SoftHSM, for development and tests. Service side."""
 
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from vaultcore.errors import ConfigurationError, ProtectorUnavailableError
 from vaultcore.protectors.pkcs11.messages import Failed, InitToken, Opened
+from vaultcore.protectors.pkcs11.pin import MAX_PIN_FILE
 from vaultcore.protectors.pkcs11.process import WorkerLostError, WorkerProcess, WorkerSlowError
-from vaultcore.protectors.pkcs11.token import Token
+from vaultcore.protectors.pkcs11.token import DEADLINE, Token
 from vaultcore.protectors.private_file import create_private, read_private
+
+#: Where the packages of the distributions put SoftHSM's PKCS#11 module.
+_MODULES: Final = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/lib64/softhsm/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+)
+#: Seconds for creating a token, starting a worker included.
+_CREATE_DEADLINE: Final = 15.0
+#: Bytes: of the label of a token (PKCS #11), of the file with its serial number.
+_MAX_LABEL: Final = 32
+_MAX_SERIAL: Final = 256
 
 
 @dataclass(frozen=True)
@@ -31,7 +49,7 @@ class SoftToken:
     pin_file: Path
     environment: Mapping[str, str]
 
-    def token(self, *, processes: int = 1, deadline: float = 5.0) -> Token:
+    def token(self, *, processes: int = 1, deadline: float = DEADLINE) -> Token:
         """Returns the token, to be used.
 
         Args:
@@ -128,11 +146,11 @@ def _initialise(module: Path, label: str, pin_file: Path, environment: Mapping[s
 
     The security officer's PIN is forgotten: a token that needs it is made anew.
     """
-    pin = read_private(pin_file, "PIN file", _MAX_PIN).decode()
+    pin = read_private(pin_file, "PIN file", MAX_PIN_FILE).decode()
     request = InitToken(module=str(module), label=label, so_pin=secrets.token_urlsafe(24), pin=pin)
     worker = WorkerProcess(environment)
     try:
-        reply = worker.exchange(request, time.monotonic() + _DEADLINE)
+        reply = worker.exchange(request, time.monotonic() + _CREATE_DEADLINE)
     except (WorkerLostError, WorkerSlowError):
         raise ProtectorUnavailableError(f"SoftHSM at `{module}` could not make a token") from None
     worker.close()
@@ -140,18 +158,3 @@ def _initialise(module: Path, label: str, pin_file: Path, environment: Mapping[s
         return reply.serial
     text = reply.text if isinstance(reply, Failed) else "the HSM worker answered out of turn"
     raise ConfigurationError(f"SoftHSM at `{module}` could not make a token: {text}")
-
-
-_MODULES = (
-    "/usr/lib/softhsm/libsofthsm2.so",
-    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib64/pkcs11/libsofthsm2.so",
-    "/usr/lib64/softhsm/libsofthsm2.so",
-    "/usr/local/lib/softhsm/libsofthsm2.so",
-    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
-)
-_MAX_LABEL = 32
-_MAX_PIN = 4096
-_MAX_SERIAL = 256
-_DEADLINE = 15.0
