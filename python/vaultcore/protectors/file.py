@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
@@ -14,6 +14,19 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from vaultcore._core import KeyEncryptionKey, inspect
 from vaultcore.errors import DecryptionError, ProtectorError, UsageError, VaultcoreError
 from vaultcore.protectors.private_file import create_private, read_private
+
+_CONTEXT: Final = {"purpose": "protector", "kind": "file"}
+#: Bytes: of a key, of a salt, of a key file at most.
+_KEY_SIZE: Final = 32
+_SALT_SIZE: Final = 16
+_MAX_SIZE: Final = 4096
+#: The cost of scrypt for a new file: 128 MiB and about half a second.
+_N: Final = 1 << 17
+_R: Final = 8
+_P: Final = 1
+#: The greatest cost that a file may ask for: blocks of 128 bytes, so 1 GiB, and how often.
+_MAX_BLOCKS: Final = 1 << 23
+_MAX_P: Final = 4
 
 
 class FileProtector:
@@ -265,12 +278,3 @@ def _take(raw: bytearray) -> KeyEncryptionKey:
 
 def _clear(raw: bytearray) -> None:
     raw[:] = bytes(len(raw))
-
-
-_CONTEXT = {"purpose": "protector", "kind": "file"}
-_KEY_SIZE = 32
-_SALT_SIZE = 16
-_MAX_SIZE = 4096
-_N, _R, _P = 1 << 17, 8, 1  # 128 MiB and about half a second
-_MAX_BLOCKS = 1 << 23  # of 128 bytes: 1 GiB
-_MAX_P = 4

@@ -5,6 +5,7 @@ import hashlib
 import json
 from typing import Literal, NamedTuple
 
+from vaultcore.encoding import encode_base64url
 from vaultcore.errors import AlgorithmError, KeyFormatError
 
 
@@ -95,12 +96,7 @@ def thumbprint(jwk: dict[str, str]) -> str:
     if any(member not in jwk for member in members):
         raise KeyFormatError("the public key lacks a member that its thumbprint is made of")
     text = json.dumps({member: jwk[member] for member in members}, separators=(",", ":"))
-    return encode(hashlib.sha256(text.encode()).digest())
-
-
-def encode(data: bytes) -> str:
-    """Returns bytes as base64url without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return encode_base64url(hashlib.sha256(text.encode()).digest())
 
 
 def decode(text: str) -> bytes:

@@ -7,8 +7,9 @@ from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.mechanisms import KeyType
 from pkcs11.util.ec import encode_named_curve_parameters
 
+from vaultcore.encoding import encode_base64url
 from vaultcore.errors import KeyFormatError
-from vaultcore.protectors.pkcs11.algorithms import CURVES, RSA_SIZES, Curve, decode, encode
+from vaultcore.protectors.pkcs11.algorithms import CURVES, RSA_SIZES, Curve, decode
 from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError
 
 #: The first byte of a point that is not compressed, and that of a long length in DER.
@@ -39,8 +40,8 @@ def public_jwk(public: Any) -> dict[str, str]:
     if public[Attribute.KEY_TYPE] == KeyType.RSA:
         return {
             "kty": "RSA",
-            "n": encode(bytes(public[Attribute.MODULUS]).lstrip(b"\0")),
-            "e": encode(bytes(public[Attribute.PUBLIC_EXPONENT]).lstrip(b"\0")),
+            "n": encode_base64url(bytes(public[Attribute.MODULUS]).lstrip(b"\0")),
+            "e": encode_base64url(bytes(public[Attribute.PUBLIC_EXPONENT]).lstrip(b"\0")),
         }
     parameters = bytes(public[Attribute.EC_PARAMS])
     for curve in CURVES.values():
@@ -49,8 +50,8 @@ def public_jwk(public: Any) -> dict[str, str]:
             return {
                 "kty": "EC",
                 "crv": curve.name,
-                "x": encode(point[1 : 1 + curve.width]),
-                "y": encode(point[1 + curve.width :]),
+                "x": encode_base64url(point[1 : 1 + curve.width]),
+                "y": encode_base64url(point[1 + curve.width :]),
             }
     raise RefusalError("key", "the key in the token is on a curve that vaultcore does not use")
 
