@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vaultcore.audit.outbox import Outbox, Record
+    from vaultcore.audit.entries import Entries
+    from vaultcore.audit.record import Record
     from vaultcore.storage import Transaction
 
 T = TypeVar("T")
@@ -25,11 +26,11 @@ class Change:
 
     def __init__(
         self,
-        outbox: "Outbox",
+        entries: "Entries",
         record: "Record",
         guard: "Callable[[Transaction], None] | None" = None,
     ) -> None:
-        self._outbox = outbox
+        self._entries = entries
         self._record = record
         self._guard = guard
         self.candidate: int | None = None
@@ -47,9 +48,9 @@ class Change:
             result = work(transaction)
             revision = transaction.revision()
             if revision != before:
-                self.entry = self._outbox.put(transaction, revision, self._record)
+                self.entry = self._entries.put(transaction, revision, self._record)
                 if self.revision is not None:
-                    self._outbox.withdraw(transaction, self.revision)
+                    self._entries.withdraw(transaction, self.revision)
                 self.candidate = revision
             return result
 

@@ -11,7 +11,7 @@ import msgspec
 from vaultcore._core import Key
 from vaultcore.audit.checkpoints import Retired
 from vaultcore.audit.log import AuditKeys
-from vaultcore.audit.outbox import TAG, State, keep_state, load_state
+from vaultcore.audit.state import TAG, State, keep_state, load_state
 from vaultcore.documents import document_context
 from vaultcore.errors import DecryptionError, TamperedError
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from vaultcore._core import AuditLog
 from vaultcore.audit.checkpoints import Checkpoint, Checkpoints, Retired, timestamp
-from vaultcore.audit.outbox import Outbox, State, keep_state, load_state
+from vaultcore.audit.outbox import Outbox
+from vaultcore.audit.state import State, keep_state, load_state
 from vaultcore.errors import (
     AuditError,
     AuditKeyError,

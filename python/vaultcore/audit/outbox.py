@@ -5,141 +5,65 @@ whatever fails. The log takes the record over before the answer leaves. A record
 not take is kept in the store and taken over as soon as the log takes records again, by the next
 start or by another process if this one has ended; until then nothing more is done. An entry is
 removed after the log was brought to the disk.
-
-Entries carry a MAC: a writer of the database cannot make a record.
 """
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from vaultcore._core import Principal
 from vaultcore.audit.change import Change
+from vaultcore.audit.entries import COLLECTION, Entries, is_tagged, record_of
 from vaultcore.audit.genuine import is_genuine
 from vaultcore.audit.query import newest_first
+from vaultcore.audit.record import Record
+from vaultcore.audit.state import State, keep_state
 from vaultcore.audit.writers import Writers, names_a_process
-from vaultcore.errors import AuditError, TamperedError, VaultcoreError
+from vaultcore.errors import AuditError, VaultcoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from vaultcore.audit.log import Audit
     from vaultcore.storage import Store, Transaction
-
-
-#: Entries of one process are a collection of documents; its name ends with the process's own.
-COLLECTION: Final = "outbox/"
-#: The document that tells how far the log had come.
-STATE: Final = ("audit", "state")
-STATE_LABEL: Final = b"audit/state\n"
-TAG: Final = 16  # bytes of a MAC
 
 logger = logging.getLogger("vaultcore.audit")
 
 
-class Caller(msgspec.Struct, frozen=True):
-    """Who asked, as a record names him."""
-
-    object_id: str
-    app_id: str
-    tenant_id: str
-    issuer: str
-    name: str
-
-
-class Record(msgspec.Struct, kw_only=True):
-    """What an answered request says on the log; see ``docs/audit.md`` for the members.
+class Log(Protocol):
+    """What the outbox needs of the log; :class:`~vaultcore.audit.log.Audit` is one.
 
     Attributes:
-        time: Unix seconds.
-        principal: who asked, if that is known.
-        after: the last record of the log when this one was built.
+        directory: its folder.
+        record: writes a record; see :meth:`AuditLog.append`.
     """
 
-    vault: str
-    operation: str
-    api_version: str = ""
-    status: int = 200
-    result_description: str = ""
-    duration_ms: float = 0.0
-    address: str = ""
-    correlation_id: str = ""
-    principal: Caller | None = None
-    request_uri: str = ""
-    client_info: str = ""
-    object_id: str = ""
-    extra: dict[str, str | int | bool] | None = None
-    time: float = 0.0
-    after: int = 0
+    directory: "Path"
+    record: "Callable[..., int]"
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        principal: "Principal | None" = None,
-        correlation_id: str | bytes = "",
-        request_uri: str | bytes = "",
-        client_info: str | bytes = "",
-        extra: "Mapping[str, str | int | bool] | None" = None,
-        **members: Any,
-    ) -> "Record":
-        """Returns a record with the members that :meth:`Audit.record` takes."""
-        caller = None
-        if principal is not None:
-            caller = Caller(
-                principal.object_id,
-                principal.app_id,
-                principal.tenant_id,
-                principal.issuer,
-                principal.name,
-            )
-        return cls(
-            principal=caller,
-            correlation_id=_text(correlation_id),
-            request_uri=_text(request_uri),
-            client_info=_text(client_info),
-            extra=dict(extra) if extra else None,
-            **members,
-        )
+    @property
+    def sequence(self) -> int:
+        """The number of the last record that this process has seen."""
 
+    def now(self) -> float:
+        """Returns the time in Unix seconds."""
 
-class State(msgspec.Struct, frozen=True):
-    """How far the log had come, as the store keeps it.
+    def tag(self, document: bytes) -> bytes:
+        """Makes the MAC of a document."""
 
-    Attributes:
-        sequence: the number of a record that was signed.
-        head: its hash.
-        revision: the highest revision of the store that a record had told of.
-    """
+    def require(self) -> None:
+        """Makes sure that something can be recorded, or raises an AuditError."""
 
-    sequence: int
-    head: str
-    revision: int = 0
+    def sync(self) -> None:
+        """Brings what was recorded to the disk, or raises an AuditError."""
 
+    def tagged(self, document: bytes, tag: bytes) -> bool:
+        """Returns whether a document has a MAC of this log."""
 
-def keep_state(transaction: "Transaction", tag: "Callable[[bytes], bytes]", state: State) -> None:
-    """Keeps how far the log has come, with a MAC."""
-    body = msgspec.json.encode(state)
-    transaction.put_document(*STATE, tag(STATE_LABEL + body) + body)
-
-
-def load_state(store: "Store | Transaction", tagged: "Callable[[bytes, bytes], bool]") -> State:
-    """Returns how far the log had come, as a store knows it.
-
-    Raises:
-        TamperedError: what the store knows was changed.
-        StorageError: the store cannot be read.
-    """
-    blob = store.document(*STATE) or b""
-    if not tagged(STATE_LABEL + blob[TAG:], blob[:TAG]):
-        raise TamperedError(
-            "what the store knows of the audit log does not verify: it was changed outside the "
-            "vault; restore the database from a backup, or see `vaultcore audit reconcile`"
-        )
-    return msgspec.json.decode(blob[TAG:], type=State)
+    def made(self, sequence: int, digest: str, mac: str | None) -> bool:
+        """Returns whether this installation made the MAC of a record."""
 
 
 class Outbox:
@@ -147,18 +71,18 @@ class Outbox:
 
     Args:
         store: where both are written.
-        audit: the log that takes the records over.
+        log: takes the records over.
         directory: a folder in which processes show that they are alive.
 
     Raises:
         AuditError: the folder cannot be used.
     """
 
-    def __init__(self, store: "Store", audit: "Audit", directory: "Path") -> None:
+    def __init__(self, store: "Store", log: Log, directory: "Path") -> None:
         self._store = store
-        self._audit = audit
+        self._log = log
         self._writers = Writers(directory)
-        self._collection = COLLECTION + self._writers.name
+        self._entries = Entries(self._writers.name, log.tag)
         self._pending: set[Change] = set()
         self._backlog: list[tuple[Change, Record]] = []
         self._doubtful: list[Change] = []
@@ -183,10 +107,10 @@ class Outbox:
         Raises:
             AuditError: the log takes no records, so that nothing may be done.
         """
-        self._audit.require()
-        record.after = self._audit.sequence
-        record.time = record.time or self._audit.now()
-        change = Change(self, record, guard)
+        self._log.require()
+        record.after = self._log.sequence
+        record.time = record.time or self._log.now()
+        change = Change(self._entries, record, guard)
         with self._lock:
             self._pending.add(change)
         return change
@@ -201,7 +125,7 @@ class Outbox:
         Raises:
             AuditError: the log does not take the record, and nothing was changed.
         """
-        record.time = record.time or self._audit.now()
+        record.time = record.time or self._log.now()
         try:
             self._append(record, change.revision)
         except AuditError as error:
@@ -216,9 +140,9 @@ class Outbox:
             AuditError: the log does not take the record, and nothing was changed.
         """
         try:
-            self._audit.record(**members, revision=change.revision)
+            self._log.record(**members, revision=change.revision)
         except AuditError as error:
-            self._not_taken(change, Record.of(**members, time=self._audit.now()), error)
+            self._not_taken(change, Record.of(**members, time=self._log.now()), error)
         else:
             self._taken(change)
 
@@ -235,18 +159,6 @@ class Outbox:
     def abandon(self, change: Change) -> None:
         """Ends an operation that changed nothing and is not worth a record."""
         self._ended(change)
-
-    def put(self, transaction: "Transaction", revision: int, record: Record) -> bytes:
-        """Puts the record of a change into its transaction, and returns what it put there."""
-        key = f"{revision:020d}"
-        body = msgspec.json.encode(record)
-        tag = self._audit.tag(f"{self._collection}/{key}\n".encode() + body)
-        transaction.put_document(self._collection, key, tag + body)
-        return tag + body
-
-    def withdraw(self, transaction: "Transaction", revision: int) -> None:
-        """Takes back the record of an earlier transaction of the same operation."""
-        transaction.delete_document(self._collection, f"{revision:020d}")
 
     def _taken(self, change: Change) -> None:
         with self._lock:
@@ -269,7 +181,9 @@ class Outbox:
 
     def _committed(self, change: Change) -> bytes | None:
         """Returns the entry of a change if it was committed."""
-        entry = self._store.document(self._collection, f"{change.candidate:020d}")
+        if change.candidate is None:
+            return None
+        entry = self._entries.find(self._store, change.candidate)
         # A revision that was not committed is given to the next change.
         return entry if entry == change.entry else None
 
@@ -330,9 +244,9 @@ class Outbox:
         def work(transaction: "Transaction") -> None:
             transaction.unnoticed()
             if taken > self._removed:
-                transaction.delete_documents(self._collection, f"{taken:020d}")
+                self._entries.remove(transaction, taken)
             if state is not None:
-                keep_state(transaction, self._audit.tag, state)
+                keep_state(transaction, self._log.tag, state)
 
         self._store.write(work)
         self._removed = max(self._removed, taken)
@@ -360,7 +274,7 @@ class Outbox:
                 if self._made(collection, key, blob):
                     adopted += self._adopt(key, blob)
             if entries:
-                self._audit.sync()
+                self._log.sync()
                 self._remove([collection.encode()])
         return adopted
 
@@ -392,23 +306,23 @@ class Outbox:
                 status=500,
                 result_description="entries of the outbox were changed outside the vault",
                 extra={"entry": first[:64], "count": count},
-                time=self._audit.now(),
+                time=self._log.now(),
             ),
             None,
         )
 
-    def _made(self, collection: str, key: str, blob: bytes) -> bool:
-        return self._audit.tagged(f"{collection}/{key}\n".encode() + blob[TAG:], blob[:TAG])
+    def _made(self, collection: str, key: str, entry: bytes) -> bool:
+        return is_tagged(collection, key, entry, self._log.tagged)
 
     def _adopt(self, key: str, blob: bytes) -> int:
-        record = msgspec.json.decode(blob[TAG:], type=Record)
+        record = record_of(blob)
         revision = int(key)
 
         def ours(line: bytes) -> bool:
             # A line that a stranger put into the log must not stand for the record.
-            return is_genuine(line, self._audit.made)
+            return is_genuine(line, self._log.made)
 
-        for found in newest_first(self._audit.directory, takes=ours):
+        for found in newest_first(self._log.directory, takes=ours):
             if found["sequence"] <= record.after:
                 break
             if found["properties"].get("revision") == revision:
@@ -423,7 +337,7 @@ class Outbox:
             for name in record.__struct_fields__
             if name not in {"after", "principal", "extra"}
         }
-        self._audit.record(
+        self._log.record(
             **members,
             principal=None if caller is None else Principal(**msgspec.structs.asdict(caller)),
             extra={**(record.extra or {}), **extra} or None,
@@ -433,12 +347,3 @@ class Outbox:
     def close(self) -> None:
         """Says that this process has ended; what the log has not taken is left to others."""
         self._writers.close()
-
-
-def _text(text: str | bytes) -> str:
-    if isinstance(text, bytes):
-        return text.decode("utf-8", "replace")
-    if text.isascii():
-        return text
-    # Half a surrogate pair cannot be written.
-    return text.encode("utf-8", "replace").decode()

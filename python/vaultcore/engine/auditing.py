@@ -14,7 +14,7 @@ import msgspec
 from vaultcore.audit.checkpoints import FILE as CHECKPOINTS
 from vaultcore.audit.identity import legacy_signer, load_keys, rotate_keys, upgrade_keys
 from vaultcore.audit.log import Audit, AuditKeys
-from vaultcore.audit.outbox import STATE, TAG, State
+from vaultcore.audit.state import STATE, TAG, State
 from vaultcore.errors import AuditError, TamperedError
 from vaultcore.installation.settings import SYSTEM, Installation
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from vaultcore.audit.outbox import Record
+from vaultcore.audit.record import Record
 from vaultcore.errors import (
     AuditError,
     NotFoundError,

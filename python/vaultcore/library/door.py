@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from vaultcore._core import object_name
 from vaultcore.access import refusals as gate_refusals
-from vaultcore.audit.outbox import Record
+from vaultcore.audit.record import Record
 from vaultcore.engine import guarded
 from vaultcore.errors import (
     BadParameterError,

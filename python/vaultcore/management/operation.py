@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import msgspec
 
 from vaultcore._core import Principal
-from vaultcore.audit.outbox import Record
+from vaultcore.audit.record import Record
 from vaultcore.errors import (
     BadParameterError,
     ForbiddenError,

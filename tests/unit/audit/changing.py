@@ -11,6 +11,7 @@ from vaultcore import Engine
 CHILD = """
 import os, signal, sys
 import vaultcore
+from vaultcore.audit.entries import Entries
 from vaultcore.audit.outbox import Outbox
 from vaultcore.storage.writer import Writer
 
@@ -21,7 +22,7 @@ engine = vaultcore.open(sys.argv[1], housekeeping=False)
 vault = engine.vault("dev").acting_as(engine.administrator())
 point, act = sys.argv[2], sys.argv[3]
 if point == "before the commit":
-    Outbox.put = die
+    Entries.put = die
 elif point == "after the commit":
     Outbox.end = Outbox.finish = die
 elif point == "after the record":

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from vaultcore import _core
-from vaultcore.audit.outbox import Record
+from vaultcore.audit.record import Record
 from vaultcore.engine.guarded import guarded as guarded_work
 from vaultcore.engine.guarded import write_async
 from vaultcore.errors import (

@@ -1,0 +1,85 @@
+"""What an answered request says on the log, before the log has it."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vaultcore._core import Principal
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asked, as a record names him."""
+
+    object_id: str
+    app_id: str
+    tenant_id: str
+    issuer: str
+    name: str
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """What an answered request says on the log; see ``docs/audit.md`` for the members.
+
+    Attributes:
+        time: Unix seconds.
+        principal: who asked, if that is known.
+        after: the last record of the log when this one was built.
+    """
+
+    vault: str
+    operation: str
+    api_version: str = ""
+    status: int = 200
+    result_description: str = ""
+    duration_ms: float = 0.0
+    address: str = ""
+    correlation_id: str = ""
+    principal: Caller | None = None
+    request_uri: str = ""
+    client_info: str = ""
+    object_id: str = ""
+    extra: dict[str, str | int | bool] | None = None
+    time: float = 0.0
+    after: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        principal: "Principal | None" = None,
+        correlation_id: str | bytes = "",
+        request_uri: str | bytes = "",
+        client_info: str | bytes = "",
+        extra: "Mapping[str, str | int | bool] | None" = None,
+        **members: Any,
+    ) -> "Record":
+        """Returns a record with the members that :meth:`Audit.record` takes."""
+        caller = None
+        if principal is not None:
+            caller = Caller(
+                principal.object_id,
+                principal.app_id,
+                principal.tenant_id,
+                principal.issuer,
+                principal.name,
+            )
+        return cls(
+            principal=caller,
+            correlation_id=_text(correlation_id),
+            request_uri=_text(request_uri),
+            client_info=_text(client_info),
+            extra=dict(extra) if extra else None,
+            **members,
+        )
+
+
+def _text(text: str | bytes) -> str:
+    if isinstance(text, bytes):
+        return text.decode("utf-8", "replace")
+    if text.isascii():
+        return text
+    # Half a surrogate pair cannot be written.
+    return text.encode("utf-8", "replace").decode()
