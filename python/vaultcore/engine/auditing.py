@@ -1,6 +1,6 @@
 """Opens the audit log of a folder with the keys that its installation names.
 
-It also gives the log of an older version its keys, changes keys, and goes on after the log and the
+It also gives the log of an older version its keys, and goes on after the log and the
 database were put back to different moments.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from vaultcore.audit.checkpoints import FILE as CHECKPOINTS
-from vaultcore.audit.identity import legacy_signer, load_keys, rotate_keys, upgrade_keys
+from vaultcore.audit.identity import legacy_signer, load_keys, upgrade_keys
 from vaultcore.audit.log import Audit, AuditKeys
 from vaultcore.audit.state import STATE, TAG, State
 from vaultcore.errors import AuditError, TamperedError
@@ -21,7 +21,6 @@ from vaultcore.installation.settings import SYSTEM, Installation
 if TYPE_CHECKING:
     from vaultcore._core import KeyEncryptionKey
     from vaultcore.clock import Clock
-    from vaultcore.engine.engine import Engine
     from vaultcore.storage import Store, Transaction
 
 #: The folder of the log, inside of the data folder.
@@ -62,36 +61,6 @@ def _check_there(data: Path, store: "Store") -> None:
             f"{known.sequence}: it was removed, or moved: put it back, or see `vaultcore audit "
             "reconcile`"
         )
-
-
-def rotate_audit_keys(engine: "Engine") -> dict[str, str]:
-    """Gives the log of an open folder new keys, and returns the names of the old and the new one.
-
-    Records and checkpoints so far stay what they are: it is known up to which record the old keys
-    were in use, give or take what was under way.
-
-    Raises:
-        AuditError: the log cannot be written.
-        StorageError: the store cannot be written.
-    """
-    audit, system = engine.audit, engine.keys.system
-    audit.checkpoint()
-
-    def work(transaction: "Transaction") -> tuple[str, str]:
-        stored = Installation.load(transaction, system)
-        if stored.audit is None:
-            raise TamperedError("the installation does not name the keys of its audit log")
-        # Read here: another rotation may have come first, and its key has signed as well.
-        keys = load_keys(transaction, system, stored.audit)
-        now = int(engine.clock.now())
-        identity = rotate_keys(transaction, system, stored.audit, keys, audit.sequence, now)
-        msgspec.structs.replace(stored, audit=identity).put(transaction, system)
-        return stored.audit.signer, identity.signer
-
-    before, after = engine.store.write(work)
-    engine.synchronise()
-    audit.checkpoint()
-    return {"previousKeyId": before, "keyId": after}
 
 
 def reconcile(

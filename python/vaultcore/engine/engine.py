@@ -20,7 +20,6 @@ from vaultcore.access.remote_keys import FLIGHT_SECONDS
 from vaultcore.access.tokens import TokenValidator, ValidToken
 from vaultcore.access.trust import TrustedIssuer
 from vaultcore.audit.identity import load_keys
-from vaultcore.audit.retention import RETENTION_DAYS
 from vaultcore.clock import Clock
 from vaultcore.engine.auditing import open_audit
 from vaultcore.engine.caller import Caller
@@ -56,7 +55,6 @@ class Engine:
         clock: tells the time.
         gate: the compiled gate.
         audit: the audit log.
-        audit_days: for how long the audit log is kept, in days; 0 for ever.
         issuer: the built-in issuer.
         keys: the vault keys and their protectors.
         installation: what the installation is called.
@@ -111,16 +109,25 @@ class Engine:
         #: Counts what strangers are answered beyond a rate, so that they cannot fill the disk.
         self.strangers = Strangers(clock)
         self.feed = Feed(self)
-        self.purger = Purger(self)
-        self.purge_time = PurgeTime(self)
-        self.housekeeper = Housekeeper(self)
+        self.purger = Purger(store, self.vaults, self.audit)
+        self.purge_time = PurgeTime(
+            store, keys.system, clock, self.audit, created=installation.created
+        )
+        self.housekeeper = Housekeeper(
+            audit=self.audit,
+            feed=self.feed,
+            issuer=self.issuer,
+            keys=keys,
+            purger=self.purger,
+            purge_time=self.purge_time,
+            strangers=self.strangers,
+        )
         #: Takes over what any process has committed; see :meth:`Feed.synchronise`. Each request
         #: calls it, so it is the feed's own method, and not one more call on the way there.
         self.synchronise = self.feed.synchronise
         # What a work of ours seals must open for whoever reads it: a key that another process
         # has changed is taken over before the work runs.
         store.before_works(self.feed.take_over)
-        self.audit_days = RETENTION_DAYS
         self._closed = False
         self._forked = False
         _engines.add(self)

@@ -8,7 +8,7 @@ memory can be believed, so everything is read again, and the audit log says so.
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vaultcore.errors import (
     AuditError,
@@ -23,7 +23,10 @@ from vaultcore.installation.settings import SYSTEM, Installation
 from vaultcore.storage.writer import REPAIR
 
 if TYPE_CHECKING:
-    from vaultcore.engine.engine import Engine
+    from vaultcore.audit.log import Audit
+    from vaultcore.engine.vaults import Vaults
+    from vaultcore.installation.key_ring import KeyRing
+    from vaultcore.storage import Store
     from vaultcore.storage.rows import ChangeRow
 
 #: The kinds of what is in a vault; every other kind of change may change who may do what.
@@ -34,6 +37,32 @@ _NOTHING: Final = -2  # a revision that no position equals
 logger = logging.getLogger("vaultcore.feed")
 
 
+class Followed(Protocol):
+    """What is in memory of a folder, and changes with it; an engine is one.
+
+    Attributes:
+        store: the store that has the feed.
+        keys: the vault keys and their protectors.
+        vaults: the vaults.
+        audit: records when everything had to be read again.
+        installation: what the installation is called.
+        access_epoch: moves with everything that decides who may do what.
+    """
+
+    store: "Store"
+    keys: "KeyRing"
+    vaults: "Vaults"
+    audit: "Audit"
+    installation: Installation
+    access_epoch: int
+
+    def load_installation(self) -> None:
+        """Takes over the installation as it is stored."""
+
+    def forget_identities(self) -> None:
+        """Forgets every token."""
+
+
 class Feed:
     """Takes over what any process has committed.
 
@@ -41,7 +70,7 @@ class Feed:
         engine: what is kept fresh.
     """
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Followed) -> None:
         self._engine = engine
         self._store = engine.store
         # The position at which requests need not look any further: what was read, or nothing.

@@ -10,13 +10,19 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from vaultcore.audit.retention import expire
+from vaultcore.audit.retention import RETENTION_DAYS, expire
 from vaultcore.errors import VaultcoreError
 from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
 from vaultcore.protectors.protector import AbsentProtector
 
 if TYPE_CHECKING:
-    from vaultcore.engine.engine import Engine
+    from vaultcore.access.issuer import Issuer
+    from vaultcore.audit.log import Audit
+    from vaultcore.engine.feed import Feed
+    from vaultcore.engine.purge_time import PurgeTime
+    from vaultcore.engine.purging import Purger
+    from vaultcore.engine.strangers import Strangers
+    from vaultcore.installation.key_ring import KeyRing
     from vaultcore.protectors.hsm import Hsm
 
 #: How often the audit log is signed, and the database looked at, in seconds.
@@ -136,17 +142,40 @@ class Housekeeper:
     """The duties of an open folder.
 
     Args:
-        engine: the open folder.
+        audit: the log that is signed, and whose old records are removed.
+        feed: is told to look at the database, and to refuse requests while nothing is signed.
+        issuer: looks after its keys.
+        keys: their protectors are looked at.
+        purger: purges what is due.
+        purge_time: tells by which time, while the clock is believed.
+        strangers: what was counted of them is recorded.
 
     Attributes:
+        audit_days: for how long the audit log is kept, in days; 0 for ever.
         checkpoint: signs how far the audit log has come.
         storage: looks at the database itself.
         absent: whether a protector could not be opened, when they were last looked at.
         token: the token that holds keys of the vaults, if there was one then.
     """
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        *,
+        audit: "Audit",
+        feed: "Feed",
+        issuer: "Issuer",
+        keys: "KeyRing",
+        purger: "Purger",
+        purge_time: "PurgeTime",
+        strangers: "Strangers",
+    ) -> None:
+        self._audit = audit
+        self._feed = feed
+        self._keys = keys
+        self._purger = purger
+        self._purge_time = purge_time
+        self._strangers = strangers
+        self.audit_days = RETENTION_DAYS
         self._closing = threading.Event()
         self._watch: threading.Thread | None = None
         self._refusing = False
@@ -155,19 +184,12 @@ class Housekeeper:
         self.checkpoint = Duty(
             "checkpoint", self._sign, seconds=CHECKPOINT_SECONDS, longest=_SHORT_PAUSE
         )
-        self.storage = Duty(
-            "storage", engine.feed.look, seconds=CHECKPOINT_SECONDS, longest=_SHORT_PAUSE
-        )
+        self.storage = Duty("storage", feed.look, seconds=CHECKPOINT_SECONDS, longest=_SHORT_PAUSE)
         self._others = [
-            Duty(
-                "strangers",
-                engine.count_strangers,
-                seconds=CHECKPOINT_SECONDS,
-                longest=_LONG_PAUSE,
-            ),
+            Duty("strangers", self._count, seconds=CHECKPOINT_SECONDS, longest=_LONG_PAUSE),
             Duty("purge", self._purge, seconds=PURGE_SECONDS, longest=_LONG_PAUSE),
             Duty("retention", self._expire, seconds=RETENTION_SECONDS, longest=_LONG_PAUSE),
-            Duty("issuer", engine.issuer.maintain, seconds=PURGE_SECONDS, longest=_LONG_PAUSE),
+            Duty("issuer", issuer.maintain, seconds=PURGE_SECONDS, longest=_LONG_PAUSE),
             Duty("protector", self._revive, seconds=PURGE_SECONDS, longest=_LONG_PAUSE),
         ]
 
@@ -210,7 +232,7 @@ class Housekeeper:
         return [self.checkpoint, self.storage, *self._others]
 
     def _sign(self) -> None:
-        audit = self._engine.audit
+        audit = self._audit
         known = audit.problem is not None
         try:
             audit.checkpoint()
@@ -223,18 +245,21 @@ class Housekeeper:
         if audit.problem is not None:
             audit.require()
 
+    def _count(self) -> None:
+        self._strangers.flush(self._audit.record)
+
     def _purge(self) -> None:
-        now = self._engine.purge_time.now()
+        now = self._purge_time.now()
         if now is not None:
-            self._engine.purger.purge_due(now)
+            self._purger.purge_due(now)
 
     def _expire(self) -> None:
-        now = self._engine.purge_time.now()
+        now = self._purge_time.now()
         if now is not None:
-            expire(self._engine.audit, self._engine.audit_days, now)
+            expire(self._audit, self.audit_days, now)
 
     def _revive(self) -> None:
-        protectors = self._engine.keys.protectors
+        protectors = self._keys.protectors
         self.absent = any(isinstance(protector, AbsentProtector) for protector in protectors)
         self.token = next((p.keys for p in protectors if isinstance(p, Pkcs11Protector)), None)
         if self.token is not None and not self.token.available:
@@ -258,8 +283,8 @@ class Housekeeper:
                 "the audit log was not signed for %g seconds: requests are refused until it is",
                 STALE_SECONDS,
             )
-            self._engine.feed.refuse(_STALE)
+            self._feed.refuse(_STALE)
         elif self._refusing and not stale:
             logger.warning("the audit log is signed again: requests are answered")
-            self._engine.feed.accept()
+            self._feed.accept()
         self._refusing = stale

@@ -18,8 +18,10 @@ import msgspec
 from vaultcore.access.documents import SealedDocuments
 
 if TYPE_CHECKING:
-    from vaultcore.engine.engine import Engine
-    from vaultcore.storage import Transaction
+    from vaultcore._core import KeyEncryptionKey
+    from vaultcore.audit.log import Audit
+    from vaultcore.clock import Clock
+    from vaultcore.storage import Store, Transaction
 
 #: How far ahead of what was believed the clock may be, a restart included, in seconds.
 JUMP_SECONDS: Final = 7200.0
@@ -50,14 +52,30 @@ class PurgeTime:
     """Tells the time by which objects are purged, while the clock may be believed.
 
     Args:
-        engine: the open folder.
+        store: keeps what was believed last.
+        system: seals that.
+        clock: the clock that may be wrong.
+        audit: records when it is doubted, and when it is believed again.
+        created: when the installation was made, in Unix seconds.
         steady: seconds of a clock that nobody sets.
     """
 
-    def __init__(self, engine: "Engine", steady: Callable[[], float] = time.monotonic) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        store: "Store",
+        system: "KeyEncryptionKey",
+        clock: "Clock",
+        audit: "Audit",
+        *,
+        created: int,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._audit = audit
+        self._created = created
         self._steady = steady
-        self._documents = SealedDocuments(COLLECTION, BelievedTime, engine.keys.system)
+        self._documents = SealedDocuments(COLLECTION, BelievedTime, system)
         self._stored: BelievedTime | None = None
         # By how much the clock may be ahead of the steady one: what is believed.
         self._believed: float | None = None
@@ -74,7 +92,7 @@ class PurgeTime:
             AuditError: that the clock is doubted, or believed again, cannot be recorded.
             StorageError: what was believed last cannot be read or stored, or does not verify.
         """
-        wall, steady = self._engine.clock.now(), self._steady()
+        wall, steady = self._clock.now(), self._steady()
         ahead = wall - steady
         self._read(ahead, steady)
         believed = self._believed
@@ -92,7 +110,7 @@ class PurgeTime:
         if doubted:
             return None
         # No more than is believed, or many small jumps would add up to a large one.
-        self._store(min(wall, believed + steady), is_steady=is_steady)
+        self._remember(min(wall, believed + steady), is_steady=is_steady)
         return wall
 
     def confirm(self) -> float:
@@ -101,12 +119,12 @@ class PurgeTime:
         Raises:
             StorageError: the store cannot be written.
         """
-        believed = BelievedTime(self._engine.clock.now())
+        believed = BelievedTime(self._clock.now())
         self._write(believed)
         return believed.wall
 
     def _read(self, ahead: float, steady: float) -> None:
-        stored = self._documents.get(self._engine.store, _KEY)
+        stored = self._documents.get(self._store, _KEY)
         if stored is not None and stored != self._stored:
             # Another process believes it, or an operator has confirmed it.
             self._believed = stored.wall - steady
@@ -118,11 +136,10 @@ class PurgeTime:
 
     def _last_change(self) -> float:
         """Returns when the store was last written, for a folder that has stored no time yet."""
-        store = self._engine.store
-        entries = store.changes(store.revision() - 1, 1)
-        return float(entries[0].at if entries else self._engine.installation.created)
+        entries = self._store.changes(self._store.revision() - 1, 1)
+        return float(entries[0].at if entries else self._created)
 
-    def _store(self, wall: float, *, is_steady: bool) -> None:
+    def _remember(self, wall: float, *, is_steady: bool) -> None:
         stored = self._stored
         if stored is not None:
             forward = wall - stored.wall
@@ -134,7 +151,7 @@ class PurgeTime:
         def work(transaction: "Transaction") -> None:
             self._documents.put(transaction, _KEY, believed, "believed")
 
-        self._engine.store.write(work)
+        self._store.write(work)
 
     def _tell(self, wall: float, expected: float, *, doubted: bool) -> None:
         shown = datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds")
@@ -147,7 +164,7 @@ class PurgeTime:
             )
         else:
             reason = f"the clock says {shown}, and is believed again: what is due is purged"
-        self._engine.audit.record_own(
+        self._audit.record_own(
             "ClockDoubted" if doubted else "ClockBelieved",
             reason,
             {"clock": int(wall), "expected": int(expected)},

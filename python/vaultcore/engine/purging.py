@@ -15,8 +15,10 @@ from vaultcore.storage.witness import witnessed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vaultcore.engine.engine import Engine
+    from vaultcore.audit.log import Audit
+    from vaultcore.engine.vaults import Vaults
     from vaultcore.objects.vault import VaultState
+    from vaultcore.storage import Store
     from vaultcore.storage.rows import ObjectRow
 
 #: How many objects one round purges at most.
@@ -28,11 +30,15 @@ class Purger:
     """Purges what is due, and nothing that was made due outside of the vault.
 
     Args:
-        engine: the open folder.
+        store: where the objects are.
+        vaults: the rules by which each is purged.
+        audit: records what was purged, and what was not.
     """
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(self, store: "Store", vaults: "Vaults", audit: "Audit") -> None:
+        self._store = store
+        self._vaults = vaults
+        self._audit = audit
         # Rows that do not verify: each is on record once, and not again with every round.
         self._refused: set[tuple[int, int | None, bytes]] = set()
 
@@ -48,7 +54,7 @@ class Purger:
         """
         purged = 0
         for row in self._due(int(now)):
-            state = self._engine.vaults.find_by_id(row.vault_id)
+            state = self._vaults.find_by_id(row.vault_id)
             mark = (row.id, row.purge_at, row.seal)
             if state is None or row.kind not in {"secrets", "keys"} or mark in self._refused:
                 continue
@@ -61,7 +67,7 @@ class Purger:
         """Yields what is due; what cannot be purged is passed, and keeps nothing from its turn."""
         after = (-(2**63), 0)
         while True:
-            rows = self._engine.store.due_for_purge(now, _PAGE, after=after)
+            rows = self._store.due_for_purge(now, _PAGE, after=after)
             yield from rows
             if len(rows) < _PAGE:
                 return
@@ -77,7 +83,7 @@ class Purger:
             client_info="vaultcore housekeeping",
             object_id=f"{state.url}/{row.kind}/{row.name}",
         )
-        changes = self._engine.audit.changes
+        changes = self._audit.changes
         change = changes.begin(record)
         try:
             with witnessed(change):
@@ -99,7 +105,7 @@ class Purger:
 
     def _purge(self, state: "VaultState", row: "ObjectRow") -> None:
         if row.kind == "secrets":
-            self._engine.store.write(state.secret_rules.purge(row.key, due=True))
+            self._store.write(state.secret_rules.purge(row.key, due=True))
             return
-        versions = self._engine.store.write(state.key_rules.purge(row.key, due=True))
+        versions = self._store.write(state.key_rules.purge(row.key, due=True))
         state.key_rules.discard(versions, row.key)

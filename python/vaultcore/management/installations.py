@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from vaultcore.engine.auditing import rotate_audit_keys
+from vaultcore.engine.audit_rotation import rotate_audit_keys
 from vaultcore.errors import BadParameterError
 from vaultcore.installation.rekey import Rekey
 from vaultcore.installation.settings import SYSTEM, Installation

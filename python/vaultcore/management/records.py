@@ -10,7 +10,8 @@ import msgspec
 from vaultcore._core import Context
 from vaultcore.audit.query import query_records
 from vaultcore.audit.verifier import verify
-from vaultcore.engine.auditing import FOLDER, rotate_audit_keys
+from vaultcore.engine.audit_rotation import rotate_audit_keys
+from vaultcore.engine.auditing import FOLDER
 from vaultcore.errors import AuditError, BadParameterError, DecryptionError, TamperedError
 from vaultcore.management.operation import Operator, operation
 

@@ -118,7 +118,7 @@ class Worker:
         if issuers:
             self._engine.trust(issuers)
         if configuration is not None:
-            self._engine.audit_days = configuration.audit.retention_days
+            self._engine.housekeeper.audit_days = configuration.audit.retention_days
         self._application: Front = build_application(
             self._engine,
             default_hosts=settings.default_hosts,

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,17 @@ from vaultcore.engine.purge_time import PurgeTime
 from vaultcore.errors import NotFoundError, TamperedError
 
 DAY = 86_400.0
+
+
+def purge_time(engine: Engine, steady: Callable[[], float]) -> PurgeTime:
+    return PurgeTime(
+        engine.store,
+        engine.keys.system,
+        engine.clock,
+        engine.audit,
+        created=engine.installation.created,
+        steady=steady,
+    )
 
 
 class Machine:
@@ -29,7 +41,7 @@ class Machine:
         """Starts the process again, perhaps on a machine that was off for some seconds."""
         self.clock.advance(off)
         self.steady += 3.0 if off else 0.0
-        self.time = PurgeTime(self.engine, lambda: self.steady)
+        self.time = purge_time(self.engine, lambda: self.steady)
 
     def live(self, seconds: float) -> float | None:
         """Lives on with a look each minute, the first one now."""
@@ -129,7 +141,7 @@ def test_a_machine_that_was_off_for_a_while_is_believed(
 
 
 def test_an_operator_confirms_for_every_process(machine: Machine, clock: ManualClock) -> None:
-    other = PurgeTime(machine.engine, lambda: machine.steady - 500.0)
+    other = purge_time(machine.engine, lambda: machine.steady - 500.0)
     assert other.now() == clock.now()
     clock.advance(100 * DAY)
     assert machine.live(0) is None
