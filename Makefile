@@ -64,6 +64,7 @@ test-python: install
 lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
 	$(BIN)/mypy tests examples benches
 	$(BIN)/python -m mypy.stubtest vaultcore._core --mypy-config-file pyproject.toml
