@@ -13,7 +13,7 @@ from vaultcore.protectors.pkcs11.softhsm import SoftToken
 from vaultcore.protectors.pkcs11.token import Token
 
 SHIM = Path(__file__).parents[3] / "shim" / "pkcs11_shim.c"
-SECRET = bytes(range(32))
+Open = Callable[..., Token]
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def own_token(module: Path, tmp_path: Path) -> SoftToken:
 
 
 @pytest.fixture
-def opened() -> Iterator[Callable[..., Token]]:
+def opened() -> Iterator[Open]:
     """Opens a token with other settings than usual and closes it after the test."""
     made: list[Token] = []
 
@@ -103,9 +103,7 @@ def shim(shim_library: Path, module: Path, tmp_path: Path) -> Shim:
 
 
 @pytest.fixture
-def shimmed(
-    shim: Shim, soft_token: SoftToken, opened: Callable[..., Token]
-) -> Callable[..., Token]:
+def shimmed(shim: Shim, soft_token: SoftToken, opened: Open) -> Open:
     def open_token(**changes: Any) -> Token:
         environment = {**soft_token.environment, **shim.environment}
         return opened(soft_token, module=shim.library, environment=environment, **changes)
@@ -114,9 +112,7 @@ def shimmed(
 
 
 @pytest.fixture
-def own_shimmed(
-    shim: Shim, own_token: SoftToken, opened: Callable[..., Token]
-) -> Callable[..., Token]:
+def own_shimmed(shim: Shim, own_token: SoftToken, opened: Open) -> Open:
     def open_token(**changes: Any) -> Token:
         environment = {**own_token.environment, **shim.environment}
         return opened(own_token, module=shim.library, environment=environment, pause=0.0, **changes)

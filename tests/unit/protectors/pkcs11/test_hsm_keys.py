@@ -1,17 +1,17 @@
 import base64
 import hashlib
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from unit.protectors.pkcs11.jwks import CURVES, OWN_CURVES, WIDTHS, decode, private_jwk
 from vaultcore.errors import (
     AlgorithmError,
     DecryptionError,
@@ -25,20 +25,11 @@ from vaultcore.protectors.pkcs11.hsm_keys import HsmKeys
 from vaultcore.protectors.pkcs11.softhsm import SoftToken
 from vaultcore.protectors.pkcs11.token import Token
 
-CURVES = {"P-256": "ES256", "P-256K": "ES256K", "P-384": "ES384", "P-521": "ES512"}
-WIDTHS = {"P-256": 32, "P-256K": 32, "P-384": 48, "P-521": 66}
 HASHES: dict[str, hashes.HashAlgorithm] = {
     "256": hashes.SHA256(),
     "384": hashes.SHA384(),
     "512": hashes.SHA512(),
 }
-OWN_CURVES: dict[str, ec.EllipticCurve] = {
-    "P-256": ec.SECP256R1(),
-    "P-256K": ec.SECP256K1(),
-    "P-384": ec.SECP384R1(),
-    "P-521": ec.SECP521R1(),
-}
-
 SHA1 = hashes.SHA1()  # noqa: S303 -- RSA-OAEP of JOSE is defined with it
 OAEP = padding.OAEP(padding.MGF1(SHA1), SHA1, None)
 
@@ -56,10 +47,6 @@ def rsa_key(keys: HsmKeys) -> HsmKey:
 @pytest.fixture(scope="module")
 def ec_key(keys: HsmKeys) -> HsmKey:
     return keys.generate("EC", label="ec")
-
-
-def decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def rsa_public(jwk: dict[str, str]) -> rsa.RSAPublicKey:
@@ -223,59 +210,6 @@ def test_the_token_gives_the_public_half(keys: HsmKeys, rsa_key: HsmKey, ec_key:
         assert keys.public_jwk(key.reference) == key.public_jwk
 
 
-@pytest.mark.parametrize("kty", ["RSA", "EC"])
-@pytest.mark.parametrize("imported", [False, True])
-def test_private_keys_cannot_leave_the_token(
-    own_token: SoftToken,
-    in_token: Callable[[str], Any],
-    opened: Callable[..., Token],
-    kty: str,
-    imported: bool,
-) -> None:
-    keys = HsmKeys(opened(own_token))
-    if imported:
-        keys.import_key(private_jwk(kty))
-    else:
-        keys.generate(kty)
-    (flags,) = in_token(
-        "secret = ['VALUE', 'PRIVATE_EXPONENT', 'PRIME_1', 'PRIME_2']\n"
-        "names = ['SENSITIVE', 'EXTRACTABLE', 'PRIVATE', 'TOKEN', 'SIGN', 'DERIVE', 'UNWRAP']\n"
-        "def known(k, n):\n"
-        "    try: return k[Attribute[n]]\n"
-        "    except pkcs11.PKCS11Error: return None\n"
-        "print(json.dumps([{'flags': {n: bool(known(k, n)) for n in names},\n"
-        "  'told': [n for n in secret if known(k, n)]}\n"
-        "  for k in s.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})]))"
-    )
-    assert flags["told"] == []
-    assert flags["flags"] == {
-        "SENSITIVE": True,
-        "EXTRACTABLE": False,
-        "PRIVATE": True,
-        "TOKEN": True,
-        "SIGN": True,
-        "DERIVE": False,
-        "UNWRAP": False,
-    }
-
-
-def private_jwk(kty: str, curve: str = "P-256") -> dict[str, str]:
-    if kty == "RSA":
-        key = rsa.generate_private_key(65537, 2048)
-        return {name: str(value) for name, value in RSAAlgorithm.to_jwk(key, as_dict=True).items()}
-    private = ec.generate_private_key(OWN_CURVES[curve])
-    width = WIDTHS[curve]
-    point = private.public_key().public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-    )
-    scalar = private.private_numbers().private_value.to_bytes(width, "big")
-    parts = {"x": point[1 : 1 + width], "y": point[1 + width :], "d": scalar}
-    encoded = {
-        name: base64.urlsafe_b64encode(value).rstrip(b"=").decode() for name, value in parts.items()
-    }
-    return {"kty": "EC", "crv": curve, **encoded}
-
-
 @pytest.mark.parametrize("members", [("p", "q", "dp", "dq", "qi"), ()])
 def test_an_rsa_key_is_imported(keys: HsmKeys, members: tuple[str, ...]) -> None:
     jwk = private_jwk("RSA")
@@ -331,52 +265,6 @@ def test_a_key_is_destroyed(keys: HsmKeys) -> None:
     with pytest.raises(ProtectorError, match="has no key with the id"):
         keys.sign(made.reference, "ES256", bytes(32))
     keys.destroy(made.reference)
-
-
-def test_a_destroyed_key_leaves_nothing_behind(
-    own_token: SoftToken, in_token: Callable[[str], Any], opened: Callable[..., Token]
-) -> None:
-    keys = HsmKeys(opened(own_token))
-    kept, gone = keys.generate("EC"), keys.generate("EC")
-    keys.destroy(gone.reference)
-    assert in_token("print(len(list(s.get_objects())))") == 2
-    keys.sign(kept.reference, "ES256", bytes(32))
-
-
-def test_another_key_under_the_same_id_is_refused(
-    own_token: SoftToken, in_token: Callable[[str], Any], opened: Callable[..., Token]
-) -> None:
-    keys = HsmKeys(opened(own_token))
-    made = keys.generate("RSA")
-    in_token(
-        "old = list(s.get_objects())\n"
-        "id = bytes(old[0][Attribute.ID])\n"
-        "[o.destroy() for o in old]\n"
-        "s.generate_keypair(KeyType.RSA, 2048, id=id, store=True)"
-    )
-    for use in (
-        lambda: keys.sign(made.reference, "RS256", bytes(32)),
-        lambda: keys.decrypt(made.reference, "RSA-OAEP", bytes(256)),
-        lambda: keys.destroy(made.reference),
-    ):
-        with pytest.raises(ProtectorError, match=r"another key .*: expected thumbprint .*, found"):
-            use()
-
-
-def test_a_private_half_that_was_exchanged_is_refused(
-    own_token: SoftToken, in_token: Callable[[str], Any], opened: Callable[..., Token]
-) -> None:
-    keys = HsmKeys(opened(own_token))
-    made = keys.generate("RSA")
-    in_token(
-        "private = next(s.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY}))\n"
-        "id = bytes(private[Attribute.ID])\n"
-        "private.destroy()\n"
-        "public, _ = s.generate_keypair(KeyType.RSA, 2048, id=id, store=True)\n"
-        "public.destroy()"
-    )
-    with pytest.raises(ProtectorError, match="signs with another key than the public half says"):
-        keys.sign(made.reference, "RS256", bytes(32))
 
 
 def test_a_key_of_another_token_names_both(

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -244,6 +245,34 @@ def test_a_call_that_waits_behind_a_slow_one_ends_at_its_own_deadline(
     shim.heal()
     assert eventually(lambda: own.unwrap(wrapped)) == SECRET
     assert token.workers == workers, "a worker whose caller has left is not ended"
+
+
+def test_a_slow_call_that_no_thread_can_wait_for_costs_its_worker_alone(
+    shim: Any, shimmed: Open, protector: Pkcs11Protector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapped = protector.wrap(SECRET)
+    token = shimmed(deadline=2.0)
+    own = Pkcs11Protector(token, key_label="shared")
+    assert own.unwrap(wrapped) == SECRET
+    (worker,) = token.workers
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    # The first waits for the worker that is its own; the second, behind it, leaves before.
+    shim.fail("C_DecryptInit", 0, "sleep 1400")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(own.unwrap, wrapped)
+        time.sleep(0.2)
+        second = pool.submit(own.unwrap, wrapped)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_thread)
+            assert first.result() == SECRET
+            with pytest.raises(ProtectorUnavailableError, match="busy"):
+                second.result()
+    assert worker not in token.workers
+    shim.heal()
+    assert own.unwrap(wrapped) == SECRET
 
 
 def test_a_hang_that_outlives_the_service_ends_too(
