@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from vaultcore.access.remote_keys import RemoteKeys
-from vaultcore.access.trust import IssuerSettings
+from vaultcore.access.trust import IssuerSettings, trust_entra
 from vaultcore.errors import ConfigurationError
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "identity.md"
@@ -59,3 +59,23 @@ def test_a_prefix_is_given_up_only_on_purpose() -> None:
     assert msgspec.convert(right, IssuerSettings).trust().object_id_prefix == "x:"
     open_ = msgspec.convert({**right, "object_id_prefix": ""}, IssuerSettings).trust()
     assert open_.object_id_prefix == ""
+
+
+@pytest.mark.parametrize("algorithms", [[], ["HS256"], ["none"], ["RS256", "HS512"], ["rs256"]])
+def test_only_asymmetric_algorithms_can_be_configured(algorithms: list[str]) -> None:
+    settings_ = IssuerSettings(
+        name="x", issuer="https://x.example", audiences=["vault"], algorithms=algorithms
+    )
+    with pytest.raises(ConfigurationError, match="signs with"):
+        settings_.trust()
+
+
+def test_entra_tokens_of_both_versions_are_understood() -> None:
+    tenant = "AAAAAAAA-2222-3333-4444-555555555555"
+    first, second = trust_entra(tenant, frozenset({"https://vault.example"}))
+    assert first.issuer == f"https://sts.windows.net/{tenant.lower()}/"
+    assert second.issuer == f"https://login.microsoftonline.com/{tenant.lower()}/v2.0"
+    for rules in (first, second):
+        assert rules.object_id_prefix == ""
+        assert rules.object_id_claims == ("oid",)
+        assert rules.tenants == {tenant.lower()}
