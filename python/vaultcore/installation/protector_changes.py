@@ -17,7 +17,7 @@ from vaultcore.errors import ConfigurationError, ProtectorError
 from vaultcore.protectors.list_file import read_list, write_list
 from vaultcore.protectors.options import ProtectorOptions, is_made, planned
 from vaultcore.protectors.protector import Protector
-from vaultcore.protectors.registry import make_planned, open_protector
+from vaultcore.protectors.registry import create_planned, open_protector
 
 if TYPE_CHECKING:
     from vaultcore.installation.key_ring import KeyRing
@@ -124,7 +124,7 @@ def _made(
         key_id = protector.describe()["key_id"]
         made = msgspec.structs.replace(begun, options={**begun.options, "key_id": key_id})
         return protector, made
-    return make_planned(folder, begun, passphrase=passphrase)
+    return create_planned(folder, begun, passphrase=passphrase)
 
 
 def _continues(begun: ProtectorOptions, options: ProtectorOptions) -> bool:

@@ -30,7 +30,7 @@ _MAX_P: Final = 4
 
 
 class FileProtector:
-    """Wraps with a key that a file holds, or that scrypt makes of a passphrase.
+    """Wraps with a key that a file holds, or that scrypt derives from a passphrase.
 
     The file has mode 0600 and is refused if others can reach it. With a passphrase it holds the
     salt and the cost, and no key. Either way it names the key by its id, which is a hash of the
@@ -62,11 +62,11 @@ class FileProtector:
         name: str = "file",
         announce: Callable[[Path, str], None] | None = None,
     ) -> "FileProtector":
-        """Makes a key file, whole or not at all.
+        """Creates a key file, whole or not at all.
 
         Args:
             path: the file, which must not exist; its folder must.
-            passphrase: makes the key, if given; otherwise the file holds a random one.
+            passphrase: the key is derived from it, if given; otherwise the file holds a random one.
             name: what the operator calls this protector.
             announce: is told the path and the id of the key before the file is there.
 
@@ -107,7 +107,7 @@ class FileProtector:
 
         Args:
             path: the file.
-            passphrase: what makes the key, if the file was created with one.
+            passphrase: what the key is derived from, if the file was created with one.
             key_id: the id that the key must have, or None.
             name: what the operator calls this protector.
 
@@ -204,7 +204,7 @@ class _ScryptCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the file holds: a key, or what makes one of a passphrase."""
+    """What the file holds: a key, or what derives one from a passphrase."""
 
     format: Literal["vaultcore key file"]
     version: int

@@ -10,7 +10,7 @@ class HsmKey(NamedTuple):
     """A key pair in an HSM.
 
     Attributes:
-        reference: names the key; kept by the caller, secret to nobody.
+        reference: names the key; kept by the caller; not a secret.
         public_jwk: its public half, as a JSON Web Key.
     """
 
@@ -35,7 +35,11 @@ class Hsm(Protocol):
         ...
 
     def check(self) -> None:
-        """Refuses at once what the HSM would not answer, as after a missed deadline."""
+        """Refuses at once what the HSM would not answer, as after a missed deadline.
+
+        Raises:
+            ProtectorUnavailableError: the HSM is unavailable.
+        """
         ...
 
     @property
@@ -44,31 +48,72 @@ class Hsm(Protocol):
         ...
 
     def revive(self) -> None:
-        """Opens the HSM, if it is not open."""
+        """Opens the HSM, if it is not open.
+
+        Raises:
+            ProtectorError: it cannot be opened.
+            ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
+        """
         ...
 
     def generate(self, kty: str, *, size: int | None, curve: str | None, label: str) -> HsmKey:
-        """Creates a key pair inside the HSM."""
+        """Creates a key pair inside the HSM.
+
+        Raises:
+            AlgorithmError: there are no such keys, or the HSM does not offer them.
+            ProtectorError: the HSM refuses.
+            ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
+        """
         ...
 
     def import_key(self, jwk: Mapping[str, str], *, label: str) -> HsmKey:
-        """Puts a private key into the HSM."""
+        """Puts a private key into the HSM.
+
+        Raises:
+            KeyFormatError: it is not a private key that the HSM takes.
+            ProtectorError: the HSM refuses.
+            ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
+        """
         ...
 
     def sign(self, reference: str, algorithm: str, digest: bytes) -> bytes:
-        """Signs a digest inside the HSM."""
+        """Signs a digest inside the HSM.
+
+        Raises:
+            AlgorithmError: the algorithm does not fit the key or the digest.
+            ProtectorError: the key is not in the HSM, or is another one.
+            ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
+        """
         ...
 
     def decrypt(self, reference: str, algorithm: str, ciphertext: bytes) -> bytes:
-        """Decrypts inside the HSM."""
+        """Decrypts inside the HSM.
+
+        Raises:
+            AlgorithmError: the algorithm does not fit the key, or the HSM does not offer it.
+            DecryptionError: the ciphertext is wrong.
+            ProtectorError: the key is not in the HSM, or is another one.
+            ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
+        """
         ...
 
     def offers(self, reference: str, algorithm: str) -> bool:
-        """Returns whether the HSM can do an algorithm with a key."""
+        """Returns whether the HSM can do an algorithm with a key.
+
+        Raises:
+            AlgorithmError: there is no such algorithm.
+            ProtectorError: the key is not in the HSM, or is another one.
+            ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
+        """
         ...
 
     def destroy(self, reference: str) -> None:
-        """Removes a key pair from the HSM."""
+        """Removes a key pair from the HSM.
+
+        Raises:
+            ProtectorError: there is another key in its place, or the HSM refuses.
+            ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
+        """
         ...
 
 
@@ -77,7 +122,7 @@ class AbsentHsm:
 
     def _away(self, *_: object, **__: object) -> Any:
         raise ProtectorUnavailableError(
-            "the token that holds this key is away; open the vault with its pkcs11 protector"
+            "the token that holds this key is unavailable; open the vault with its pkcs11 protector"
         )
 
     available = False

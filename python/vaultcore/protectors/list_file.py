@@ -1,7 +1,7 @@
 """The file that says which protectors a data folder has.
 
-It is a file beside the database, not a row in it: it names a module that is loaded and run, and who
-can write the database must not be able to choose that.
+It is a file beside the database, not a row in it: it names a module that is loaded and run, and
+someone who can write the database must not be able to choose that.
 """
 
 import os
@@ -49,7 +49,7 @@ def write_list(folder: Path, kept: Sequence[ProtectorOptions]) -> None:
     text = msgspec.json.format(msgspec.json.encode(list(kept)), indent=2) + b"\n"
     try:
         for left in folder.glob(f".{LIST}.*"):
-            left.unlink()  # of somebody who was killed
+            left.unlink()  # of a process that was killed
         descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{LIST}.")
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)

@@ -73,13 +73,13 @@ class ProtectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 def planned(options: ProtectorOptions) -> ProtectorOptions:
-    """Returns how a protector will be found that is not made yet, as far as that is known.
+    """Returns how a protector will be found that does not exist yet, as far as that is known.
 
     Raises:
         ConfigurationError: an option is wrong.
     """
     options.check()
-    # Which key it is shows when it is made.
+    # Which key it is shows when it is created.
     made = {"key_id", "check_value"}
     given = {name: value for name, value in options.options.items() if name not in made}
     if options.kind == "file":
@@ -94,5 +94,5 @@ def planned(options: ProtectorOptions) -> ProtectorOptions:
 
 
 def is_made(options: ProtectorOptions) -> bool:
-    """Returns whether it is known that the key of a protector was made."""
+    """Returns whether it is known that the key of a protector was created."""
     return ("key_id" if options.kind == "file" else "check_value") in options.options

@@ -13,11 +13,11 @@ def read_private(path: Path, what: str, limit: int, *, follow: bool = True) -> b
     Args:
         path: the file.
         what: what the messages call it, for example "key file".
-        limit: the greatest size that makes sense.
+        limit: the greatest size that is accepted, in bytes.
         follow: whether the path may be a symbolic link.
 
     Raises:
-        ProtectorError: others can read the file, it belongs to somebody else, or it is none.
+        ProtectorError: others can read the file, it belongs to another user, or it is not a file.
         ProtectorUnavailableError: the file is absent.
     """
     try:

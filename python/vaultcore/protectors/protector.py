@@ -33,7 +33,7 @@ class Protector(Protocol):
 
         Raises:
             ProtectorError: the protector refuses, or holds another key than expected.
-            ProtectorUnavailableError: the token is away; the call may succeed later.
+            ProtectorUnavailableError: the token is unavailable; the call may succeed later.
         """
         ...
 
@@ -43,7 +43,7 @@ class Protector(Protocol):
         Raises:
             ProtectorError: the blob was wrapped under another key, or was changed; the message
                 says which key is expected and which was found.
-            ProtectorUnavailableError: the token is away; the call may succeed later.
+            ProtectorUnavailableError: the token is unavailable; the call may succeed later.
         """
         ...
 

@@ -28,23 +28,23 @@ def create_protectors(
     passphrase: str | None = None,
     announce: Callable[[Path, str], None] | None = None,
 ) -> list[Protector]:
-    """Makes the protectors of a new data folder and writes down how to find them.
+    """Creates the protectors of a new data folder and writes down how to find them.
 
     Args:
         folder: the data folder.
         plan: what `planned` returned for each of them.
         passphrase: of the file protector, if it shall have one.
-        announce: is told the path and the id of a key file before it is made.
+        announce: is told the path and the id of a key file before it is created.
 
     Raises:
         ConfigurationError: an option is wrong, or SoftHSM is absent.
-        ProtectorError: a protector cannot be made.
+        ProtectorError: a protector cannot be created.
     """
     made: list[Protector] = []
     with contextlib.ExitStack() as undo:
         kept = []
         for options in plan:
-            protector, known = make_planned(
+            protector, known = create_planned(
                 folder, options, passphrase=passphrase, announce=announce
             )
             undo.callback(protector.close)
@@ -82,24 +82,24 @@ def open_protectors(
     return opened
 
 
-def make_planned(
+def create_planned(
     folder: Path,
     options: ProtectorOptions,
     *,
     passphrase: str | None = None,
     announce: Callable[[Path, str], None] | None = None,
 ) -> tuple[Protector, ProtectorOptions]:
-    """Makes a protector as `planned` says, and returns it with what finds exactly it again.
+    """Creates a protector as `planned` says, and returns it with what finds exactly it again.
 
     Args:
         folder: the data folder.
         options: what `planned` returned.
         passphrase: of a file protector, if it shall have one.
-        announce: is told the path and the id of a key file before it is made.
+        announce: is told the path and the id of a key file before it is created.
 
     Raises:
         ConfigurationError: SoftHSM is absent.
-        ProtectorError: the protector cannot be made.
+        ProtectorError: the protector cannot be created.
     """
     given = dict(options.options)
     if options.kind == "file":
@@ -108,7 +108,7 @@ def make_planned(
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ProtectorError(
-                f"the folder of the key file `{path}` cannot be made: {error.strerror}"
+                f"the folder of the key file `{path}` cannot be created: {error.strerror}"
             ) from None
         file = FileProtector.create(
             path,

@@ -10,8 +10,8 @@ from vaultcore.protectors.pkcs11 import softhsm
 from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
 from vaultcore.protectors.protector import AbsentProtector
 from vaultcore.protectors.registry import (
+    create_planned,
     create_protectors,
-    make_planned,
     open_protector,
     open_protectors,
 )
@@ -73,7 +73,7 @@ def test_a_passphrase_is_read_from_its_file(tmp_path: Path) -> None:
     file.touch(0o600)
     file.write_text("correct horse\nand more")
     plan = planned(ProtectorOptions("file", "file", {"passphrase_file": "passphrase"}))
-    made, known = make_planned(tmp_path, plan)
+    made, known = create_planned(tmp_path, plan)
     assert known.options["key_id"] == made.describe()["key_id"]
     wrapped = made.wrap(SECRET)
     given = {name: value for name, value in known.options.items() if name != "passphrase_file"}

@@ -20,7 +20,7 @@ def exception_of(failed: Failed) -> VaultcoreError:
     match failed.category:
         case "algorithm":
             return AlgorithmError(failed.text)
-        case "away":
+        case "unavailable":
             return ProtectorUnavailableError(failed.text)
         case "decryption":
             return DecryptionError(failed.text)

@@ -1,4 +1,4 @@
-"""Private keys that live in a token: what `RSA-HSM` and `EC-HSM` keys are made of. Service side."""
+"""Private keys that live in a token: the keys of type `RSA-HSM` and `EC-HSM`. Service side."""
 
 import threading
 import urllib.parse
@@ -34,7 +34,7 @@ _JWK_MEMBERS: Final = frozenset(("kty", "n", "e", "d", "p", "q", "crv", "x", "y"
 
 
 class HsmKeys:
-    """Makes and uses private keys inside a token; none ever leaves it.
+    """Creates and uses private keys inside a token; none ever leaves it.
 
     A reference names the serial number of the token, the CKA_ID of the key and the RFC 7638
     thumbprint of its public half, so that no other key can be used in its place.
@@ -93,7 +93,7 @@ class HsmKeys:
         Raises:
             AlgorithmError: there are no such keys, or the token does not offer them.
             ProtectorError: the token refuses.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
         """
         if kty == "RSA":
             size, curve = size or 2048, curve or ""
@@ -118,7 +118,7 @@ class HsmKeys:
         Raises:
             KeyFormatError: it is no RSA or EC private key that a token takes.
             ProtectorError: the token refuses, for example because it takes no keys.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
         """
         members = {
             name: value
@@ -133,7 +133,7 @@ class HsmKeys:
 
         Raises:
             ProtectorError: the key is not in the token, or is another one.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
         key_id, thumbprint = self._parse(reference)
@@ -154,7 +154,7 @@ class HsmKeys:
             AlgorithmError: the algorithm does not fit the key or the digest, or the token does not
                 offer it.
             ProtectorError: the key is not in the token, or is another one.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
         algorithms.signature(algorithm, digest)
@@ -172,7 +172,7 @@ class HsmKeys:
                 not offer it.
             DecryptionError: the ciphertext is wrong.
             ProtectorError: the key is not in the token, or is another one.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
         algorithms.check_decryption(algorithm)
@@ -193,7 +193,7 @@ class HsmKeys:
         Raises:
             AlgorithmError: there is no such decryption algorithm.
             ProtectorError: the key is not in the token, or is another one.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
         algorithms.check_decryption(algorithm)
@@ -219,7 +219,7 @@ class HsmKeys:
 
         Raises:
             ProtectorError: there is another key in its place, or the token refuses.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
         key_id, thumbprint = self._parse(reference)
@@ -247,7 +247,7 @@ class HsmKeys:
             self._token.open()
         if serial != self._token.serial:
             raise ProtectorError(
-                f"the key was made in another token: expected the token with serial number "
+                f"the key was created in another token: expected the token with serial number "
                 f"{serial}, found `{self._token.label}` with serial number {self._token.serial}"
             )
         try:

@@ -15,7 +15,7 @@ from vaultcore.protectors.pkcs11.process import (
 )
 
 #: Sorts of failure that may come from a session with a token that is gone or was exchanged.
-_DOUBTFUL: Final = ("away", "changed", "key")
+_DOUBTFUL: Final = ("unavailable", "changed", "key")
 
 
 class Lane:
@@ -42,7 +42,7 @@ class Lane:
         Raises:
             HungError: the token did not open in time.
             ProtectorError: the module, the token or the PIN is wrong.
-            ProtectorUnavailableError: the token is away.
+            ProtectorUnavailableError: the token is unavailable.
         """
         return self._running()[1]
 
@@ -58,7 +58,7 @@ class Lane:
         Raises:
             HungError: the worker, or the token when it was opened, did not answer in time.
             ProtectorError: the module, the token or the PIN is wrong.
-            ProtectorUnavailableError: the token is away, or its worker crashed twice.
+            ProtectorUnavailableError: the token is unavailable, or its worker crashed twice.
             WorkerBehindError: `expires` has passed before the worker's time: call `finish`.
         """
         while True:

@@ -75,7 +75,7 @@ class Login:
         Raises:
             HungError: the token did not open in time.
             ProtectorError: the module, the token or the PIN is wrong.
-            ProtectorUnavailableError: the token is away, or its last failure is not a pause ago.
+            ProtectorUnavailableError: the token is unavailable, or was so less than a pause ago.
         """
         with self._lock:
             if self._failure is not None and time.monotonic() < self._next_try:

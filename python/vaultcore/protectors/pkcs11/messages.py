@@ -20,9 +20,9 @@ _LENGTH: Final = struct.Struct(">I")
 _KEY_ID_SIZE: Final = 16
 
 Category = Literal[
-    "algorithm", "away", "changed", "configuration", "decryption", "format", "key", "pin"
+    "algorithm", "changed", "configuration", "decryption", "format", "key", "pin", "unavailable"
 ]
-"""Why a request failed. `away` heals by itself; the others need somebody to do something."""
+"""Why a request failed. `unavailable` heals by itself; the others need an operator."""
 
 
 class Silent(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ class InitToken(Silent, frozen=True, tag=True):
     pin: str
 
 
-class MakeWrapKey(Silent, frozen=True, tag=True):
+class GenerateWrapKey(Silent, frozen=True, tag=True):
     """Generate an AES-256 key that cannot leave the token.
 
     The caller chooses the id, at random, so that repeating a request that failed half-way does not
@@ -91,7 +91,7 @@ class Unwrap(Silent, frozen=True, tag=True):
 
 
 class Generate(Silent, frozen=True, tag=True):
-    """Generate a key pair whose private half cannot leave the token; see `MakeWrapKey`."""
+    """Generate a key pair whose private half cannot leave the token; see `GenerateWrapKey`."""
 
     key_id: bytes
     kty: str
@@ -101,7 +101,7 @@ class Generate(Silent, frozen=True, tag=True):
 
 
 class Import(Silent, frozen=True, tag=True):
-    """Place a private key into the token; see `MakeWrapKey`."""
+    """Place a private key into the token; see `GenerateWrapKey`."""
 
     key_id: bytes
     jwk: dict[str, str]
@@ -143,7 +143,7 @@ class Destroy(Silent, frozen=True, tag=True):
 Request = (
     Open
     | InitToken
-    | MakeWrapKey
+    | GenerateWrapKey
     | FindWrapKey
     | Wrap
     | Unwrap
@@ -218,7 +218,7 @@ class Answer(Silent, frozen=True):
 
 
 def new_key_id() -> bytes:
-    """Returns a random CKA_ID, for a request that makes a key."""
+    """Returns a random CKA_ID, for a request that creates a key."""
     return os.urandom(_KEY_ID_SIZE)
 
 

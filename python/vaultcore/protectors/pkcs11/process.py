@@ -100,7 +100,7 @@ class WorkerProcess:
             return self._receive(hangs)
 
     def finish(self, hangs: float) -> None:
-        """Waits for a reply that nobody wants any more, so that the worker can be used again.
+        """Waits for a reply that is not wanted any more, so that the worker can be used again.
 
         Raises:
             WorkerLostError: the worker is gone.

@@ -10,7 +10,7 @@ from vaultcore.protectors.pkcs11.hsm_keys import HsmKeys
 from vaultcore.protectors.pkcs11.messages import (
     Done,
     FindWrapKey,
-    MakeWrapKey,
+    GenerateWrapKey,
     Unwrap,
     Wrap,
     WrapKey,
@@ -100,9 +100,9 @@ class Pkcs11Protector:
 
         Raises:
             ProtectorError: the label is taken, or the token refuses.
-            ProtectorUnavailableError: the token is away.
+            ProtectorUnavailableError: the token is unavailable.
         """
-        made = token.call(MakeWrapKey(key_id=key_id or new_key_id(), label=key_label))
+        made = token.call(GenerateWrapKey(key_id=key_id or new_key_id(), label=key_label))
         found = _expect(made, WrapKey)
         return cls(
             token,
@@ -115,12 +115,12 @@ class Pkcs11Protector:
     def describe(self) -> dict[str, str]:
         """Returns token and key, by serial number, id and check value; opens the token if needed.
 
-        What it returns, given to `Token` and this class again, makes them refuse any other token
+        What it returns, given to `Token` and this class again, lets them refuse any other token
         and any other key.
 
         Raises:
             ProtectorError: the module, the token, the PIN or the key is wrong.
-            ProtectorUnavailableError: the token is away.
+            ProtectorUnavailableError: the token is unavailable.
         """
         opened = self._token.open()
         key_id, check_value = self._key()
@@ -141,7 +141,7 @@ class Pkcs11Protector:
 
         Raises:
             ProtectorError: the module, the token, the PIN or the key is wrong.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: it is not 32 bytes.
         """
         if len(secret) != _SECRET_SIZE:
@@ -163,7 +163,7 @@ class Pkcs11Protector:
         Raises:
             ProtectorError: the blob was wrapped under another key, or was changed, or the module,
                 the token, the PIN or the key is wrong.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
         """
         wanted, header, nonce, data = _parse(wrapped)
         key_id, check_value = self._key()

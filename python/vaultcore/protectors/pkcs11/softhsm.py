@@ -73,16 +73,16 @@ def find_module() -> Path | None:
 
 
 def make(folder: Path, label: str = "vaultcore", *, module: Path | None = None) -> SoftToken:
-    """Makes a token with random PINs in a folder, or opens the one that was made there.
+    """Creates a token with random PINs in a folder, or opens the one that was created there.
 
     Args:
-        folder: where its files go; made if absent, with mode 0700.
+        folder: where its files go; created if absent, with mode 0700.
         label: the label of the token, at most 32 bytes.
         module: SoftHSM's PKCS#11 module, if it is not where Debian and others put it.
 
     Raises:
         ConfigurationError: SoftHSM is not installed, or the folder cannot be used.
-        ProtectorError: the folder holds a token that does not open, or it cannot be made.
+        ProtectorError: the folder holds a token that does not open, or it cannot be created.
     """
     module = module or find_module()
     if module is None:
@@ -101,12 +101,12 @@ def make(folder: Path, label: str = "vaultcore", *, module: Path | None = None) 
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"the folder `{folder}` cannot be made: {error.strerror}"
+            f"the folder `{folder}` cannot be created: {error.strerror}"
         ) from None
     _write_configuration(folder, tokens)
     if not pin_file.exists():
         create_private(pin_file, secrets.token_urlsafe(24).encode(), "PIN file")
-    if any(tokens.iterdir()):  # made before, but the last step was not reached
+    if any(tokens.iterdir()):  # created before, but the last step was not reached
         serial = _find(SoftToken(module, label, "", pin_file, environment))
     else:
         serial = _initialise(module, label, pin_file, environment)
@@ -144,7 +144,7 @@ def _find(made: SoftToken) -> str:
 def _initialise(module: Path, label: str, pin_file: Path, environment: Mapping[str, str]) -> str:
     """Returns the serial number of a new token.
 
-    The security officer's PIN is forgotten: a token that needs it is made anew.
+    The security officer's PIN is forgotten: a token that needs it is created again.
     """
     pin = read_private(pin_file, "PIN file", MAX_PIN_FILE).decode()
     request = InitToken(module=str(module), label=label, so_pin=secrets.token_urlsafe(24), pin=pin)
@@ -152,9 +152,9 @@ def _initialise(module: Path, label: str, pin_file: Path, environment: Mapping[s
     try:
         reply = worker.exchange(request, time.monotonic() + _CREATE_DEADLINE)
     except (WorkerLostError, WorkerSlowError):
-        raise ProtectorUnavailableError(f"SoftHSM at `{module}` could not make a token") from None
+        raise ProtectorUnavailableError(f"SoftHSM at `{module}` could not create a token") from None
     worker.close()
     if isinstance(reply, Opened):
         return reply.serial
     text = reply.text if isinstance(reply, Failed) else "the HSM worker answered out of turn"
-    raise ConfigurationError(f"SoftHSM at `{module}` could not make a token: {text}")
+    raise ConfigurationError(f"SoftHSM at `{module}` could not create a token: {text}")

@@ -53,11 +53,11 @@ class Token:
         processes: how many workers, and so how many calls at a time.
         deadline: seconds for one call, waiting for a worker included, opening the token not.
         start_deadline: seconds for starting a worker and logging in.
-        pause: seconds between two tries to open a token that is away.
+        pause: seconds between two tries to open a token that is unavailable.
 
     Raises:
         ConfigurationError: there is not exactly one PIN, or nothing tells which token is meant.
-        UsageError: a number makes no sense.
+        UsageError: a number is out of range.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Token:
         return [pid for lane in self._all_lanes if (pid := lane.pid) is not None]
 
     def check(self) -> None:
-        """Refuses what the token would not answer now; a call need not be made to learn that.
+        """Refuses what the token would not answer now; no call is needed to learn that.
 
         Raises:
             ProtectorUnavailableError: the token has missed a deadline and not answered since.
@@ -153,9 +153,9 @@ class Token:
         """Opens the token, if it is not open, and returns what it says of itself.
 
         Raises:
-            ForkError: this is a child of the process that the token was made in.
+            ForkError: this is a child of the process that created the token.
             ProtectorError: the module, the token or the PIN is wrong.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
         """
         self._require_usable()
         self.check()
@@ -181,9 +181,9 @@ class Token:
         Raises:
             AlgorithmError: the token does not offer this, or it does not fit the key.
             DecryptionError: a ciphertext is wrong.
-            ForkError: this is a child of the process that the token was made in.
+            ForkError: this is a child of the process that created the token.
             ProtectorError: the module, the token, the PIN or the key is wrong.
-            ProtectorUnavailableError: the token is away, or did not answer in time.
+            ProtectorUnavailableError: the token is unavailable, or did not answer in time.
         """
         self._require_usable()
         self._probe()

@@ -14,7 +14,7 @@ from vaultcore.protectors.pkcs11.messages import Category, Failed
 
 RAISED = {
     "algorithm": AlgorithmError,
-    "away": ProtectorUnavailableError,
+    "unavailable": ProtectorUnavailableError,
     "changed": ProtectorError,
     "configuration": ProtectorError,
     "decryption": DecryptionError,

@@ -274,7 +274,7 @@ def test_a_key_of_another_token_names_both(
     token = other.token()
     reference = HsmKeys(token).generate("EC").reference
     token.close()
-    with pytest.raises(ProtectorError, match="made in another token") as caught:
+    with pytest.raises(ProtectorError, match="created in another token") as caught:
         keys.sign(reference, "ES256", bytes(32))
     assert other.serial in str(caught.value)
     assert soft_token.serial in str(caught.value)

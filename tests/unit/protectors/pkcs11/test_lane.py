@@ -99,7 +99,7 @@ def test_one_that_died_between_two_calls_is_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    "loss", [WorkerLostError(), failed("away"), failed("changed"), failed("key")]
+    "loss", [WorkerLostError(), failed("unavailable"), failed("changed"), failed("key")]
 )
 def test_a_session_that_is_lost_or_doubtful_is_replaced_within_the_call(loss: Outcome) -> None:
     first, second = ScriptedWorker(Done(), loss), ScriptedWorker(Done(b"second"))
@@ -120,7 +120,7 @@ def test_other_failures_are_the_answer(category: Category) -> None:
 
 
 def test_a_fresh_session_is_believed() -> None:
-    for category, kept in (("key", True), ("away", False), ("changed", False)):
+    for category, kept in (("key", True), ("unavailable", False), ("changed", False)):
         worker = ScriptedWorker(failed(cast("Category", category)))
         lane = lane_of(worker)
         assert ask(lane) == failed(cast("Category", category))

@@ -127,7 +127,7 @@ def test_a_wrong_module_is_named(own_token: SoftToken, opened: Open, tmp_path: P
 
 
 def test_a_missing_token_names_those_that_are_there(own_token: SoftToken, opened: Open) -> None:
-    with pytest.raises(ProtectorUnavailableError, match="`elsewhere` is away") as caught:
+    with pytest.raises(ProtectorUnavailableError, match="`elsewhere` is unavailable") as caught:
         opened(own_token, label="elsewhere", serial=None).open()
     assert f"tokens present: `vaultcore` ({own_token.serial})" in str(caught.value)
 
@@ -135,7 +135,7 @@ def test_a_missing_token_names_those_that_are_there(own_token: SoftToken, opened
 def test_a_serial_number_is_enough(own_token: SoftToken, opened: Open) -> None:
     token = opened(own_token, label="")
     assert token.open().label == "vaultcore"
-    with pytest.raises(ProtectorUnavailableError, match=r"the token \(0000\) is away"):
+    with pytest.raises(ProtectorUnavailableError, match=r"the token \(0000\) is unavailable"):
         opened(own_token, label="", serial="0000").open()
     with pytest.raises(ConfigurationError, match="give the label of the token"):
         opened(own_token, label="", serial=None)

@@ -39,7 +39,7 @@ def test_a_token_whose_making_was_interrupted_is_kept(module: Path, tmp_path: Pa
     (folder / "serial").unlink()
     assert softhsm.make(folder, "one", module=module) == first
     (folder / "serial").unlink()
-    with pytest.raises(ProtectorError, match="the token `two` is away"):
+    with pytest.raises(ProtectorError, match="the token `two` is unavailable"):
         softhsm.make(folder, "two", module=module)
 
 
@@ -69,12 +69,12 @@ def test_a_label_has_a_length(module: Path, tmp_path: Path, label: str) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(module: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="cannot be made"):
+    with pytest.raises(ConfigurationError, match="cannot be created"):
         softhsm.make(tmp_path / "file" / "t", module=module)
 
 
 def test_a_module_that_is_none_is_named(tmp_path: Path) -> None:
     module = tmp_path / "module.so"
     module.write_text("no library")
-    with pytest.raises(ConfigurationError, match="could not make a token"):
+    with pytest.raises(ConfigurationError, match="could not create a token"):
         softhsm.make(tmp_path / "t", module=module)

@@ -212,7 +212,7 @@ def test_a_token_that_went_away_comes_back(own_token: SoftToken, opened: Open) -
     tokens.rename(tokens.with_name("away"))
     tokens.mkdir()
     for _ in range(3):
-        with pytest.raises(ProtectorUnavailableError, match="the token `vaultcore` is away"):
+        with pytest.raises(ProtectorUnavailableError, match="the token `vaultcore` is unavailable"):
             own.unwrap(wrapped)
     tokens.rmdir()
     tokens.with_name("away").rename(tokens)

@@ -1,4 +1,4 @@
-"""Key pairs that live in the token: make, use, destroy. Worker side."""
+"""Key pairs that live in the token: generate, use, destroy. Worker side."""
 
 import contextlib
 import os
@@ -263,7 +263,7 @@ class KeyPairs:
         return keys[0]
 
     def _discard(self, key_id: bytes) -> None:
-        """Destroys what was made in vain, as far as the token lets us."""
+        """Destroys what was created in vain, as far as the token allows."""
         with contextlib.suppress(ck.PKCS11Error):
             self._destroy(key_id)
 

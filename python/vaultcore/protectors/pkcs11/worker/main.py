@@ -1,6 +1,6 @@
 """The worker process: one process, one thread, one session with one token.
 
-A PKCS#11 module is native code of somebody else that may not be called from several threads, may
+A PKCS#11 module is third-party native code that may not be called from several threads, may
 not be carried over a fork, may crash and may hang. So it lives here, where it can only take this
 process with it. Started as ``python -m vaultcore.protectors.pkcs11.worker.main DESCRIPTOR``; the
 descriptor is its end of a socket pair, over which it also learns the PIN.
@@ -43,7 +43,9 @@ class Worker:
         """Returns the reply to one request; a refusal is a reply too."""
         handler = self._handlers.get(type(request))
         if handler is None:
-            return messages.Failed(category="away", text="the worker has no session with a token")
+            return messages.Failed(
+                category="unavailable", text="the worker has no session with a token"
+            )
         try:
             return handler(request)
         except RefusalError as refusal:
@@ -58,7 +60,7 @@ class Worker:
             messages.FindWrapKey: wrap_keys.find,
             messages.Generate: key_pairs.generate,
             messages.Import: key_pairs.import_,
-            messages.MakeWrapKey: wrap_keys.make,
+            messages.GenerateWrapKey: wrap_keys.generate,
             messages.PublicPart: key_pairs.public_part,
             messages.Sign: key_pairs.sign,
             messages.Unwrap: wrap_keys.unwrap,
@@ -84,7 +86,7 @@ def main() -> int:
             call = decoder.decode(messages.receive(channel))
         except (EOFError, OSError):
             return 0
-        # If the service dies while the module hangs, nobody is left to end this process: the
+        # If the service dies while the module hangs, nothing is left to end this process: the
         # alarm's default action does.
         signal.setitimer(signal.ITIMER_REAL, call.seconds + _GRACE)
         reply = worker.answer(call.request)

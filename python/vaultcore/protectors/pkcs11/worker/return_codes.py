@@ -67,4 +67,4 @@ def from_code(error: ck.PKCS11Error, doing: str) -> RefusalError:
         return RefusalError("algorithm", f"{doing}: the token does not offer this ({name})")
     if isinstance(error, _CONFIGURATION):
         return RefusalError("configuration", f"{doing}: the token does not allow this ({name})")
-    return RefusalError("away", f"{doing}: the token failed ({name})")
+    return RefusalError("unavailable", f"{doing}: the token failed ({name})")

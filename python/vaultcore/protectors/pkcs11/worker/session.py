@@ -53,7 +53,7 @@ class Session:
 
 
 def _find(library: Any, request: Open) -> Any:
-    """Returns the token with the label and serial number, before anybody tells it the PIN."""
+    """Returns the token with the label and serial number, before it is shown the PIN."""
     tokens = list(tokens_of(library))
     named = [token for token in tokens if request.token_label in ("", token.label)]
     if not request.token_label:
@@ -62,10 +62,10 @@ def _find(library: Any, request: Open) -> Any:
         present = ", ".join(f"`{token.label}` ({serial_of(token)})" for token in tokens) or "none"
         wanted = f"`{request.token_label}`" if request.token_label else f"({request.serial})"
         text = (
-            f"the token {wanted} is away: tokens present: {present}; "
+            f"the token {wanted} is unavailable: tokens present: {present}; "
             "bring it back or correct the label"
         )
-        raise RefusalError("away", text)
+        raise RefusalError("unavailable", text)
     serials = ", ".join(sorted(serial_of(token) for token in named))
     if request.serial is None:
         if len(named) > 1:

@@ -12,7 +12,7 @@ from pkcs11.mechanisms import GCMParams, KeyType, Mechanism
 from vaultcore.protectors.pkcs11.messages import (
     Done,
     FindWrapKey,
-    MakeWrapKey,
+    GenerateWrapKey,
     Unwrap,
     Wrap,
     WrapKey,
@@ -49,7 +49,7 @@ class WrapKeys:
         self._session = session
         self._proved: dict[bytes, tuple[Any, str]] = {}
 
-    def make(self, request: MakeWrapKey) -> WrapKey:
+    def generate(self, request: GenerateWrapKey) -> WrapKey:
         """Generates a key that can only encrypt and decrypt, inside the token.
 
         Raises:
@@ -76,7 +76,7 @@ class WrapKeys:
             )
             return WrapKey(key_id=request.key_id, check_value=_check_value(key))
         except ck.PKCS11Error as error:
-            raise from_code(error, "making a wrapping key") from error
+            raise from_code(error, "generating a wrapping key") from error
 
     def find(self, request: FindWrapKey) -> WrapKey:
         """Returns id and check value of the key with a label, or with an id.
@@ -120,7 +120,9 @@ class WrapKeys:
             # SoftHSM says CKR_GENERAL_ERROR for a wrong tag, as others do for a bad moment of the
             # device. If the key still gives its check value and it fails again, it is the blob.
             if _check_value(key) != request.check_value:
-                raise RefusalError("away", "unwrapping: the key stopped giving its check value")
+                raise RefusalError(
+                    "unavailable", "unwrapping: the key stopped giving its check value"
+                )
             try:
                 return Done(_decrypt(key, request))
             except _TAG_ERRORS as error:
@@ -164,7 +166,7 @@ class WrapKeys:
 
 
 def _check_value(key: Any) -> str:
-    """Returns eight bytes that tell AES keys apart and help nobody to find one.
+    """Returns eight bytes that tell AES keys apart and do not help to find one.
 
     The usual check value, E(0), would publish a part of the GCM hash key. This one is a hash of
     what the key encrypts under a nonce that is never used for anything else.

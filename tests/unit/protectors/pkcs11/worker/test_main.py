@@ -45,7 +45,7 @@ def started() -> Iterator[Started]:
 def test_nothing_but_opening_works_before_there_is_a_session() -> None:
     reply = Worker().answer(REQUEST)
     assert isinstance(reply, Failed)
-    assert (reply.category, reply.text) == ("away", "the worker has no session with a token")
+    assert (reply.category, reply.text) == ("unavailable", "the worker has no session with a token")
 
 
 def test_a_refusal_is_a_reply() -> None:

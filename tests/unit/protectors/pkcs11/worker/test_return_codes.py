@@ -13,10 +13,10 @@ from vaultcore.protectors.pkcs11.worker.return_codes import from_code
         (ck.MechanismInvalid, "algorithm"),
         (ck.TemplateInconsistent, "algorithm"),
         (ck.TokenWriteProtected, "configuration"),
-        (ck.DeviceError, "away"),
-        (ck.SessionHandleInvalid, "away"),
-        (ck.GeneralError, "away"),
-        (ck.PKCS11Error, "away"),
+        (ck.DeviceError, "unavailable"),
+        (ck.SessionHandleInvalid, "unavailable"),
+        (ck.GeneralError, "unavailable"),
+        (ck.PKCS11Error, "unavailable"),
     ],
 )
 def test_a_code_is_a_sort_of_failure(code: type[ck.PKCS11Error], category: Category) -> None:

@@ -71,8 +71,13 @@ def test_the_token_that_was_asked_for_is_opened(
     [
         ("t", "03", "changed", "expected serial number 03, found 01, 02; it was not shown the PIN"),
         ("t", None, "configuration", "with serial numbers 01, 02: configure the serial number"),
-        ("none", None, "away", "the token `none` is away: tokens present: `t` (01), `t` (02), "),
-        ("", "99", "away", "the token (99) is away"),
+        (
+            "none",
+            None,
+            "unavailable",
+            "`none` is unavailable: tokens present: `t` (01), `t` (02), ",
+        ),
+        ("", "99", "unavailable", "the token (99) is unavailable"),
     ],
 )
 def test_no_other_token_is_shown_the_pin(
@@ -96,7 +101,7 @@ def test_the_last_try_is_not_spent(present: list[PresentToken], flag: TokenFlag)
 
 @pytest.mark.parametrize(
     ("code", "category"),
-    [(ck.PinIncorrect(), "pin"), (ck.PinLocked(), "pin"), (ck.DeviceError(), "away")],
+    [(ck.PinIncorrect(), "pin"), (ck.PinLocked(), "pin"), (ck.DeviceError(), "unavailable")],
 )
 def test_a_login_that_fails_is_told(
     present: list[PresentToken], code: Exception, category: Category
