@@ -77,7 +77,7 @@ def fill(data: Path, prefix: str, first: int, end: int, value: str) -> float:
     """Store secrets `prefix` + number below the doors, many to a commit; return the seconds."""
     began = time.perf_counter()
     with vaultcore.open(data) as engine:
-        rules = engine.state("dev").secret_rules
+        rules = engine.state("dev").rules["secrets"]
         for start in range(first, end, WINDOW):
             names = [f"{prefix}{n}" for n in range(start, min(start + WINDOW, end))]
             works = [rules.set(name, name.upper(), value) for name in names]

@@ -456,8 +456,11 @@ class Operation:
     def object_name(self) -> str:
         """The object's name as it was sent, or the empty string."""
     @property
-    def object_key(self) -> str:
+    def canonical_name(self) -> str:
         """The object's name in its canonical form, upper case, or the empty string."""
+    @property
+    def object_path(self) -> str:
+        """``/kind/name`` or ``/kind/name/version``; the empty string without an object."""
     @property
     def version(self) -> str:
         """The version, 32 lower-case hexadecimal digits, or the empty string."""
@@ -489,6 +492,9 @@ class Admission:
     @property
     def operation(self) -> Operation | None:
         """What was asked for, where it could be understood, whatever the outcome."""
+    @property
+    def asked(self) -> str | None:
+        """The operation's name in the audit, also where a name, a version or the query is wrong."""
     @property
     def principal(self) -> Principal | None:
         """Who asked, if the token is known."""
@@ -573,14 +579,28 @@ class Gate:
     def authorize(
         self,
         vault: str,
-        operation: Operation,
+        verb: str,
         principal: Principal,
+        object_name: str = "",
+        version: str = "",
         *,
         address: str | None = None,
     ) -> Admission:
         """Decides about an operation of a caller who is known already, as in process.
 
-        The outcome is ``ADMITTED``, ``FIREWALL``, ``INVALID`` (no such vault) or ``DENIED``.
+        The outcome is ``ADMITTED``, ``FIREWALL``, ``INVALID`` or ``DENIED``: what fails first, in
+        the order of ``admit``.
+
+        Args:
+            vault: the vault.
+            verb: the operation, by the name it has in the audit, for example ``SecretGet``.
+            principal: who asks.
+            object_name: the object, as the caller wrote it, or the empty string.
+            version: the version, as the caller wrote it, or the empty string for the current one.
+            address: the address of the caller; None for a caller in this process.
+
+        Raises:
+            UsageError: If there is no such operation.
         """
     def permitted(self, vault: str, principal: Principal, permission: str) -> bool:
         """Returns whether a caller has a permission, for example ``secrets/get``.

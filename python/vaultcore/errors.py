@@ -194,3 +194,30 @@ class UnavailableError(VaultError):
     status = 503
     default_code = "ServiceUnavailable"
     general = "the service cannot do this now; try again later"
+
+
+def as_refusal(failure: BaseException) -> VaultError:
+    """Returns any failure in the terms of the contract: one way to pick status and words.
+
+    Args:
+        failure: what was raised; a refusal is returned as it is.
+    """
+    if isinstance(failure, VaultError):
+        return failure
+    if isinstance(failure, AuditError):
+        return UnavailableError(
+            f"the audit record could not be written: {failure}",
+            public="the audit log cannot be written, so that nothing may be answered; try again "
+            "later",
+        )
+    if isinstance(failure, TamperedError):
+        return InternalError(
+            str(failure),
+            public="what is stored does not verify: it was changed outside the vault; the "
+            "service's log says more",
+        )
+    if isinstance(failure, (StorageError, ProtectorError)):
+        return UnavailableError(str(failure))
+    if isinstance(failure, VaultcoreError):
+        return InternalError(f"{type(failure).__name__}: {failure}")
+    return InternalError(f"unexpected {type(failure).__name__}")

@@ -1,32 +1,35 @@
-"""What the gate says when it refuses, in the contract's words (section 2.2).
-
-One place, so that a caller in process and a caller over HTTPS read the same.
-"""
+"""Refusals of the gate as exceptions, in the contract's words (section 2.2)."""
 
 from typing import TYPE_CHECKING, Final
 
-from vaultcore.errors import ForbiddenError, UnauthorizedError
+from vaultcore.errors import (
+    BadParameterError,
+    ForbiddenError,
+    InternalError,
+    NotFoundError,
+    UnauthorizedError,
+    VaultError,
+)
 
 if TYPE_CHECKING:
-    from vaultcore._core import Principal
-    from vaultcore.objects.vault import VaultState
+    from vaultcore._core import Admission
 
-_HELP: Final = "https://go.microsoft.com/fwlink/?linkid=2125287"
 NO_TOKEN: Final = "AKV10000: Request is missing a Bearer or PoP token."  # noqa: S105
+_BY_STATUS: Final = {
+    kind.status: kind
+    for kind in (BadParameterError, UnauthorizedError, ForbiddenError, NotFoundError)
+}
 
 
-def by_firewall(vault: "VaultState", address: str) -> ForbiddenError:
-    """Returns the refusal of an address that the vault's firewall does not allow.
-
-    The caller is not named: the token is not looked at before the address.
-    """
-    return ForbiddenError(
-        "Client address is not authorized and caller is not a trusted service.\r\n"
-        f"Client address: {address}\r\n"
-        "Caller: (not read)\r\n"
-        f"Vault: {vault.name};location={vault.location}",
-        inner="ForbiddenByFirewall",
-    )
+def by_gate(admission: "Admission") -> VaultError:
+    """Returns what the gate says, in the gate's own words."""
+    if admission.refusal is None:
+        return InternalError("the gate refused without a reason")
+    status, code, message, inner = admission.refusal
+    kind = _BY_STATUS.get(status, VaultError)
+    refused = kind(message, code=code, inner=inner)
+    refused.status = status
+    return refused
 
 
 def by_host_firewall(host: str, address: str) -> ForbiddenError:
@@ -38,21 +41,6 @@ def by_host_firewall(host: str, address: str) -> ForbiddenError:
     )
 
 
-def by_policy(vault: "VaultState", principal: "Principal", permission: str) -> ForbiddenError:
-    """Returns the refusal of a principal that lacks a permission."""
-    kind, _, verb = permission.partition("/")
-    return ForbiddenError(
-        f"The user, group or application '{_caller(principal)}' does not have {kind} {verb} "
-        f"permission on key vault '{vault.name};location={vault.location}'. For help resolving "
-        f"this issue, please see {_HELP}",
-        inner="AccessDenied",
-    )
-
-
 def no_token() -> UnauthorizedError:
     """Returns the refusal of a request without a token."""
     return UnauthorizedError(NO_TOKEN)
-
-
-def _caller(principal: "Principal") -> str:
-    return f"appid={principal.app_id};oid={principal.object_id};iss={principal.issuer}"

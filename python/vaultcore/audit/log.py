@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from vaultcore._core import AuditLog
 from vaultcore.audit.checkpoints import Checkpoint, Checkpoints, Retired, timestamp
+from vaultcore.audit.event import CLIENT, Event
 from vaultcore.audit.outbox import Outbox
 from vaultcore.audit.state import State, keep_state, load_state
 from vaultcore.errors import (
@@ -305,21 +306,12 @@ class Audit:
         Raises:
             AuditError: It cannot be written.
         """
-        return self.record(
-            vault="",
-            operation=operation,
-            api_version="",
-            status=200,
-            result_description=what,
-            duration_ms=0.0,
-            address="",
-            correlation_id="",
-            principal=None,
-            request_uri="",
-            client_info="vaultcore",
-            object_id="",
-            extra=extra,
-        )
+        event = Event()
+        event.operation = operation
+        event.reason = what
+        event.client = CLIENT
+        event.extra = extra
+        return event.write(self.record, 200)
 
     def prune(self, until: int) -> None:
         """Removes the checkpoints of records that have expired.

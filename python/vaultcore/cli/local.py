@@ -11,18 +11,48 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from vaultcore._core import KeyEncryptionKey, Principal, parse_operation
+from vaultcore._core import KeyEncryptionKey, Operation, Principal, parse_operation
 from vaultcore.cli.outcome import MISSING, CommandError
+from vaultcore.engine.caller import Caller
+from vaultcore.engine.engine import Engine
 from vaultcore.errors import BadParameterError, NotFoundError, UsageError
 from vaultcore.inputs import read_text_input
 from vaultcore.library.engine import LibraryEngine
 from vaultcore.library.opening import open_engine
-from vaultcore.library.vault import API_VERSION, RANDOM_PERMISSION
 from vaultcore.management import Management, Progress
-from vaultcore.service.keyvault.operations import HANDLERS, Request, Write
+from vaultcore.objects.kinds import OpenVault
+from vaultcore.operations.action import NOTHING
+from vaultcore.operations.call import API_VERSION, Call
+from vaultcore.operations.perform import perform
+from vaultcore.service.keyvault.faces import FACES
 
 DEFAULT_DATA: Final = Path("vaultcore-data")
 MAXIMUM_PASSPHRASE: Final = 64 * 1024
+
+
+class LocalCall(Call):
+    """An operation that was parsed from method, path and query.
+
+    Args:
+        engine: the engine.
+        state: the vault.
+        caller: who asks.
+        operation: what is asked for.
+    """
+
+    def __init__(
+        self, engine: Engine, state: OpenVault, caller: Caller, operation: Operation
+    ) -> None:
+        super().__init__(
+            engine, state, caller, operation.name, operation.object_name, operation.version
+        )
+        self._parsed = operation
+
+    def admit(self) -> None:
+        """Takes the caller through the gate; see :meth:`Call.admit`."""
+        super().admit()
+        # With the parameters of the query, which the gate is not asked about.
+        self.asked = self._parsed
 
 
 class LocalConnection:
@@ -94,31 +124,17 @@ class LocalConnection:
             operation = parse_operation(method, path, urlencode(parameters))
         except UsageError as refused:
             raise BadParameterError(str(refused)) from None
-        handler = HANDLERS[operation.name]
-        permission = operation.permission or RANDOM_PERMISSION
+        face = FACES.get(operation.name)
+        if face is None:
+            raise NotFoundError(f"the operation {operation.name} is not offered by this version")
+        state = self._engine.state(vault)
+        call = LocalCall(self._engine, state, Caller(self._principal), operation)
+        content = b"" if body is None else msgspec.json.encode(body)
 
-        def act(_name: str, _key: str) -> bytes:
-            state = self._engine.state(vault)
-            request = Request(state, operation, self._principal, state.url)
-            request.body = b"" if body is None else msgspec.json.encode(body)
-            done = handler.act(request)
-            if not isinstance(done, Write):
-                return done
-            result = door.write(done.work, permission)
-            left = None if done.settle is None else done.settle(result)
-            if left is not None:
-                left()
-            return done.render(result)
+        def decode(admitted: Call) -> Any:
+            return NOTHING if face.decode is None else face.decode(admitted, content)
 
-        acting = self._engine.vault(vault).acting_as(self._principal)
-        door = acting.keys if operation.kind == "keys" else acting.secrets
-        answer = door.change(
-            operation.name,
-            permission,
-            operation.object_name,
-            operation.version,
-            act,
-        )
+        answer = face.render(call, state.url, perform(call, decode=decode))
         return msgspec.json.decode(answer) if answer else None
 
     def check_place(self, vault: str, identifier: str) -> None:

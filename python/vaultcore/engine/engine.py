@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Sequence
 from concurrent.futures import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from vaultcore._core import Gate, Principal
 from vaultcore.access.firewall import HostFirewalls
@@ -32,11 +32,8 @@ from vaultcore.engine.vaults import Vaults
 from vaultcore.errors import NotFoundError
 from vaultcore.installation.key_ring import KeyRing
 from vaultcore.installation.settings import Installation
-from vaultcore.objects.vault import VaultState
+from vaultcore.objects.kinds import OpenVault
 from vaultcore.storage import Store
-
-if TYPE_CHECKING:
-    from vaultcore.protectors.hsm import Hsm
 
 logger = logging.getLogger("vaultcore.engine")
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
@@ -139,7 +136,7 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def state(self, name: str) -> VaultState:
+    def state(self, name: str) -> OpenVault:
         """Returns what the engine knows about a vault.
 
         Raises:
@@ -157,7 +154,7 @@ class Engine:
             )
         return found
 
-    def states(self) -> list[VaultState]:
+    def states(self) -> list[OpenVault]:
         """Returns every vault, by name."""
         self.synchronise()
         return self.vaults.all()
@@ -305,10 +302,6 @@ class Engine:
         """Forgets every token, because an application was changed."""
         self.identity_epoch += 1
         self.gate.forget_tokens()
-
-    def token(self) -> "Hsm | None":
-        """Returns the token that makes keys of ``-HSM`` types, if a protector has one."""
-        return self.keys.token()
 
     # housekeeping
 

@@ -20,6 +20,7 @@ from vaultcore.errors import (
     UnavailableError,
 )
 from vaultcore.installation.settings import SYSTEM, Installation
+from vaultcore.objects.kinds import KINDS
 from vaultcore.storage.writer import REPAIR
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from vaultcore.storage.rows import ChangeRow
 
 #: The kinds of what is in a vault; every other kind of change may change who may do what.
-OBJECTS: Final = frozenset({"secrets", "keys", "certificates", "rekey"})
+OBJECTS: Final = frozenset({*KINDS, "rekey"})
 _BATCH: Final = 1000  # entries that are read at once
 _NOTHING: Final = -2  # a revision that no position equals
 
@@ -257,7 +258,7 @@ class Feed:
             self._take_over_key(vault_id, key)
         elif kind == "protectors":
             self._take_over_protectors()
-            engine.vaults.use_token(engine.keys.token())
+            engine.vaults.use_hsm(engine.keys.hsm())
         elif kind in {"applications", "signing-keys"}:
             engine.forget_identities()
         elif kind == "installation":

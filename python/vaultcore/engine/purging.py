@@ -1,7 +1,9 @@
 """The purge of deleted objects whose retention has passed."""
 
+import functools
 from typing import TYPE_CHECKING, Final
 
+from vaultcore.audit.event import Event
 from vaultcore.audit.record import Record
 from vaultcore.errors import (
     AuditError,
@@ -10,6 +12,7 @@ from vaultcore.errors import (
     TamperedError,
     UnavailableError,
 )
+from vaultcore.objects.kinds import KINDS
 from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
@@ -17,13 +20,14 @@ if TYPE_CHECKING:
 
     from vaultcore.audit.log import Audit
     from vaultcore.engine.vaults import Vaults
-    from vaultcore.objects.vault import VaultState
+    from vaultcore.objects.kinds import OpenVault
     from vaultcore.storage import Store
     from vaultcore.storage.rows import ObjectRow
 
 #: How many objects one round purges at most.
 PURGE_BATCH: Final = 100
 _PAGE: Final = 100
+_PURGED: Final = 204
 
 
 class Purger:
@@ -56,7 +60,7 @@ class Purger:
         for row in self._due(int(now)):
             state = self._vaults.find_by_id(row.vault_id)
             mark = (row.id, row.purge_at, row.seal)
-            if state is None or row.kind not in {"secrets", "keys"} or mark in self._refused:
+            if state is None or row.kind not in KINDS or mark in self._refused:
                 continue
             purged += self._purge_recorded(state, row)
             if purged == PURGE_BATCH:
@@ -73,18 +77,16 @@ class Purger:
                 return
             after = (rows[-1].purge_at or 0, rows[-1].id)
 
-    def _purge_recorded(self, state: "VaultState", row: "ObjectRow") -> bool:
+    def _purge_recorded(self, state: "OpenVault", row: "ObjectRow") -> bool:
         """Purges an object and records that; returns whether there was something to purge."""
-        record = Record(
-            vault=state.name,
-            operation="SecretPurge" if row.kind == "secrets" else "KeyPurge",
-            status=204,
-            result_description="the retention has passed",
-            client_info="vaultcore housekeeping",
-            object_id=f"{state.url}/{row.kind}/{row.name}",
-        )
+        event = Event()
+        event.vault = state.name
+        event.operation = f"{KINDS[row.kind].noun}Purge"
+        event.reason = "the retention has passed"
+        event.client = "vaultcore housekeeping"
+        event.object_id = f"{state.url}/{row.kind}/{row.name}"
         changes = self._audit.changes
-        change = changes.begin(record)
+        change = changes.begin(event.write(Record.of, _PURGED))
         try:
             with witnessed(change):
                 self._purge(state, row)
@@ -92,20 +94,19 @@ class Purger:
             changes.abandon(change)  # another process was quicker
             return False
         except TamperedError as failure:
-            # Who moves a purge date in the database shall not make us destroy anything.
-            record.status, record.result_description = 500, str(failure)
-            changes.end(change, record)
+            # Somebody who moves a purge date in the database shall not make us destroy anything.
+            event.write(functools.partial(changes.finish, change), event.fail(failure).status)
             self._refused.add((row.id, row.purge_at, row.seal))
             return False
         except (AuditError, StorageError, UnavailableError) as failure:
             changes.abandon(change)
             raise failure from None
-        changes.end(change, record)
+        event.write(functools.partial(changes.finish, change), _PURGED)
         return True
 
-    def _purge(self, state: "VaultState", row: "ObjectRow") -> None:
-        if row.kind == "secrets":
-            self._store.write(state.secret_rules.purge(row.key, due=True))
-            return
-        versions = self._store.write(state.key_rules.purge(row.key, due=True))
-        state.key_rules.discard(versions, row.key)
+    def _purge(self, state: "OpenVault", row: "ObjectRow") -> None:
+        rules = state.rules[row.kind]
+        versions = self._store.write(rules.purge(row.key, due=True))
+        left = rules.discard(versions, row.key)
+        if left is not None:
+            left()

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from vaultcore.audit.event import Event
 
 if TYPE_CHECKING:
     from vaultcore.clock import Clock
@@ -81,30 +83,28 @@ class Summary:
     statuses: dict[int, int]
     vaults: tuple[str, ...]
 
-    def members(self) -> dict[str, Any]:
-        """Returns the members of its record."""
-        return {
-            "vault": "",
-            "operation": OPERATION,
-            "api_version": "",
-            "status": self.status,
-            "result_description": f"{self.count} answers to callers without a valid token were "
-            "counted, and have no record of their own",
-            "duration_ms": (self.last - self.first) * 1000.0,
-            "address": self.address,
-            "correlation_id": "",
-            "principal": None,
-            "request_uri": "",
-            "client_info": "",
-            "object_id": "",
-            "extra": {
-                "count": self.count,
-                "first": _date(self.first),
-                "last": _date(self.last),
-                "statuses": " ".join(f"{code}:{n}" for code, n in sorted(self.statuses.items())),
-                "vaults": " ".join(self.vaults),
-            },
+    def record(self, write: Callable[..., object]) -> None:
+        """Has its record written; its duration is the span.
+
+        Args:
+            write: see :meth:`Event.write`.
+        """
+        event = Event()
+        event.started -= self.last - self.first
+        event.operation = OPERATION
+        event.reason = (
+            f"{self.count} answers to callers without a valid token were counted, and have no "
+            "record of their own"
+        )
+        event.address = self.address
+        event.extra = {
+            "count": self.count,
+            "first": _date(self.first),
+            "last": _date(self.last),
+            "statuses": " ".join(f"{code}:{n}" for code, n in sorted(self.statuses.items())),
+            "vaults": " ".join(self.vaults),
         }
+        event.write(write, self.status)
 
 
 class _Span:
@@ -227,14 +227,14 @@ class Strangers:
         """Records the summaries that are due.
 
         Args:
-            record: writes one from :meth:`Summary.members`, as :meth:`Audit.record` does; what it
-                raises ends the flush, and what is left stays counted.
+            record: writes one, see :meth:`Event.write`; what it raises ends the flush, and what is
+                left stays counted.
             everything: whether those too that are not due yet, as at the end.
         """
         while (found := self._take_due(everything=everything)) is not None:
             network, span = found
             try:
-                record(**_summary(network, span).members())
+                _summary(network, span).record(record)
             except BaseException:
                 self._put_back(network, span)
                 raise

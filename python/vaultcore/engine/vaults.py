@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from vaultcore.access.policies import flatten
 from vaultcore.errors import ProtectorError, TamperedError
-from vaultcore.objects.vault import VaultState
+from vaultcore.objects.kinds import OpenVault
 
 if TYPE_CHECKING:
     from vaultcore._core import Gate
@@ -60,13 +60,13 @@ class Vaults:
         self._clock = clock
         self._gate = gate
         self._installation = installation
-        self._by_name: dict[str, VaultState] = {}
-        self._by_id: dict[str, VaultState] = {}
+        self._by_name: dict[str, OpenVault] = {}
+        self._by_id: dict[str, OpenVault] = {}
         self._aside: dict[str, _Aside] = {}
         # Whoever reads later must not be overtaken by what was read before.
         self._loading = threading.Lock()
 
-    def find(self, name: str) -> VaultState | None:
+    def find(self, name: str) -> OpenVault | None:
         """Returns a vault by name, in any case.
 
         Raises:
@@ -85,18 +85,18 @@ class Vaults:
                 raise type(aside.failure)(str(aside.failure))
         return found
 
-    def find_by_id(self, vault_id: str) -> VaultState | None:
+    def find_by_id(self, vault_id: str) -> OpenVault | None:
         """Returns a vault by its identifier."""
         return self._by_id.get(vault_id)
 
-    def all(self) -> list[VaultState]:
+    def all(self) -> list[OpenVault]:
         """Returns every vault, by name."""
         return [self._by_name[name] for name in sorted(self._by_name)]
 
-    def use_token(self, token: "Hsm | None") -> None:
-        """Takes over the token that holds the keys of ``-HSM`` types."""
+    def use_hsm(self, hsm: "Hsm | None") -> None:
+        """Takes over the HSM that holds the keys of ``-HSM`` types."""
         for state in self._by_id.values():
-            state.key_rules.token = token
+            state.hsm = hsm
 
     def load_all(self) -> None:
         """Reads the settings of every vault that is stored.
@@ -165,7 +165,7 @@ class Vaults:
             self._forget(key)  # removed, and another one made under its name
         state = self._by_id.get(vault_id)
         if state is None:
-            state = VaultState(
+            state = OpenVault(
                 vault_id,
                 settings,
                 kek,
@@ -173,7 +173,7 @@ class Vaults:
                 clock=self._clock,
                 location=self._installation.location,
                 url=self._installation.vault_url(settings.name),
-                token=self._keys.token(),
+                hsm=self._keys.hsm(),
             )
         else:
             state.replace_key(kek)

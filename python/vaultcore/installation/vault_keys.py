@@ -403,7 +403,7 @@ class VaultKeys:
                 report.append({**line, "status": "ok"})
         return report
 
-    def token(self) -> "Hsm | None":
+    def hsm(self) -> "Hsm | None":
         """Returns the keys of the first protector that is a token, for ``-HSM`` types."""
         for protector in self.protectors:
             if isinstance(protector, Pkcs11Protector):

@@ -1,36 +1,34 @@
 """The keys of a vault, in process."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from vaultcore.objects.attributes import Attributes, Version
-from vaultcore.objects.key_encryption import key_encryption_key
-from vaultcore.objects.key_use import UsableKey, refusals
-from vaultcore.objects.keys import KeyParameters, KeyRules, random_bytes
+from vaultcore.library.objects import Objects
+from vaultcore.library.results import Encryption, Properties, Signature
+from vaultcore.objects.attributes import Attributes
+from vaultcore.objects.keys import KeyRules
+from vaultcore.operations.keys import (
+    CreateKey,
+    Decrypt,
+    Encrypt,
+    FollowKey,
+    ImportKey,
+    RandomBytes,
+    Sign,
+    UpdateKey,
+    Verify,
+    Wrap,
+)
 
 if TYPE_CHECKING:
     from vaultcore._core import KeyEncryptionKey
-    from vaultcore.engine.engine import Engine
-    from vaultcore.objects.vault import VaultState
-    from vaultcore.storage.rows import VersionRow
-
-from vaultcore.engine.caller import Caller
-from vaultcore.library.door import RANDOM_PERMISSION, Door
-from vaultcore.library.results import Encryption, Properties, Signature
-
-T = TypeVar("T")
+    from vaultcore.operations.results import Encrypted, KeyResult
 
 
-class Keys(Door):
+class Keys(Objects):
     """The keys of a vault, as one caller sees them."""
 
-    kind = "keys"
-    _noun = "Key"
-    _rules: KeyRules
-
-    def __init__(self, engine: "Engine", state: "VaultState", caller: Caller) -> None:
-        super().__init__(engine, state, caller)
-        self._rules = state.key_rules
+    _kind = KeyRules
 
     def create(
         self,
@@ -64,20 +62,9 @@ class Keys(Door):
             ForbiddenError: the gate refuses.
             UnavailableError: the token is away.
         """
-
-        def act(given: str, key: str) -> Properties:
-            return self._change(
-                self._rules.create(
-                    given,
-                    key,
-                    KeyParameters(kty, size, curve, operations),
-                    attributes=Attributes(enabled, not_before, expires),
-                    tags=tags,
-                ),
-                "keys/create",
-            )
-
-        return self.change("KeyCreate", "keys/create", name, "", act)
+        attributes = Attributes(enabled, not_before, expires)
+        wanted = CreateKey(kty, size, curve, operations, attributes, tags)
+        return self._properties(self._perform("KeyCreate", name, arguments=wanted))
 
     def import_(
         self,
@@ -106,15 +93,9 @@ class Keys(Door):
             ConflictError: the name is deleted but recoverable.
             ForbiddenError: the gate refuses.
         """
-
-        def act(given: str, key: str) -> Properties:
-            attributes = Attributes(enabled, not_before, expires)
-            return self._change(
-                self._rules.import_(given, key, jwk, hsm=hsm, attributes=attributes, tags=tags),
-                "keys/import",
-            )
-
-        return self.change("KeyImport", "keys/import", name, "", act)
+        attributes = Attributes(enabled, not_before, expires)
+        wanted = ImportKey(dict(jwk), hsm, attributes, tags)
+        return self._properties(self._perform("KeyImport", name, arguments=wanted))
 
     def get(self, name: str, version: str = "") -> Properties:
         """Returns a key's public part, as ``metadata.public``, and its attributes.
@@ -123,12 +104,7 @@ class Keys(Door):
             ForbiddenError: the gate refuses.
             NotFoundError: there is no such key or version.
         """
-
-        def act(_: str, key: str) -> Properties:
-            found = self._rules.load(key, version)
-            return self._properties(Version(found.name, found.version, found.metadata))
-
-        return self.perform("KeyGet", "keys/get", name, version, act)
+        return self._properties(self._perform("KeyGet", name, version))
 
     def update(
         self,
@@ -148,20 +124,9 @@ class Keys(Door):
             ForbiddenError: the gate refuses.
             NotFoundError: there is no such key or version.
         """
-
-        def act(_: str, key: str) -> Properties:
-            return self._change(
-                self._rules.update(
-                    key,
-                    version,
-                    operations=operations,
-                    attributes=Attributes(enabled, not_before, expires),
-                    tags=tags,
-                ),
-                "keys/update",
-            )
-
-        return self.change("KeyUpdate", "keys/update", name, version, act)
+        attributes = Attributes(enabled, not_before, expires)
+        wanted = UpdateKey(operations, attributes, tags)
+        return self._properties(self._perform("KeyUpdate", name, version, wanted))
 
     def rotate(self, name: str) -> Properties:
         """Makes a new version of the same type, size and operations.
@@ -170,13 +135,7 @@ class Keys(Door):
             ForbiddenError: the gate refuses.
             NotFoundError: there is no such key.
         """
-        return self.change(
-            "KeyRotate",
-            "keys/rotate",
-            name,
-            "",
-            lambda _, key: self._change(self._rules.rotate(key), "keys/rotate"),
-        )
+        return self._properties(self._perform("KeyRotate", name))
 
     def sign(self, name: str, algorithm: str, digest: bytes, *, version: str = "") -> Signature:
         """Signs a digest.
@@ -193,14 +152,8 @@ class Keys(Door):
             NotFoundError: there is no such key or version.
             UnavailableError: the token is away.
         """
-        return self._use(
-            "KeySign",
-            "sign",
-            name,
-            version,
-            algorithm,
-            lambda key: Signature(key.version, key.sign(algorithm, digest)),
-        )
+        done: KeyResult = self._perform("KeySign", name, version, Sign(algorithm, digest))
+        return Signature(done.key.version, done.value)
 
     def verify(
         self, name: str, algorithm: str, digest: bytes, signature: bytes, *, version: str = ""
@@ -212,14 +165,9 @@ class Keys(Door):
             ForbiddenError: the gate or the key's attributes refuse.
             NotFoundError: there is no such key or version.
         """
-        return self._use(
-            "KeyVerify",
-            "verify",
-            name,
-            version,
-            algorithm,
-            lambda key: key.verify(algorithm, digest, signature),
-        )
+        wanted = Verify(algorithm, digest, signature)
+        valid: bool = self._perform("KeyVerify", name, version, wanted)
+        return valid
 
     def encrypt(
         self,
@@ -246,16 +194,9 @@ class Keys(Door):
             ForbiddenError: the gate or the key's attributes refuse.
             NotFoundError: there is no such key or version.
         """
-        return self._use(
-            "KeyEncrypt",
-            "encrypt",
-            name,
-            version,
-            algorithm,
-            lambda key: Encryption(
-                key.version, *key.encrypt(algorithm, plaintext, nonce, associated_data)
-            ),
-        )
+        wanted = Encrypt(algorithm, plaintext, nonce, associated_data)
+        done: Encrypted = self._perform("KeyEncrypt", name, version, wanted)
+        return Encryption(done.key.version, done.ciphertext, done.nonce, done.tag)
 
     def decrypt(
         self,
@@ -276,14 +217,9 @@ class Keys(Door):
             NotFoundError: there is no such key or version.
             UnavailableError: the token is away.
         """
-        return self._use(
-            "KeyDecrypt",
-            "decrypt",
-            name,
-            version,
-            algorithm,
-            lambda key: key.decrypt(algorithm, ciphertext, nonce, tag, associated_data),
-        )
+        wanted = Decrypt(algorithm, ciphertext, nonce, tag, associated_data)
+        done: KeyResult = self._perform("KeyDecrypt", name, version, wanted)
+        return done.value
 
     def wrap_key(self, name: str, algorithm: str, key: bytes, *, version: str = "") -> Encryption:
         """Wraps a key.
@@ -293,14 +229,8 @@ class Keys(Door):
             ForbiddenError: the gate or the key's attributes refuse.
             NotFoundError: there is no such key or version.
         """
-        return self._use(
-            "KeyWrap",
-            "wrapKey",
-            name,
-            version,
-            algorithm,
-            lambda found: Encryption(found.version, found.wrap(algorithm, key)),
-        )
+        done: KeyResult = self._perform("KeyWrap", name, version, Wrap(algorithm, key))
+        return Encryption(done.key.version, done.value)
 
     def unwrap_key(self, name: str, algorithm: str, wrapped: bytes, *, version: str = "") -> bytes:
         """Unwraps a key.
@@ -311,14 +241,8 @@ class Keys(Door):
             NotFoundError: there is no such key or version.
             UnavailableError: the token is away.
         """
-        return self._use(
-            "KeyUnwrap",
-            "unwrapKey",
-            name,
-            version,
-            algorithm,
-            lambda found: found.unwrap(algorithm, wrapped),
-        )
+        done: KeyResult = self._perform("KeyUnwrap", name, version, Wrap(algorithm, wrapped))
+        return done.value
 
     def kek(self, name: str, *, suite: int = 1) -> "KeyEncryptionKey":
         """Returns a key-encryption key that follows a key of type oct; its bytes stay in Rust.
@@ -337,12 +261,10 @@ class Keys(Door):
             ForbiddenError: the gate or the key's attributes refuse ``wrapKey`` or ``unwrapKey``.
             NotFoundError: there is no such key.
         """
-
-        def act(_: str, key: str) -> "KeyEncryptionKey":
-            self._admit("keys/unwrapKey")
-            return key_encryption_key(self._rules, key, suite)
-
-        return self.perform("KeyEncryptionKeyGet", "keys/wrapKey", name, "", act)
+        kek: KeyEncryptionKey = self._perform(
+            "KeyEncryptionKeyGet", name, arguments=FollowKey(suite)
+        )
+        return kek
 
     def random_bytes(self, count: int) -> bytes:
         """Returns 1 to 128 random bytes.
@@ -351,33 +273,5 @@ class Keys(Door):
             BadParameterError: the count is out of range.
             ForbiddenError: the gate refuses.
         """
-        return self.perform(
-            "RandomBytesGet", RANDOM_PERMISSION, "", "", lambda *_: random_bytes(count)
-        )
-
-    def _use(
-        self,
-        operation: str,
-        use: str,
-        name: str,
-        version: str,
-        algorithm: str,
-        act: Callable[[UsableKey], T],
-    ) -> T:
-        def find_and_act(_: str, key: str) -> T:
-            found = self._rules.load(key, version)
-            self._rules.authorize_use(found, use)
-            with refusals():
-                answer = act(found)
-            if found.in_token:
-                # The token or its queue may have taken long: what holds by now counts.
-                self._admit(f"keys/{use}")
-                self._rules.confirm(found, key, version, use)
-            return answer
-
-        return self.perform(
-            operation, f"keys/{use}", name, version, find_and_act, Algorithm=algorithm
-        )
-
-    def _discard(self, versions: "Sequence[VersionRow]", key: str) -> None:
-        self._rules.discard(versions, key)
+        made: bytes = self._perform("RandomBytesGet", arguments=RandomBytes(count))
+        return made

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vaultcore.audit.event import CLIENT, Event
 from vaultcore.clock import Clock, SystemClock
 from vaultcore.engine.creation import Draft
 from vaultcore.engine.parts import close_all, open_parts, reopen
@@ -109,7 +110,7 @@ def create_engine(
         installation = installation.save(store, keys.system)
         engine = LibraryEngine(folder, store, clock, keys, installation)
         undo.callback(engine.close)
-        engine.management.record_creation()
+        _record_creation(engine)
         if first is not None:
             first(engine)
         draft.finish()
@@ -117,3 +118,21 @@ def create_engine(
     if housekeeping:
         engine.start_housekeeping()
     return engine
+
+
+def _record_creation(engine: LibraryEngine) -> None:
+    """Records that an installation was created, and whom it obeys: its first record.
+
+    Raises:
+        AuditError: it could not be recorded.
+    """
+    installation = engine.installation
+    event = Event()
+    event.operation = "InstallationPut"
+    event.api_version = "v1"
+    event.principal = engine.administrator()
+    event.uri = "/v1/installation.create"
+    event.client = CLIENT
+    event.reason = "the installation was made; its operator may manage it"
+    event.extra = {"operator": installation.operator, "domain": installation.domain}
+    event.write(engine.audit.record, 201)

@@ -2,28 +2,20 @@
 
 from typing import TYPE_CHECKING
 
+from vaultcore.library.objects import Objects
+from vaultcore.library.results import Properties, Secret
 from vaultcore.objects.attributes import Attributes
 from vaultcore.objects.secrets import SecretRules
+from vaultcore.operations.secrets import SetSecret, UpdateSecret
 
 if TYPE_CHECKING:
-    from vaultcore.engine.engine import Engine
-    from vaultcore.objects.vault import VaultState
-
-from vaultcore.engine.caller import Caller
-from vaultcore.library.door import Door
-from vaultcore.library.results import Properties, Secret
+    from vaultcore.operations.results import Revealed, Stored
 
 
-class Secrets(Door):
+class Secrets(Objects):
     """The secrets of a vault, as one caller sees them."""
 
-    kind = "secrets"
-    _noun = "Secret"
-    _rules: SecretRules
-
-    def __init__(self, engine: "Engine", state: "VaultState", caller: Caller) -> None:
-        super().__init__(engine, state, caller)
-        self._rules = state.secret_rules
+    _kind = SecretRules
 
     def get(self, name: str, version: str = "") -> Secret:
         """Returns a secret with its value.
@@ -36,13 +28,9 @@ class Secrets(Door):
             ForbiddenError: the gate refuses, or the version is disabled or expired.
             NotFoundError: there is no such secret or version.
         """
-
-        def act(_: str, key: str) -> Secret:
-            found = self._rules.load(key, version)
-            value = self._rules.reveal(found)
-            return Secret(value.decode(), found.name, found.version, found.metadata)
-
-        return self.perform("SecretGet", "secrets/get", name, version, act)
+        revealed: Revealed = self._perform("SecretGet", name, version)
+        found = revealed.secret
+        return Secret(revealed.value.decode(), found.name, found.version, found.metadata)
 
     def set(
         self,
@@ -71,21 +59,10 @@ class Secrets(Door):
             ConflictError: the name is deleted but recoverable.
             ForbiddenError: the gate refuses.
         """
-
-        def act(given: str, key: str) -> Properties:
-            return self._change(
-                self._rules.set(
-                    given,
-                    key,
-                    value,
-                    content_type=content_type,
-                    attributes=Attributes(enabled, not_before, expires),
-                    tags=tags,
-                ),
-                "secrets/set",
-            )
-
-        return self.change("SecretSet", "secrets/set", name, "", act)
+        attributes = Attributes(enabled, not_before, expires)
+        wanted = SetSecret(value, content_type, attributes, tags)
+        stored: Stored = self._perform("SecretSet", name, arguments=wanted)
+        return self._properties(stored.version)
 
     def update(
         self,
@@ -105,17 +82,6 @@ class Secrets(Door):
             ForbiddenError: the gate refuses.
             NotFoundError: there is no such secret or version.
         """
-
-        def act(_: str, key: str) -> Properties:
-            return self._change(
-                self._rules.update(
-                    key,
-                    version,
-                    content_type=content_type,
-                    attributes=Attributes(enabled, not_before, expires),
-                    tags=tags,
-                ),
-                "secrets/set",
-            )
-
-        return self.change("SecretUpdate", "secrets/set", name, version, act)
+        attributes = Attributes(enabled, not_before, expires)
+        wanted = UpdateSecret(content_type, attributes, tags)
+        return self._properties(self._perform("SecretUpdate", name, version, wanted))

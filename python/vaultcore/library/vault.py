@@ -5,14 +5,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vaultcore._core import Principal
     from vaultcore.engine.engine import Engine
-    from vaultcore.objects.vault import VaultState
+    from vaultcore.objects.kinds import OpenVault
 
 from vaultcore.engine.caller import Caller
-from vaultcore.library.door import API_VERSION, RANDOM_PERMISSION
 from vaultcore.library.keys import Keys
 from vaultcore.library.secrets import Secrets
-
-__all__ = ["API_VERSION", "RANDOM_PERMISSION", "ActingVault", "Caller", "Vault"]
 
 
 class Vault:
@@ -23,7 +20,7 @@ class Vault:
         state: the vault's state.
     """
 
-    def __init__(self, engine: "Engine", state: "VaultState") -> None:
+    def __init__(self, engine: "Engine", state: "OpenVault") -> None:
         self._engine = engine
         self._state = state
 
@@ -57,6 +54,6 @@ class ActingVault:
         keys: the keys.
     """
 
-    def __init__(self, engine: "Engine", state: "VaultState", caller: Caller) -> None:
+    def __init__(self, engine: "Engine", state: "OpenVault", caller: Caller) -> None:
         self.secrets = Secrets(engine, state, caller)
         self.keys = Keys(engine, state, caller)

@@ -5,20 +5,18 @@ then the arguments, and whatever comes of it is on record.
 """
 
 import functools
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
 
 from vaultcore._core import Principal
+from vaultcore.audit.event import CLIENT, Event
 from vaultcore.audit.record import Record
 from vaultcore.errors import (
     BadParameterError,
     ForbiddenError,
     UsageError,
-    VaultcoreError,
-    VaultError,
 )
 from vaultcore.installation.settings import Installation
 from vaultcore.storage.witness import witnessed
@@ -147,7 +145,7 @@ class Operator:
         engine: "Engine",
         principal: Principal | None = None,
         address: str = "",
-        client: str = "vaultcore",
+        client: str = CLIENT,
         *,
         remote: bool = False,
         progress: Progress | None = None,
@@ -156,7 +154,7 @@ class Operator:
         self._engine = engine
         self._principal = principal or engine.administrator()
         self._address = address
-        self._came_by: dict[str, str] = {} if peer in {"", address} else {"peerIpAddress": peer}
+        self._came_by = None if peer in {"", address} else {"peerIpAddress": peer}
         self._client = client
         self._remote = remote
         self._progress: Progress = progress or (lambda *_: None)
@@ -173,72 +171,40 @@ class Operator:
             BadParameterError: there is no such operation, or the arguments do not fit it.
             ForbiddenError: the principal is not an administrator.
         """
-        started = time.perf_counter()
         found = OPERATIONS.get(operation)
-        checked: dict[str, Any] = {}
-        result: Any = None
-        # Whatever nobody foresaw is a failure, never a success.
-        status, description, quiet = 500, "", False
+        event = self._event(operation, _UNKNOWN if found is None else found.audited, arguments)
         change: Change | None = None
+        quiet = False
+        status = 500  # whatever nobody foresaw is a failure, never a success
         try:
             found = self._admit(operation)
-            checked = found.check(arguments)
-            self._engine.synchronise()
-            quiet = found.quiet is not None and found.quiet(self, checked)
-            members = self._members(operation, found.audited, arguments, told=_told(checked, None))
-            change = self._engine.audit.changes.begin(Record.of(**members), self._look_again)
-            with witnessed(change):
-                result = found.call(self, checked)
-        except VaultError as refused:
-            status, description = refused.status, refused.message
-            raise
-        except (UsageError, msgspec.ValidationError) as refused:
-            failure = BadParameterError(f"the arguments do not fit: {refused}")
-            status, description = failure.status, failure.message
-            raise failure from None
-        except VaultcoreError as refused:
-            description = str(refused)
-            raise
-        except BaseException as failure:
-            description = f"it failed in a way that nobody foresaw: {type(failure).__name__}"
-            raise
-        else:
+            try:
+                checked = found.check(arguments)
+                event.extra = _told(checked, None)
+                self._engine.synchronise()
+                quiet = found.quiet is not None and found.quiet(self, checked)
+                change = self._engine.audit.changes.begin(
+                    event.write(Record.of, 200), self._look_again
+                )
+                with witnessed(change):
+                    result = found.call(self, checked)
+            except (UsageError, msgspec.ValidationError) as refused:
+                raise BadParameterError(f"the arguments do not fit: {refused}") from None
+            event.extra = _told(checked, result)
             status = 200
-            return result
+        except BaseException as failure:
+            status = event.fail(failure).status
+            event.reason = _text(event.reason)
+            raise
         finally:
-            members = self._members(
-                operation,
-                _UNKNOWN if found is None else found.audited,
-                arguments,
-                status=status,
-                description=description,
-                milliseconds=(time.perf_counter() - started) * 1000.0,
-                told=_told(checked, result),
-            )
             if change is None:
-                self._engine.audit.record(**members)
+                event.write(self._engine.audit.record, status)
             elif status == 200 and quiet:  # noqa: PLR2004 - the status of HTTP
                 self._engine.audit.changes.abandon(change)
             else:
-                self._engine.audit.changes.finish(change, **members)
-
-    def record_creation(self) -> None:
-        """Records that the installation was made, and whom it obeys: its first record.
-
-        Raises:
-            AuditError: it could not be recorded.
-        """
-        installation = self._engine.installation
-        members = self._members(
-            "installation.create",
-            "InstallationPut",
-            {},
-            status=201,
-            description="the installation was made; its operator may manage it",
-            milliseconds=0.0,
-            told={"operator": installation.operator, "domain": installation.domain},
-        )
-        self._engine.audit.record(**members)
+                finish = functools.partial(self._engine.audit.changes.finish, change)
+                event.write(finish, status)
+        return result
 
     def _record_begun(self, name: str, audited: str, arguments: Mapping[str, Any]) -> None:
         """Records that a long operation has begun: it may be killed before its record.
@@ -246,15 +212,10 @@ class Operator:
         Raises:
             AuditError: it could not be recorded.
         """
-        members = self._members(
-            name,
-            audited,
-            arguments,
-            status=202,
-            description="it has begun; another record says how it ended",
-            told=_told(arguments, None),
-        )
-        self._engine.audit.record(**members)
+        event = self._event(name, audited, arguments)
+        event.reason = "it has begun; another record says how it ended"
+        event.extra = _told(arguments, None)
+        event.write(self._engine.audit.record, 202)
 
     def _look_again(self, transaction: "Transaction") -> None:
         """Refuses a caller who was removed while his operation waited for the store."""
@@ -274,33 +235,17 @@ class Operator:
             )
         return found
 
-    def _members(
-        self,
-        name: str,
-        audited: str,
-        arguments: Mapping[str, Any],
-        *,
-        told: dict[str, str | int | bool],
-        status: int = 200,
-        description: str = "",
-        milliseconds: float = 0.0,
-    ) -> dict[str, Any]:
-        """Returns the members of a record, as :meth:`Audit.record` takes them."""
-        return {
-            "vault": _addressed(name, arguments),
-            "operation": audited,
-            "api_version": API_VERSION,
-            "status": status,
-            "result_description": _text(description),
-            "duration_ms": milliseconds,
-            "address": self._address,
-            "correlation_id": "",
-            "principal": self._principal,
-            "request_uri": _text(f"/{API_VERSION}/{name[:64]}"),
-            "client_info": self._client,
-            "object_id": "",
-            "extra": {**told, **self._came_by},
-        }
+    def _event(self, name: str, audited: str, arguments: Mapping[str, Any]) -> Event:
+        event = Event()
+        event.vault = _addressed(name, arguments)
+        event.operation = audited
+        event.api_version = API_VERSION
+        event.address = self._address
+        event.principal = self._principal
+        event.uri = _text(f"/{API_VERSION}/{name[:64]}")
+        event.client = self._client
+        event.came_by = self._came_by
+        return event
 
 
 def _not_an_administrator() -> ForbiddenError:

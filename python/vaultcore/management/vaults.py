@@ -10,7 +10,7 @@ from vaultcore.access.policies import AccessPolicy
 from vaultcore.errors import BadParameterError
 from vaultcore.installation.vault_settings import VaultSettings
 from vaultcore.management.operation import Operator, operation
-from vaultcore.objects.vault import VaultState
+from vaultcore.objects.kinds import OpenVault
 
 _NAME: Final = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9]){2,23}")
 _RESERVED: Final = frozenset({"login", "management", "localhost", "system"})
@@ -112,7 +112,7 @@ class Vaults(Operator):
         state = self._engine.state(vault)
         return self._engine.keys.save_vault(state.id, state.name.lower(), revise)
 
-    def _show(self, state: VaultState) -> dict[str, Any]:
+    def _show(self, state: OpenVault) -> dict[str, Any]:
         return self._shown(state.id, state.settings, state.kek.generation)
 
     def _shown(self, vault_id: str, settings: VaultSettings, generation: int) -> dict[str, Any]:

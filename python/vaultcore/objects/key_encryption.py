@@ -10,13 +10,13 @@ from vaultcore._core import KeyEncryptionKey
 from vaultcore.errors import AlgorithmError, BadParameterError, ForbiddenError
 
 if TYPE_CHECKING:
-    from vaultcore.objects.key_use import UsableKey
     from vaultcore.objects.keys import KeyRules
+    from vaultcore.objects.usable_key import UsableKey
 
 _SMALLEST: Final = 256
 
 
-def key_encryption_key(rules: "KeyRules", key: str, suite: int) -> KeyEncryptionKey:
+def key_encryption_key(rules: "KeyRules", canonical: str, suite: int) -> KeyEncryptionKey:
     """Makes the key-encryption key of a key, of all its versions that may still be used.
 
     The newest seals, so its attributes must allow wrapping and unwrapping now. An older one opens:
@@ -25,7 +25,7 @@ def key_encryption_key(rules: "KeyRules", key: str, suite: int) -> KeyEncryption
 
     Args:
         rules: the keys of the vault.
-        key: the canonical name.
+        canonical: the canonical name.
         suite: of the envelopes, 1 or 2.
 
     Raises:
@@ -35,11 +35,11 @@ def key_encryption_key(rules: "KeyRules", key: str, suite: int) -> KeyEncryption
         ObjectNotFoundError: there is no such key.
         TamperedError: a row does not verify.
     """
-    row, _ = rules.find(key)
+    row, _ = rules.find(canonical)
     stored = rules.store.versions(row.id)
     if not stored:
-        rules.missing(key, "")  # purged since
-    newest = rules.load(key, stored[-1].version)
+        rules.missing(canonical, "")  # purged since
+    newest = rules.load(canonical, stored[-1].version)
     for operation in ("wrapKey", "unwrapKey"):
         rules.authorize_use(newest, operation)
     if not _fits(newest):
@@ -51,19 +51,19 @@ def key_encryption_key(rules: "KeyRules", key: str, suite: int) -> KeyEncryption
     generations = []
     # The number of a generation is the place of its version: versions are only ever added.
     for number, version in enumerate(stored, 1):
-        found = rules.load(key, version.version)
+        found = rules.load(canonical, version.version)
         if _fits(found) and _may_unwrap(rules, found):
             generations.append((number, found.version, found.key))
     try:
         return KeyEncryptionKey.from_versions(
-            generations, vault=rules.vault.id, name=key, suite=suite
+            generations, vault=rules.vault.id, name=canonical, suite=suite
         )
     except AlgorithmError as refused:
         raise BadParameterError(f"Property suite is invalid: {refused}") from None
 
 
 def _fits(found: "UsableKey") -> bool:
-    return not found.in_token and found.key.kty == "oct" and found.size >= _SMALLEST
+    return not found.in_hsm and found.key.kty == "oct" and found.size >= _SMALLEST
 
 
 def _may_unwrap(rules: "KeyRules", found: "UsableKey") -> bool:

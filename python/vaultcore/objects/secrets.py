@@ -1,6 +1,6 @@
 """The rules of secrets (contract sections 1.1, 4.5 and 7)."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,7 +16,6 @@ from vaultcore.objects.attributes import (
 from vaultcore.objects.lifecycle import Lifecycle, Work
 
 if TYPE_CHECKING:
-    from vaultcore.objects.vault import VaultState
     from vaultcore.storage import Transaction
 
 MAXIMUM_VALUE: Final = 25 * 1024  # bytes of UTF-8
@@ -48,22 +47,30 @@ class CachedSecret(msgspec.Struct, gc=False, eq=False):
         return f"CachedSecret({self.name}/{self.version})"
 
 
-class SecretRules(Lifecycle):
+class SecretRules(Lifecycle[CachedSecret]):
     """The secrets of one vault.
 
     Args:
         vault: the vault's state.
     """
 
+    kind = "secrets"
+    noun = "Secret"
     maximum_tag_length = 512
 
-    def __init__(self, vault: "VaultState") -> None:
-        super().__init__(vault, "secrets")
+    @staticmethod
+    def shown(identifier: str, found: Version, *, whole: bool) -> dict[str, Any]:  # noqa: ARG004
+        """Returns content type and identifier; the value is added where it is shown."""
+        members: dict[str, Any] = {}
+        if found.metadata.content_type is not None:
+            members["contentType"] = found.metadata.content_type
+        members["id"] = identifier
+        return members
 
     def set(
         self,
         name: str,
-        key: str,
+        canonical: str,
         value: str,
         *,
         content_type: str | None = None,
@@ -74,7 +81,7 @@ class SecretRules(Lifecycle):
 
         Args:
             name: as the caller wrote it.
-            key: the canonical name.
+            canonical: the canonical name.
             value: at most 25 KB of UTF-8.
             content_type: at most 255 characters.
             attributes: enabled, not-before, expiry.
@@ -103,7 +110,7 @@ class SecretRules(Lifecycle):
             return self.add_version(
                 transaction,
                 name,
-                key,
+                canonical,
                 metadata,
                 lambda context: self.vault.kek.seal(plaintext, context=context),
                 what="set",
@@ -113,7 +120,7 @@ class SecretRules(Lifecycle):
 
     def update(
         self,
-        key: str,
+        canonical: str,
         version: str,
         *,
         content_type: str | None = None,
@@ -130,37 +137,37 @@ class SecretRules(Lifecycle):
         checked = self.validate_tags(tags)
         now = self.vault.now()
         return self.change(
-            key,
+            canonical,
             version,
             lambda before: revised(
                 before, now, attributes or Attributes(), tags=checked, content_type=content_type
             ),
         )
 
-    def load(self, key: str, version: str) -> CachedSecret:
+    def load(self, canonical: str, version: str) -> CachedSecret:
         """Returns a version from the cache, or from the store.
 
         Args:
-            key: the canonical name.
+            canonical: the canonical name.
             version: 32 hexadecimal characters, or empty for the current one.
 
         Raises:
             NotFoundError: there is no such secret or version.
             TamperedError: a row does not verify.
         """
-        found: CachedSecret | None = self.vault.secret_cache.get((key, version))
+        found = self.cache.get((canonical, version))
         if found is not None:
             return found
-        seen = self.vault.secret_cache.seen()
-        row, stored = self.find(key, version)
+        seen = self.cache.seen()
+        row, stored = self.find(canonical, version)
         found = CachedSecret(
             row.name,
             stored.version,
             self.metadata(row.name, stored),
             stored.payload,
-            self.context(key, stored.version, stored.metadata),
+            self.context(canonical, stored.version, stored.metadata),
         )
-        self.vault.secret_cache.put((key, version), found, seen)
+        self.cache.put((canonical, version), found, seen)
         return found
 
     def reveal(self, secret: CachedSecret) -> bytes:
@@ -188,9 +195,9 @@ class SecretRules(Lifecycle):
 
     def _reveal_moved(self, secret: CachedSecret) -> bytes:
         """Opens what is stored now, if a rekey moved it since it was read."""
-        _, key = object_name(secret.name)
-        _, stored = self.find(key, secret.version)
-        context = self.context(key, stored.version, stored.metadata)
+        _, canonical = object_name(secret.name)
+        _, stored = self.find(canonical, secret.version)
+        context = self.context(canonical, stored.version, stored.metadata)
         if stored.payload == secret.payload or context != secret.context:
             self.tampered(secret.name, secret.version)
         try:

@@ -1,12 +1,9 @@
-"""What an engine keeps in memory about each vault: its settings, its key, its caches."""
+"""A vault in memory: its settings, its key, its HSM."""
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from vaultcore.errors import NotFoundError, VaultcoreError
 from vaultcore.installation.vault_settings import MAXIMUM_RETENTION, VaultSettings
-from vaultcore.objects.cache import Cache
-from vaultcore.objects.keys import KeyRules
-from vaultcore.objects.secrets import SecretRules
 
 if TYPE_CHECKING:
     from vaultcore._core import KeyEncryptionKey
@@ -28,7 +25,7 @@ class VaultState:
         clock: tells the time.
         location: the name of this installation, as the contract's region.
         url: what identifiers begin with, where a request does not say it.
-        token: the token for keys of ``-HSM`` types, or None.
+        hsm: the HSM for keys of ``-HSM`` types, or None.
     """
 
     def __init__(
@@ -41,7 +38,7 @@ class VaultState:
         clock: "Clock",
         location: str,
         url: str,
-        token: "Hsm | None" = None,
+        hsm: "Hsm | None" = None,
     ) -> None:
         self.id = vault_id
         self.kek = kek
@@ -49,12 +46,9 @@ class VaultState:
         self.clock = clock
         self.location = location
         self.url = url
-        self.secret_cache: Cache[Any] = Cache()
-        self.key_cache: Cache[Any] = Cache()
         self.removed = False
         self._failure: VaultcoreError | None = None
-        self.secret_rules = SecretRules(self)
-        self.key_rules = KeyRules(self, token)
+        self.hsm = hsm
         self.apply(settings)
 
     def apply(self, settings: VaultSettings) -> None:
@@ -102,15 +96,3 @@ class VaultState:
             "Recoverable" if self.retention_days == MAXIMUM_RETENTION else ("CustomizedRecoverable")
         )
         return level if self.purge_protection else f"{level}+Purgeable"
-
-    def invalidate(self, kind: str, key: str) -> None:
-        """Forgets what is cached of an object that changed."""
-        if kind == "secrets":
-            self.secret_cache.invalidate(key)
-        elif kind == "keys":
-            self.key_cache.invalidate(key)
-
-    def clear(self) -> None:
-        """Forgets everything that is cached."""
-        self.secret_cache.clear()
-        self.key_cache.clear()

@@ -1,19 +1,17 @@
 """One request on its way: what its headers say, and what its record will say."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vaultcore.engine.strangers import ANNOUNCEMENT
+from vaultcore.errors import UsageError
+from vaultcore.operations.request import Request
 from vaultcore.service.body import BODY_SECONDS, Bodies, drain
 
 if TYPE_CHECKING:
-    from vaultcore._core import Principal
     from vaultcore.access.proxies import Proxies
-    from vaultcore.audit.change import Change
-    from vaultcore.service.keyvault.operations import Request
 
-T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -33,7 +31,15 @@ _ESCAPED: Final = 6
 _OVERRIDING: Final = frozenset({b"x-http-method", b"x-http-method-override", b"x-http-request"})
 
 
-class Exchange:
+class Host(Protocol):
+    """A vault as a client reaches it."""
+
+    def look_again(self, exchange: "Exchange") -> None:
+        """Asks the gate again, if anything that it goes by has changed since it was asked."""
+        ...
+
+
+class Exchange(Request):
     """A request, and what is known of it so far.
 
     The headers that the service reads are picked here in one pass, and nowhere else: a header that
@@ -46,54 +52,38 @@ class Exchange:
         proxies: tell the client's address; None where no proxy is trusted.
 
     Attributes:
-        address: where the request came from: the client's address, as trusted proxies tell it.
         peer: where the connection came from, if a proxy is trusted at all.
-        added: what the record has beside what the request adds.
-        agent: what the client calls itself.
         authorization: the credentials; None without any.
-        correlation: the client's own name for the request.
         host: the host that is addressed.
         override: the method that a header asks for instead.
-        api_version: for the record, like all that follow.
-        object_id: of what the request is about.
-        operation: the audit's name for what is asked.
-        principal: who asks, once that is known.
-        reason: why the request was refused.
-        change: what the request changes; its record lies in the store until the log has it.
         recorded: whether the record is not to be written here, because an operation writes its own
             or the request is none that is recorded.
+        host_place: the vault as the client reaches it, where it is one.
         question: what the gate was asked.
         epoch: the state of the rules by which the gate answered.
-        request: the admitted request, which may add to the record.
         headers: of the answer, where a place does not give every answer the same.
         unread: whether there is a body that nobody has read.
         closing: whether the connection shall not be used again.
     """
 
     # Most requests leave most of these as they are, and need not set them.
-    added: "Mapping[str, str | bool] | None" = None
-    agent = b""
-    api_version = ""
     authorization: bytes | None = None
-    change: "Change | None" = None
     closing = False
-    correlation = b""
+    correlation: bytes = b""
+    client: bytes = b""
     headers: Sequence[tuple[bytes, bytes]] = ()
+    host_place: "Host | None" = None
     length = b""
-    object_id = ""
     operation = AUTHENTICATION
     peer = ""
-    principal: "Principal | None" = None
-    reason = ""
     recorded = False
-    request: "Request | None" = None
     epoch: int
     question: tuple[str, str, bytes, bytes, str, bytes | None]
 
     def __init__(
         self, scope: Scope, receive: Receive, bodies: Bodies, proxies: "Proxies | None" = None
     ) -> None:
-        self._started = time.perf_counter()
+        self.started = time.perf_counter()
         self._bodies = bodies
         self._receive = receive
         self.scope = scope
@@ -111,7 +101,7 @@ class Exchange:
             elif name == b"host":
                 host = value if host is None else TWO_HOSTS
             elif name == b"user-agent":
-                self.agent = value
+                self.client = value
             elif name == b"x-ms-client-request-id":
                 self.correlation = value
             elif name == b"content-length":
@@ -124,54 +114,34 @@ class Exchange:
         self.override = override or b""
         self.unread = chunked or self.length.strip(b"0") != b""
 
-    def record(self, write: Callable[..., T], vault: str, base: bytes, status: int) -> T:
-        """Has something written that takes the members of this request's record.
+    def look_again(self) -> None:
+        """Asks the gate again; see :meth:`Request.look_again`.
 
-        Every record of an answer of the service is built here. It may be called before what it
-        tells is committed.
-
-        Args:
-            write: is called with the members, as :meth:`~vaultcore.audit.log.Audit.record` is;
-                with ``dict`` they are returned.
-            vault: the name of the vault that answers; empty where it is none.
-            base: what the address of the request begins with.
-            status: of the answer.
+        Raises:
+            StorageError: the change feed cannot be read.
+            UsageError: this host has no gate of its own.
+            VaultError: the request would not be admitted now.
         """
-        extra = None if self.request is None else self.request.extra
-        # Handed on by name: a dictionary between the two would cost as much again.
-        return write(
-            vault=vault,
-            operation=self.operation,
-            api_version=self.api_version,
-            status=status,
-            result_description=self.reason,
-            duration_ms=(time.perf_counter() - self._started) * 1000.0,
-            address=self.address,
-            correlation_id=self.correlation,
-            principal=self.principal,
-            # Without the query: it may hold what has no place in a log.
-            request_uri=base + self.raw_path,
-            client_info=self.agent,
-            object_id=self.object_id,
-            extra=extra if self.added is None else {**(extra or {}), **self.added},
-        )
+        if self.host_place is None:
+            raise UsageError("only the host of a vault can be asked again")
+        self.host_place.look_again(self)
 
     def announce(self) -> None:
         """Has the record say that further answers to this address are only counted."""
-        self.added = {**(self.added or {}), **ANNOUNCEMENT}
+        self.came_by = {**(self.came_by or {}), **ANNOUNCEMENT}
 
     def foreign_bytes(self) -> int:
         """Returns about how many bytes of the record are of the client's making."""
         return sum(
             min(len(text), most) * (1 if text.isascii() else _ESCAPED)
-            for text, most in ((self.raw_path, 2048), (self.agent, 512), (self.reason, 1024))
+            for text, most in ((self.raw_path, 2048), (self.client, 512), (self.reason, 1024))
         )
 
     def _come_by(self, proxies: "Proxies") -> None:
         self.peer = self.address
         self.address = proxies.client(self.peer, self.scope["headers"])
         if self.address != self.peer:
-            self.added = {"peerIpAddress": self.peer}
+            self.came_by = {"peerIpAddress": self.peer}
 
     async def body(self, limit: int, seconds: float = BODY_SECONDS) -> bytes:
         """Returns the body.

@@ -17,14 +17,10 @@ from vaultcore.engine.strangers import Strangers, Verdict
 from vaultcore.errors import (
     AuditError,
     BadParameterError,
-    InternalError,
     NotFoundError,
-    ProtectorError,
-    StorageError,
-    TamperedError,
-    UnavailableError,
     VaultcoreError,
     VaultError,
+    as_refusal,
 )
 from vaultcore.service.body import Bodies
 from vaultcore.service.exchange import AUTHENTICATION, Exchange, Headers, Receive, Scope, Send
@@ -85,9 +81,9 @@ class Front:
         known: the places by host name; those that are found are added.
         find: finds the place of a host name in lower case, or None.
         nowhere: what answers where there is no place, and for the health of the service.
-        record: writes a record; it is given what :meth:`Exchange.record` says.
+        record: writes a record; it is given what :meth:`Exchange.write` says.
         end: writes the record of a request that changed something; it is given the change and what
-            :meth:`Exchange.record` says.
+            :meth:`Exchange.write` says.
         strangers: says which answers to strangers are recorded.
         proxies: tell the client's address; None where no proxy is trusted.
         close: called at the end.
@@ -129,30 +125,31 @@ class Front:
         try:
             if found is None or exchange.raw_path in HEALTH:
                 place = self._locate(exchange)
+            exchange.vault, exchange.uri = place.name, place.base + exchange.raw_path
             status, content = await place.handle(exchange)
         except VaultError as refused:
             status, content = self._refuse(place, exchange, refused)
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
             if exchange.change is not None:
                 exchange.reason = "the caller left before the answer"
-                exchange.record(self._ending(exchange.change), place.name, place.base, 500)
+                exchange.write(self._ending(exchange.change), 500)
             raise
         except BaseException as error:  # noqa: BLE001 - a panic too: the caller gets an answer
-            status, content = self._refuse(place, exchange, translate(error))
+            status, content = self._fail(place, exchange, error)
         if not exchange.recorded:
             try:
                 if exchange.change is None:
                     if exchange.principal is None:
                         self._record_stranger(place, exchange, status)
                     else:
-                        exchange.record(self._record, place.name, place.base, status)
+                        exchange.write(self._record, status)
                 else:
                     # If the log does not take it now, it lies in the store: it is answered.
                     end = self._ending(exchange.change)
-                    exchange.record(end, place.name, place.base, status)
+                    exchange.write(end, status)
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no record
                 # No record, no answer: what was done or found stays here.
-                status, content = self._refuse(place, exchange, unrecorded(error))
+                status, content = self._refuse(place, exchange, as_refusal(_unrecorded(error)))
         if exchange.principal is not None:
             self.admitted.add(scope["client"])
         await self._send(send, place, exchange, status, content)
@@ -181,12 +178,17 @@ class Front:
             return
         if verdict is Verdict.ANNOUNCE:
             exchange.announce()
-        exchange.record(self._record, place.name, place.base, status)
+        exchange.write(self._record, status)
+
+    def _fail(self, place: Place, exchange: Exchange, failure: BaseException) -> tuple[int, bytes]:
+        if not isinstance(failure, VaultcoreError):
+            logger.error("unexpected %s", type(failure).__name__, exc_info=failure)
+        return self._refuse(place, exchange, as_refusal(failure))
 
     def _refuse(self, place: Place, exchange: Exchange, failure: VaultError) -> tuple[int, bytes]:
         if failure.status == _UNAUTHORIZED:
             exchange.operation = AUTHENTICATION
-        exchange.reason = failure.message
+        exchange.fail(failure)
         if failure.general is not None and self._is_new(failure.message):
             # The caller reads general words; what they are about is said here.
             logger.error("%s", failure.message)
@@ -210,6 +212,7 @@ class Front:
                 section 3.2).
             NotFoundError: nothing is served under this name.
         """
+        exchange.uri = self._nowhere.base + exchange.raw_path
         host = exchange.host
         asks_for_health = exchange.raw_path in HEALTH
         # Some that watch a service speak HTTP/1.0, which knows no Host.
@@ -228,27 +231,6 @@ class Front:
         return place
 
 
-def translate(error: BaseException) -> VaultError:
-    """Turns what is not a refusal into the contract's error, and logs what nobody foresaw."""
-    if isinstance(error, AuditError):
-        return unrecorded(error)
-    if isinstance(error, TamperedError):
-        return InternalError(
-            str(error),
-            public="what is stored does not verify: it was changed outside the vault; the "
-            "service's log says more",
-        )
-    if isinstance(error, (StorageError, ProtectorError)):
-        return UnavailableError(str(error))
-    if isinstance(error, VaultcoreError):
-        return InternalError(f"{type(error).__name__}: {error}")
-    logger.error("unexpected %s", type(error).__name__, exc_info=error)
-    return InternalError(f"unexpected {type(error).__name__}")
-
-
-def unrecorded(error: Exception) -> UnavailableError:
-    """Returns the refusal of what cannot be recorded."""
-    return UnavailableError(
-        f"the audit record could not be written: {error}",
-        public="the audit log cannot be written, so that nothing may be answered; try again later",
-    )
+def _unrecorded(error: Exception) -> AuditError:
+    """Returns any failure to write a record as one of the audit log."""
+    return error if isinstance(error, AuditError) else AuditError(str(error))

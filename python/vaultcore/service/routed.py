@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Router
 
 from vaultcore.errors import BadParameterError, MethodNotAllowedError, NotFoundError, VaultError
-from vaultcore.service.keyvault.wire import error_body
+from vaultcore.service.refusal import error_body
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -14,7 +14,7 @@ use aws_lc_rs::digest::{digest, SHA256};
 use crate::error::{Error, Result};
 use crate::firewall::Firewall;
 use crate::operation::{self, Operation, Refusal, Verb};
-use crate::policy::{Permissions, Policies};
+use crate::policy::{Permission, Permissions, Policies};
 use crate::principal::Principal;
 
 /// The most tokens that are remembered; beyond, the one that expires first goes.
@@ -73,6 +73,21 @@ pub struct Request<'a> {
     pub query: &'a [u8],
     /// The vault its host name stands for.
     pub vault: &'a str,
+}
+
+/// What a caller who is known asks for in process.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The address he came from; none for a caller in this process.
+    pub address: Option<&'a str>,
+    /// The object, as it was named; empty where the operation is about none.
+    pub object_name: &'a [u8],
+    /// The vault.
+    pub vault: &'a str,
+    /// What is asked for.
+    pub verb: Verb,
+    /// The version, as it was named; empty for the current one.
+    pub version: &'a [u8],
 }
 
 /// What the gate has to know of a vault.
@@ -190,31 +205,27 @@ impl Gate {
 
     /// Decides about an operation of a caller who is known already, as in process.
     ///
-    /// An address, where there is one, has to pass the firewall.
+    /// The order is that of [`Gate::admit`]: the address, where there is one, the names, the
+    /// permission.
     #[must_use]
-    pub fn authorize(
-        &self,
-        vault: &str,
-        operation: Operation,
-        principal: Arc<Principal>,
-        address: Option<&str>,
-    ) -> Admission {
-        let Some(vault) = lookup(&self.vaults, vault) else {
-            return refused(
-                Outcome::Invalid,
-                Some(operation),
-                Some(principal),
-                no_vault(),
-            );
+    pub fn authorize(&self, asked: &Asked<'_>, principal: Arc<Principal>) -> Admission {
+        let parsed = operation::named(asked.verb, asked.object_name, asked.version);
+        let Some(vault) = lookup(&self.vaults, asked.vault) else {
+            return refused(Outcome::Invalid, parsed.ok(), Some(principal), no_vault());
         };
-        if let Some(address) = address {
+        if let Some(address) = asked.address {
             if !vault.rules.firewall.allows(address) {
                 let refusal = vault.outside(address);
-                return refused(Outcome::Firewall, Some(operation), Some(principal), refusal);
+                return refused(Outcome::Firewall, parsed.ok(), Some(principal), refusal);
             }
         }
-        let granted = vault.rules.policies.granted(&principal);
-        vault.decide(operation, principal, granted)
+        match parsed {
+            Err(refusal) => refused(Outcome::Invalid, None, Some(principal), refusal),
+            Ok(operation) => {
+                let granted = vault.rules.policies.granted(&principal);
+                vault.decide(operation, principal, granted)
+            }
+        }
     }
 
     /// Whether a caller has a permission in a vault.
@@ -243,24 +254,20 @@ impl Vault {
         principal: Arc<Principal>,
         granted: Permissions,
     ) -> Admission {
-        if granted.intersects(operation.verb.any_of()) {
+        let Some(missing) = operation.verb.missing(granted) else {
             return Admission {
                 outcome: Outcome::Admitted,
                 operation: Some(operation),
                 principal: Some(principal),
                 refusal: None,
             };
-        }
-        let refusal = self.denied(&principal, operation.verb);
+        };
+        let refusal = self.denied(&principal, missing);
         refused(Outcome::Denied, Some(operation), Some(principal), refusal)
     }
 
     /// The contract's words for a missing permission (section 2.2).
-    fn denied(&self, principal: &Principal, verb: Verb) -> Refusal {
-        let permission = verb
-            .permissions()
-            .first()
-            .map_or("", |permission| permission.name());
+    fn denied(&self, principal: &Principal, missing: Permission) -> Refusal {
         Refusal {
             code: "Forbidden",
             inner: Some("AccessDenied"),
@@ -269,11 +276,12 @@ impl Vault {
                  '{};location={}'. For help resolving this issue, please see \
                  https://go.microsoft.com/fwlink/?linkid=2125287",
                 principal.describe(),
-                permission.replace('/', " "),
+                missing.name().replace('/', " "),
                 self.name,
                 self.rules.location,
             ),
             status: 403,
+            verb: None,
         }
     }
 
@@ -290,6 +298,7 @@ impl Vault {
                 self.name, self.rules.location,
             ),
             status: 403,
+            verb: None,
         }
     }
 }
@@ -348,6 +357,7 @@ fn challenge() -> Refusal {
         inner: None,
         message: "AKV10000: Request is missing a Bearer or PoP token.".to_owned(),
         status: 401,
+        verb: None,
     }
 }
 
@@ -357,6 +367,7 @@ fn no_vault() -> Refusal {
         inner: None,
         message: "there is no vault of this name here".to_owned(),
         status: 404,
+        verb: None,
     }
 }
 
@@ -441,7 +452,7 @@ impl Tokens {
 mod tests {
     use super::*;
     use crate::firewall::DefaultAction;
-    use crate::policy::{Grant, Permission};
+    use crate::policy::Grant;
 
     fn open_gate() -> Gate {
         let mut gate = Gate::new();

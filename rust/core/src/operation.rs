@@ -75,7 +75,9 @@ impl Kind {
 }
 
 macro_rules! verbs {
-    ($($verb:ident: $kind:ident [$($permission:ident),+] $(since $since:literal)?;)*) => {
+    ($(
+        $verb:ident: $kind:ident [$($permission:ident),+] $(also $also:ident)? $(since $since:literal)?;
+    )*) => {
         /// What a request asks for; the names are those of the audit (contract section 8.2).
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[allow(missing_docs, reason = "the names are the contract's and say it all")]
@@ -103,6 +105,12 @@ macro_rules! verbs {
                 match self { $(Self::$verb => &[$(Permission::$permission),+],)* }
             }
 
+            /// A permission that is needed besides.
+            #[must_use]
+            pub const fn also(self) -> Option<Permission> {
+                match self { $(Self::$verb => verbs!(@also $($also)?),)* }
+            }
+
             /// The first version of the API that has it, if not the first of all.
             #[must_use]
             pub const fn since(self) -> Option<&'static str> {
@@ -110,6 +118,8 @@ macro_rules! verbs {
             }
         }
     };
+    (@also) => { None };
+    (@also $also:ident) => { Some(Permission::$also) };
     (@since) => { None };
     (@since $since:literal) => { Some($since) };
 }
@@ -149,6 +159,8 @@ verbs! {
     KeyDecrypt: Keys [KeysDecrypt];
     KeyDelete: Keys [KeysDelete];
     KeyEncrypt: Keys [KeysEncrypt];
+    // In process only: it has no route.
+    KeyEncryptionKeyGet: Keys [KeysWrapKey] also KeysUnwrapKey;
     KeyGet: Keys [KeysGet];
     KeyGetDeleted: Keys [KeysGet];
     KeyImport: Keys [KeysImport];
@@ -189,6 +201,38 @@ impl Verb {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::EVERY.iter().copied().find(|verb| verb.name() == name)
+    }
+
+    /// Whether it is about one object, which is then named.
+    #[must_use]
+    pub const fn is_about_an_object(self) -> bool {
+        !matches!(
+            self,
+            Self::CertificateContactsDelete
+                | Self::CertificateContactsGet
+                | Self::CertificateContactsSet
+                | Self::CertificateIssuersList
+                | Self::CertificateList
+                | Self::CertificateListDeleted
+                | Self::CertificateRestore
+                | Self::KeyList
+                | Self::KeyListDeleted
+                | Self::KeyRestore
+                | Self::RandomBytesGet
+                | Self::SecretList
+                | Self::SecretListDeleted
+                | Self::SecretRestore
+        )
+    }
+
+    /// The permission that is missing from what is granted; none if that is enough.
+    #[must_use]
+    pub fn missing(self, granted: Permissions) -> Option<Permission> {
+        if !granted.intersects(self.any_of()) {
+            return self.permissions().first().copied();
+        }
+        self.also()
+            .filter(|&also| !granted.intersects(Permissions::of(also)))
     }
 
     /// The set of permissions any one of which is enough.
@@ -234,6 +278,8 @@ pub struct Refusal {
     pub message: String,
     /// The HTTP status.
     pub status: u16,
+    /// What was asked for, if so much could be understood; for the audit.
+    pub verb: Option<Verb>,
 }
 
 impl Refusal {
@@ -243,6 +289,14 @@ impl Refusal {
             inner: None,
             message: message.to_owned(),
             status: 400,
+            verb: None,
+        }
+    }
+
+    fn about(self, verb: Verb) -> Self {
+        Self {
+            verb: Some(verb),
+            ..self
         }
     }
 
@@ -252,6 +306,7 @@ impl Refusal {
             inner: None,
             message: "this path does not take this method".to_owned(),
             status: 405,
+            verb: None,
         }
     }
 
@@ -261,6 +316,7 @@ impl Refusal {
             inner: None,
             message: "there is nothing at this path".to_owned(),
             status: 404,
+            verb: None,
         }
     }
 }
@@ -270,12 +326,13 @@ impl Refusal {
 /// The path is the undecoded one, the query is what follows the question mark.
 pub fn parse(method: &str, path: &[u8], query: &[u8]) -> Result<Operation, Refusal> {
     let target = route(method, path)?;
-    let parameters = Parameters::parse(query)?;
+    let parameters = Parameters::parse(query).map_err(|refusal| refusal.about(target.verb))?;
     if let Some(since) = target.verb.since() {
         if rank(parameters.api_version) < rank(since) {
-            return Err(Refusal::bad_parameter(&format!(
+            let refusal = Refusal::bad_parameter(&format!(
                 "this operation needs api-version {since} or a later one"
-            )));
+            ));
+            return Err(refusal.about(target.verb));
         }
     }
     Ok(Operation {
@@ -288,6 +345,43 @@ pub fn parse(method: &str, path: &[u8], query: &[u8]) -> Result<Operation, Refus
         verb: target.verb,
         version: target.version,
     })
+}
+
+/// Understands an operation that is named, and not requested by a path, as in process.
+pub fn named(verb: Verb, object_name: &[u8], version: &[u8]) -> Result<Operation, Refusal> {
+    let refused = |refusal: Refusal| refusal.about(verb);
+    let object = if verb.is_about_an_object() {
+        Some(parse_object(object_name).map_err(refused)?)
+    } else {
+        None
+    };
+    Ok(Operation {
+        api_version: "",
+        extra: Vec::new(),
+        max_results: MAX_RESULTS,
+        max_results_given: false,
+        object,
+        skip_token: String::new(),
+        verb,
+        version: parse_object_version(version).map_err(refused)?,
+    })
+}
+
+fn parse_object(name: &[u8]) -> Result<ObjectName, Refusal> {
+    ObjectName::parse(name).ok_or_else(|| {
+        Refusal::bad_parameter(
+            "a name is 1 to 127 letters (a-z), digits and hyphens, and nothing else",
+        )
+    })
+}
+
+/// An empty version is the current one.
+fn parse_object_version(version: &[u8]) -> Result<String, Refusal> {
+    if version.is_empty() {
+        return Ok(String::new());
+    }
+    parse_version(version)
+        .ok_or_else(|| Refusal::bad_parameter("a version is 32 hexadecimal digits"))
 }
 
 fn rank(api_version: &str) -> Option<usize> {
@@ -411,22 +505,12 @@ impl<'a> Path<'a> {
 
     /// The name in one slot.
     fn object(&self, index: usize) -> Result<Option<ObjectName>, Refusal> {
-        match ObjectName::parse(self.segment(index)) {
-            Some(name) => Ok(Some(name)),
-            None => Err(Refusal::bad_parameter(
-                "a name is 1 to 127 letters (a-z), digits and hyphens, and nothing else",
-            )),
-        }
+        parse_object(self.segment(index)).map(Some)
     }
 
     /// The version in the third slot; empty, with an operation behind it, is the current one.
     fn version(&self) -> Result<String, Refusal> {
-        let segment = self.segment(2);
-        if segment.is_empty() {
-            return Ok(String::new());
-        }
-        parse_version(segment)
-            .ok_or_else(|| Refusal::bad_parameter("a version is 32 hexadecimal digits"))
+        parse_object_version(self.segment(2))
     }
 
     fn bare(verb: Result<Verb, Refusal>) -> Result<Target, Refusal> {
@@ -440,7 +524,7 @@ impl<'a> Path<'a> {
     fn named(&self, verb: Result<Verb, Refusal>) -> Result<Target, Refusal> {
         let verb = verb?;
         Ok(Target {
-            object: self.object(1)?,
+            object: self.object(1).map_err(|refusal| refusal.about(verb))?,
             verb,
             version: String::new(),
         })
@@ -448,11 +532,13 @@ impl<'a> Path<'a> {
 
     fn versioned(&self, verb: Result<Verb, Refusal>) -> Result<Target, Refusal> {
         let verb = verb?;
-        let object = self.object(1)?;
+        let refused = |refusal: Refusal| refusal.about(verb);
+        let object = self.object(1).map_err(refused)?;
+        let version = self.version().map_err(refused)?;
         Ok(Target {
             object,
             verb,
-            version: self.version()?,
+            version,
         })
     }
 
@@ -623,7 +709,7 @@ fn certificates(method: Method, path: &Path<'_>) -> Result<Target, Refusal> {
                 ],
             )?;
             Ok(Target {
-                object: path.object(2)?,
+                object: path.object(2).map_err(|refusal| refusal.about(verb))?,
                 verb,
                 version: String::new(),
             })
@@ -866,6 +952,63 @@ mod tests {
                 verb.since().and_then(rank).is_none()
             );
         }
+    }
+
+    #[test]
+    fn routes_name_an_object_where_their_verb_is_about_one() {
+        for (method, path) in [
+            ("GET", "/secrets"),
+            ("POST", "/secrets/restore"),
+            ("GET", "/deletedkeys"),
+            ("POST", "/rng"),
+            ("PUT", "/certificates/contacts"),
+            ("GET", "/certificates/issuers"),
+            ("GET", "/certificates/issuers/own"),
+            ("GET", "/secrets/a"),
+            ("POST", "/keys/a/sign"),
+            ("DELETE", "/deletedcertificates/a"),
+        ] {
+            let found = parse(method, path.as_bytes(), b"api-version=2026-04-01");
+            assert!(
+                found.is_ok_and(|found| found.object.is_some() == found.verb.is_about_an_object()),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_understood_in_process_as_in_a_path() {
+        let version = "0123456789ABCDEF0123456789ABCDEF";
+        let named = named(Verb::SecretGet, b"Db", version.as_bytes());
+        let parsed = parse(
+            "GET",
+            format!("/secrets/Db/{version}").as_bytes(),
+            b"api-version=7.4",
+        );
+        assert_eq!(
+            named.map(|found| (found.object, found.version)),
+            parsed.map(|found| (found.object, found.version))
+        );
+        for name in [b"" as &[u8], b"../x", b"a/b"] {
+            let refusal = super::named(Verb::SecretGet, name, b"").err();
+            assert_eq!(
+                refusal.map(|refusal| (refusal.status, refusal.verb)),
+                Some((400, Some(Verb::SecretGet)))
+            );
+        }
+    }
+
+    #[test]
+    fn a_second_permission_is_missed_only_after_the_first() {
+        let verb = Verb::KeyEncryptionKeyGet;
+        let wrap = Permissions::of(Permission::KeysWrapKey);
+        let both = wrap.union(Permissions::of(Permission::KeysUnwrapKey));
+        assert_eq!(
+            verb.missing(Permissions::NONE),
+            Some(Permission::KeysWrapKey)
+        );
+        assert_eq!(verb.missing(wrap), Some(Permission::KeysUnwrapKey));
+        assert_eq!(verb.missing(both), None);
     }
 
     #[test]

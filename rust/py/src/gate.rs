@@ -11,7 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use vaultcore_core::firewall::{DefaultAction, Firewall};
 use vaultcore_core::gate::{self, VaultRules};
-use vaultcore_core::name::{parse_version, ObjectName};
+use vaultcore_core::name::ObjectName;
 use vaultcore_core::operation::{self, Refusal, Verb};
 use vaultcore_core::policy::{Grant, Permissions, Policies};
 use vaultcore_core::{principal, Error};
@@ -157,28 +157,17 @@ impl Operation {
         max_results: u8,
         skip_token: &str,
     ) -> PyResult<Self> {
-        let usage = |text: &str| to_python(Error::Usage(text.to_owned()));
-        let verb = Verb::named(name)
-            .ok_or_else(|| usage("there is no operation of this name; they are the audit's"))?;
-        let object = match object_name {
-            "" => None,
-            name => Some(parse_name(name)?),
-        };
-        let version = match version {
-            "" => String::new(),
-            version => parse_version(version.as_bytes())
-                .ok_or_else(|| usage("a version is 32 hexadecimal digits"))?,
-        };
+        let inner = operation::named(
+            parse_verb(name)?,
+            object_name.as_bytes(),
+            version.as_bytes(),
+        )
+        .map_err(|refusal| to_python(Error::Usage(refusal.message)))?;
         Ok(Self {
             inner: operation::Operation {
-                api_version: "",
-                extra: Vec::new(),
                 max_results,
-                max_results_given: false,
-                object,
                 skip_token: skip_token.to_owned(),
-                verb,
-                version,
+                ..inner
             },
         })
     }
@@ -204,7 +193,26 @@ impl Operation {
     }
 
     #[getter]
-    fn object_key(&self) -> &str {
+    fn object_path(&self) -> String {
+        let Some(object) = &self.inner.object else {
+            return String::new();
+        };
+        let mut path = String::with_capacity(180);
+        for part in [
+            self.inner.verb.kind().name(),
+            object.as_str(),
+            &self.inner.version,
+        ] {
+            if !part.is_empty() {
+                path.push('/');
+                path.push_str(part);
+            }
+        }
+        path
+    }
+
+    #[getter]
+    fn canonical_name(&self) -> &str {
         self.inner.object.as_ref().map_or("", ObjectName::key)
     }
 
@@ -251,7 +259,7 @@ impl Operation {
     fn __hash__(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.inner.verb as usize).hash(&mut hasher);
-        self.object_key().hash(&mut hasher);
+        self.canonical_name().hash(&mut hasher);
         self.inner.version.hash(&mut hasher);
         hasher.finish()
     }
@@ -277,10 +285,15 @@ pub(crate) struct Admission {
     #[pyo3(get)]
     principal: Option<Py<Principal>>,
     refusal: Option<Refusal>,
+    verb: Option<Verb>,
 }
 
 impl Admission {
     fn make(py: Python<'_>, admission: gate::Admission) -> PyResult<Self> {
+        let verb = match (&admission.operation, &admission.refusal) {
+            (Some(operation), _) => Some(operation.verb),
+            (None, refusal) => refusal.as_ref().and_then(|refusal| refusal.verb),
+        };
         let operation = match admission.operation {
             Some(inner) => Some(Py::new(py, Operation { inner })?),
             None => None,
@@ -295,12 +308,18 @@ impl Admission {
             operation,
             principal,
             refusal: admission.refusal,
+            verb,
         })
     }
 }
 
 #[pymethods]
 impl Admission {
+    #[getter]
+    fn asked(&self, py: Python<'_>) -> Option<&'static Py<PyString>> {
+        verb_names(py, self.verb?).map(|names| &names.name)
+    }
+
     #[getter]
     fn refusal(&self) -> Option<RefusalTuple> {
         let refusal = self.refusal.as_ref()?;
@@ -427,18 +446,26 @@ impl Gate {
         Admission::make(raw_path.py(), admission)
     }
 
-    #[pyo3(signature = (vault, operation, principal, *, address=None))]
+    #[pyo3(signature = (vault, verb, principal, object_name="", version="", *, address=None))]
     fn authorize(
         &self,
         vault: &str,
-        operation: &Bound<'_, Operation>,
+        verb: &str,
         principal: &Bound<'_, Principal>,
+        object_name: &str,
+        version: &str,
         address: Option<&str>,
     ) -> PyResult<Admission> {
+        let asked = gate::Asked {
+            address,
+            object_name: object_name.as_bytes(),
+            vault,
+            verb: parse_verb(verb)?,
+            version: version.as_bytes(),
+        };
         let caller = Arc::clone(&principal.get().inner);
-        let wanted = operation.get().inner.clone();
-        let admission = self.lock().authorize(vault, wanted, caller, address);
-        Admission::make(operation.py(), admission)
+        let admission = self.lock().authorize(&asked, caller);
+        Admission::make(principal.py(), admission)
     }
 
     fn permitted(
@@ -511,6 +538,14 @@ pub(crate) fn permission_names() -> Vec<&'static str> {
 #[pyfunction]
 pub(crate) fn operation_names() -> Vec<&'static str> {
     Verb::EVERY.iter().map(|verb| verb.name()).collect()
+}
+
+fn parse_verb(name: &str) -> PyResult<Verb> {
+    Verb::named(name).ok_or_else(|| {
+        to_python(Error::Usage(
+            "there is no operation of this name; they are the audit's".to_owned(),
+        ))
+    })
 }
 
 fn parse_name(text: &str) -> PyResult<ObjectName> {

@@ -17,7 +17,6 @@ from vaultcore._core import (
     INVALID,
     UNKNOWN_TOKEN,
     Gate,
-    Operation,
     Principal,
     bearer_token,
     permission_names,
@@ -337,13 +336,30 @@ def test_firewall(rules: Any, inside: Any, outside: Any) -> None:
 
 def test_in_process_the_same_rules_decide() -> None:
     gate = gate_with(default_action="Deny", ranges=["192.0.2.1"])
-    get = Operation("SecretGet", object_name="a")
-    assert gate.authorize("dev", get, ALICE).outcome == ADMITTED
-    assert gate.authorize("dev", get, ALICE, address="10.0.0.1").outcome == FIREWALL
-    assert gate.authorize("dev", get, ALICE, address="192.0.2.1").outcome == ADMITTED
-    assert gate.authorize("dev", get, Principal(object_id="bob")).outcome == DENIED
-    assert gate.authorize("nowhere", get, ALICE).outcome == INVALID
-    assert gate.authorize("dev", Operation("SecretSet"), ALICE).outcome == DENIED
+    get = "SecretGet"
+    assert gate.authorize("dev", get, ALICE, "a").outcome == ADMITTED
+    assert gate.authorize("dev", get, ALICE, "a", address="10.0.0.1").outcome == FIREWALL
+    assert gate.authorize("dev", get, ALICE, "a", address="192.0.2.1").outcome == ADMITTED
+    assert gate.authorize("dev", get, Principal(object_id="bob"), "a").outcome == DENIED
+    assert gate.authorize("nowhere", get, ALICE, "a").outcome == INVALID
+    assert gate.authorize("dev", "SecretSet", ALICE, "a").outcome == DENIED
+    # In the order of a request: the address, the names, the permission.
+    assert gate.authorize("dev", get, ALICE, "../a", address="10.0.0.1").outcome == FIREWALL
+    assert gate.authorize("dev", "SecretSet", ALICE, "../a").outcome == INVALID
+    assert gate.authorize("dev", get, ALICE, "a", "1").outcome == INVALID
+    assert gate.authorize("dev", get, ALICE).outcome == INVALID
+    with pytest.raises(UsageError):
+        gate.authorize("dev", "SecretTell", ALICE, "a")
+
+
+def test_what_is_asked_for_is_told_though_a_name_is_wrong() -> None:
+    gate = gate_with()
+    wrong = gate.authorize("dev", "SecretGet", ALICE, "../a")
+    assert (wrong.operation, wrong.asked) == (None, "SecretGet")
+    right = gate.authorize("dev", "SecretGet", ALICE, "A", "0123456789ABCDEF" * 2)
+    assert right.operation is not None
+    assert right.operation.object_path == "/secrets/A/" + "0123456789abcdef" * 2
+    assert right.operation.canonical_name == "A"
 
 
 def test_principals_are_values() -> None:

@@ -156,7 +156,7 @@ def test_an_entry_that_was_put_in_the_place_of_another_is_noticed(granted: Engin
     run(granted, "UPDATE changes SET kind = 'x' WHERE revision = ?", seen)
     granted.feed.look()
     assert resets(granted) == [(seen, seen)]
-    assert granted.state("dev").secret_cache.get(("A", "")) is None
+    assert granted.state("dev").rules["secrets"].cache.get(("A", "")) is None
 
 
 def test_a_backup_restored_under_a_running_service_holds_at_the_next_look(

@@ -229,7 +229,7 @@ def test_a_process_that_has_not_heard_of_it_seals_nothing_under_old_keys(data: P
         state = other.state("dev")
         engine.management.installation_rekey()
         # Past everything that would look at the feed first, as a request under way is.
-        other.store.write(state.secret_rules.set("late", "LATE", "value"))
+        other.store.write(state.rules["secrets"].set("late", "LATE", "value"))
         other.issuer.applications.create("late")
         other.issuer.keys.rotate()
         assert opened_by(stolen, data) == 0
@@ -242,7 +242,7 @@ def test_a_process_that_has_not_heard_of_it_seals_nothing_under_old_keys(data: P
 
 def test_what_was_read_before_is_read_again_when_its_key_is_gone(data: Path) -> None:
     with vaultcore.open(data, housekeeping=False) as engine:
-        rules = engine.state("dev").secret_rules
+        rules = engine.state("dev").rules["secrets"]
         found = rules.load("S1", "")
         engine.management.installation_rekey()
         assert rules.reveal(found) == b"dev 1"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import vaultcore
 from unit.service.running import DOMAIN, Said, Service
-from vaultcore.errors import AuditError, StorageError, VaultcoreError, VaultError
+from vaultcore.errors import AuditError, StorageError, VaultcoreError, VaultError, as_refusal
 from vaultcore.service import front
-from vaultcore.service.front import Front, translate
+from vaultcore.service.front import Front
 from vaultcore.service.identity.refusals import TokenRefusedError
 from vaultcore.service.management import routes as management
 from vaultcore.service.routed import Routed
@@ -518,7 +518,7 @@ def failures() -> list[type[VaultcoreError]]:
 @pytest.mark.parametrize("kind", failures(), ids=lambda kind: kind.__name__)
 def test_no_failure_of_this_machine_is_told_to_a_caller(kind: type[VaultcoreError]) -> None:
     detail = "the PIN file `/etc/vaultcore/pin` has mode 0644, so others can reach it"
-    failure = kind(detail) if issubclass(kind, VaultError) else translate(kind(detail))
+    failure = kind(detail) if issubclass(kind, VaultError) else as_refusal(kind(detail))
     assert isinstance(failure, VaultError)
     status, body = Routed("", []).refuse(Exchanging(), failure)  # type: ignore[arg-type]
     assert status in {500, 503}

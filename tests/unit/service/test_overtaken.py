@@ -17,7 +17,7 @@ from vaultcore.clock import ManualClock
 from vaultcore.encoding import encode_base64url
 from vaultcore.engine import guarded
 from vaultcore.errors import ForbiddenError, NotFoundError, UnavailableError
-from vaultcore.objects.key_use import UsableKey
+from vaultcore.objects.usable_key import UsableKey
 from vaultcore.service.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def test_what_was_revoked_while_the_body_came_in_is_not_done(
     assert service.records()[-1]["properties"]["httpStatusCode"] == status
     if "vault" not in case:
         with pytest.raises(NotFoundError):
-            service.engine.state("dev").secret_rules.find("LATE")
+            service.engine.state("dev").rules["secrets"].find("LATE")
 
 
 def test_a_body_that_nobody_wants_does_not_hold_a_secret_back(
@@ -237,7 +237,7 @@ def test_a_write_that_stands_behind_a_revocation_is_not_done(
     answer = written()
     assert (answer.status, answer.error["innererror"]["code"]) == (403, "AccessDenied")
     with pytest.raises(NotFoundError):
-        engine.state("dev").secret_rules.find("LATE")
+        engine.state("dev").rules["secrets"].find("LATE")
     told = [(r["operationName"], r["resultType"]) for r in service.records()[since:]]
     assert sorted(told) == [("SecretSet", "Failure"), ("VaultPatch", "Success")]
 
@@ -260,7 +260,7 @@ def test_a_write_in_process_that_stands_behind_a_revocation_is_not_done(
     assert isinstance(revoked(), dict)
     assert isinstance(written(), ForbiddenError)
     with pytest.raises(NotFoundError):
-        engine.state("dev").secret_rules.find("LATE")
+        engine.state("dev").rules["secrets"].find("LATE")
 
 
 def test_a_write_that_stands_before_a_revocation_is_done(engine: Engine) -> None:

@@ -15,14 +15,7 @@ from starlette.routing import Route
 from vaultcore import _core
 from vaultcore.access import refusals
 from vaultcore.access.firewall import MANAGEMENT
-from vaultcore.errors import (
-    AuditError,
-    BadParameterError,
-    InternalError,
-    UsageError,
-    VaultcoreError,
-    VaultError,
-)
+from vaultcore.errors import BadParameterError, UsageError
 from vaultcore.management import API_VERSION, OPERATIONS, Management
 from vaultcore.service.routed import Routed, exchange_of
 
@@ -88,19 +81,13 @@ async def _perform(
             engine,
             principal,
             exchange.address,
-            exchange.agent.decode("latin-1"),
+            exchange.client.decode("latin-1"),
             remote=True,
             peer=exchange.peer,
         )
         # From here on the operation writes its record itself, whatever becomes of it.
         exchange.recorded = True
-        try:
-            return management.perform(operation, arguments)
-        except (VaultError, AuditError):
-            raise
-        except VaultcoreError as failure:
-            # The status that the operation has recorded.
-            raise InternalError(str(failure)) from None
+        return management.perform(operation, arguments)
 
     # Off the loop: a new vault asks the token, and a verified audit log is read whole.
     result = await asyncio.get_running_loop().run_in_executor(None, perform)

@@ -25,12 +25,12 @@ from vaultcore import Engine
 from vaultcore.access.remote_keys import RemoteKeys
 from vaultcore.access.trust import TrustedIssuer
 from vaultcore.objects.keys import KeyRules
+from vaultcore.operations import pools
 from vaultcore.protectors.options import ProtectorOptions
 from vaultcore.protectors.pkcs11 import softhsm
 from vaultcore.protectors.pkcs11.token import Token
 from vaultcore.service.app import build_application
 from vaultcore.service.front import Front
-from vaultcore.service.keyvault import pools
 
 DIGEST = base64.urlsafe_b64encode(bytes(32)).rstrip(b"=").decode()
 VERSION = "?api-version=7.6"
@@ -64,7 +64,7 @@ class Service:
 
     @property
     def token(self) -> Token:
-        keys = self.engine.token()
+        keys = self.engine.keys.hsm()
         assert keys is not None
         token = keys._token  # type: ignore[attr-defined]
         assert isinstance(token, Token)
@@ -171,7 +171,7 @@ def test_after_a_missed_deadline_the_token_is_asked_again_by_itself(hsm: Service
 def test_a_full_queue_of_a_token_is_refused_at_once(
     hsm: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pools, "TOKEN_WAITING", 3)
+    monkeypatch.setattr(pools, "HSM_WAITING", 3)
 
     async def scenario() -> None:
         async with hsm.client() as client:
@@ -188,7 +188,7 @@ def test_a_full_queue_of_a_token_is_refused_at_once(
 
 def test_a_queue_that_the_deadline_would_cut_off_is_refused_at_once(hsm: Service) -> None:
     async def scenario() -> None:
-        keys = hsm.engine.token()
+        keys = hsm.engine.keys.hsm()
         assert keys is not None
         waiting = pools.Pools()
         slow = functools.partial(time.sleep, 0.4)
@@ -220,7 +220,7 @@ def test_a_purge_stands_though_the_token_hangs(
             assert gone.status_code == 404
 
     asyncio.run(scenario())
-    assert "was purged, but its key pair stays in the token" in caplog.text
+    assert "was purged, but its key pair stays in the HSM" in caplog.text
 
 
 class _Silent:

@@ -1,15 +1,7 @@
-"""A key in use: in the core, or in a token (contract section 4.2)."""
+"""A key ready for use: in the core, or in an HSM (contract section 4.2)."""
 
 from vaultcore._core import Key
-from vaultcore.errors import (
-    AlgorithmError,
-    BadParameterError,
-    DecryptionError,
-    KeyFormatError,
-    ProtectorError,
-    UnavailableError,
-    UsageError,
-)
+from vaultcore.errors import AlgorithmError
 from vaultcore.objects.attributes import Metadata
 from vaultcore.protectors.hsm import Hsm
 
@@ -21,12 +13,19 @@ class UsableKey:
         name: as it was first written.
         version: 32 hexadecimal characters.
         metadata: its attributes.
-        in_token: whether its private half is in a token.
+        in_hsm: whether its private half is in the HSM.
         slow: whether its private operations take long enough to leave an event loop for.
     """
 
     __slots__ = (
-        "_key", "_reference", "_token", "in_token", "metadata", "name", "slow", "version",
+        "_hsm",
+        "_key",
+        "_reference",
+        "in_hsm",
+        "metadata",
+        "name",
+        "slow",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -36,26 +35,26 @@ class UsableKey:
         metadata: Metadata,
         key: Key,
         *,
-        token: Hsm | None = None,
+        hsm: Hsm | None = None,
         reference: str = "",
     ) -> None:
         self.name = name
         self.version = version
         self.metadata = metadata
         self._key = key
-        self._token = token
+        self._hsm = hsm
         self._reference = reference
-        self.in_token = token is not None
-        self.slow = token is not None or key.kty == "RSA"
+        self.in_hsm = hsm is not None
+        self.slow = hsm is not None or key.kty == "RSA"
 
     def sign(self, algorithm: str, digest: bytes) -> bytes:
         """Signs a digest; see :meth:`vaultcore.Key.sign`."""
-        if self._token is not None:
-            return self._token.sign(self._reference, algorithm, digest)
+        if self._hsm is not None:
+            return self._hsm.sign(self._reference, algorithm, digest)
         return self._key.sign(algorithm, digest)
 
     def verify(self, algorithm: str, digest: bytes, signature: bytes) -> bool:
-        """Verifies a signature, outside the token even for a key in it."""
+        """Verifies a signature, outside the HSM even for a key in it."""
         return self._key.verify(algorithm, digest, signature)
 
     def encrypt(
@@ -75,15 +74,15 @@ class UsableKey:
         associated_data: bytes,
     ) -> bytes:
         """Decrypts; see :meth:`vaultcore.Key.decrypt`."""
-        if self._token is not None:
-            return self._token.decrypt(self._reference, algorithm, ciphertext)
+        if self._hsm is not None:
+            return self._hsm.decrypt(self._reference, algorithm, ciphertext)
         return self._key.decrypt(
             algorithm, ciphertext, nonce=nonce, tag=tag, associated_data=associated_data
         )
 
     @property
     def key(self) -> Key:
-        """The key itself; of a key in a token, its public half."""
+        """The key itself; of a key in the HSM, its public half."""
         return self._key
 
     @property
@@ -98,36 +97,13 @@ class UsableKey:
 
     def unwrap(self, algorithm: str, wrapped: bytes) -> bytes:
         """Unwraps a key."""
-        if self._token is not None:
-            return self._token.decrypt(self._reference, algorithm, wrapped)
+        if self._hsm is not None:
+            return self._hsm.decrypt(self._reference, algorithm, wrapped)
         return self._key.unwrap_key(algorithm, wrapped)
 
     def _require_decryptable(self, algorithm: str) -> None:
-        """Refuses to encrypt what the token could never decrypt again."""
-        if self._token is not None and not self._token.offers(self._reference, algorithm):
+        """Refuses to encrypt what the HSM could never decrypt again."""
+        if self._hsm is not None and not self._hsm.offers(self._reference, algorithm):
             raise AlgorithmError(
-                f"the token that holds this key does not decrypt {algorithm[:32]}; use RSA-OAEP"
+                f"the HSM that holds this key does not decrypt {algorithm[:32]}; use RSA-OAEP"
             )
-
-
-class refusals:  # noqa: N801 - reads as a verb where it is used: `with refusals():`
-    """Turns errors of the core and of the token into the contract's."""
-
-    def __enter__(self) -> None:
-        """Does nothing."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Raises the contract's error for one of the core's.
-
-        Raises:
-            BadParameterError: the algorithm, the key or the ciphertext was refused.
-            UnavailableError: the token is away.
-        """
-        if isinstance(error, DecryptionError):
-            raise BadParameterError("The parameter is incorrect.") from None
-        if isinstance(error, (AlgorithmError, KeyFormatError, UsageError)):
-            raise BadParameterError(f"Property alg or value is invalid: {error}") from None
-        if isinstance(error, ProtectorError):
-            raise UnavailableError(
-                str(error), public="the token that holds this key is away; try again later"
-            ) from None

@@ -1,46 +1,31 @@
 """Where work runs that would hold up the event loop, so that nothing waits behind what hangs.
 
-Private operations of software keys have threads of their own. So has each token, whose calls wait
-in a queue that is as long as its deadline allows. Fetches of issuers' keys hold no thread here.
+Private operations of software keys have threads of their own. So has each HSM, whose calls wait
+in a queue that is as long as its deadline allows.
 """
 
 import asyncio
-import enum
-import logging
 import os
 import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
-from vaultcore.access.remote_keys import FLIGHT_SECONDS
 from vaultcore.errors import ThrottledError, UnavailableError
-from vaultcore.objects.key_use import refusals
+from vaultcore.objects.contract_errors import contract_errors
+from vaultcore.operations.action import Where
 from vaultcore.protectors.hsm import Hsm
-
-if TYPE_CHECKING:
-    from vaultcore.objects.vault import VaultState
 
 #: Threads for private operations of software keys, and how many of these may wait or run.
 PROCESSOR_THREADS: Final = max(2, os.cpu_count() or 2)
 PROCESSOR_WAITING: Final = 512
-#: How many calls may wait for one token; 503 beyond.
-TOKEN_WAITING: Final = 512
-#: The weight of the newest call in what a call of a token is expected to take.
+#: How many calls may wait for one HSM; 503 beyond.
+HSM_WAITING: Final = 512
+#: The weight of the newest call in what a call of an HSM is expected to take.
 _NEWEST: Final = 0.2
 
 T = TypeVar("T")
-
-logger = logging.getLogger("vaultcore.service")
-
-
-class Where(enum.Enum):
-    """Where a request is acted on."""
-
-    LOOP = enum.auto()
-    PROCESSOR = enum.auto()
-    TOKEN = enum.auto()
 
 
 class Pools:
@@ -51,39 +36,26 @@ class Pools:
             PROCESSOR_THREADS, thread_name_prefix="vaultcore-crypto"
         )
         self._busy = 0
-        self._tokens: weakref.WeakKeyDictionary[Hsm, _TokenQueue] = weakref.WeakKeyDictionary()
+        self._hsms: weakref.WeakKeyDictionary[Hsm, _HsmQueue] = weakref.WeakKeyDictionary()
 
-    async def run(
-        self, where: Where, token: Hsm | None, act: Callable[[], T], *, changes: bool
-    ) -> T:
+    async def run(self, where: Where, hsm: Hsm | None, act: Callable[[], T], *, changes: bool) -> T:
         """Acts on a request where it belongs, and returns the result.
 
         Args:
             where: where that is.
-            token: the token of the vault, if it has one.
+            hsm: the HSM of the vault, if it has one.
             act: what to do.
-            changes: whether that makes or destroys a key in the token.
+            changes: whether that creates or destroys a key in the HSM.
 
         Raises:
             ThrottledError: too much work for the processors is waiting already.
-            UnavailableError: the token does not answer, or would not in time.
+            UnavailableError: the HSM does not answer, or would not in time.
         """
         if where is Where.PROCESSOR:
             return await self.compute(act)
-        if where is Where.TOKEN and token is not None:
-            return await self.ask(token, act, changes=changes)
-        return act()  # without a token, what belongs there is refused, which takes no time
-
-    async def settle(self, vault: "VaultState", left: Callable[[], None] | None) -> None:
-        """Does what a write left to do in the token. The write stands, whatever becomes of it."""
-        if left is None:
-            return
-        try:
-            await self.run(Where.TOKEN, vault.key_rules.token, left, changes=True)
-        except UnavailableError as failure:
-            logger.warning(
-                "vault %s: a purged key keeps its pairs in the token: %s", vault.name, failure
-            )
+        if where is Where.HSM and hsm is not None:
+            return await self.ask(hsm, act, changes=changes)
+        return act()  # without an HSM, what belongs there is refused, which takes no time
 
     async def compute(self, work: Callable[[], T]) -> T:
         """Does what keeps a processor busy, and returns its result.
@@ -102,59 +74,59 @@ class Pools:
         finally:
             self._busy -= 1
 
-    async def ask(self, token: Hsm, work: Callable[[], T], *, changes: bool) -> T:
-        """Does what waits for a token, and returns its result.
+    async def ask(self, hsm: Hsm, work: Callable[[], T], *, changes: bool) -> T:
+        """Does what waits for an HSM, and returns its result.
 
-        The token's deadline counts from now on, the queue included. Work that changes what the
+        The HSM's deadline counts from now on, the queue included. Work that changes what the
         token holds may not be given up halfway: for that, the deadline is one for its start, and
-        the token's own deadlines end it.
+        the HSM's own deadlines end it.
 
         Args:
-            token: the token.
+            hsm: the HSM.
             work: what calls it.
-            changes: whether the work makes or destroys a key in the token.
+            changes: whether the work creates or destroys a key in the HSM.
 
         Raises:
-            UnavailableError: the token does not answer, or would not in time.
+            UnavailableError: the HSM does not answer, or would not in time.
         """
-        queue = self._tokens.get(token)
+        queue = self._hsms.get(hsm)
         if queue is None:
-            queue = self._tokens[token] = _TokenQueue(token)
+            queue = self._hsms[hsm] = _HsmQueue(hsm)
         return await queue.ask(work, changes=changes)
 
     def close(self) -> None:
-        """Waits for what runs; what waits for a token is given up."""
-        for queue in list(self._tokens.values()):
+        """Waits for what runs; what waits for an HSM is given up."""
+        for queue in list(self._hsms.values()):
             queue.close()
         self._processor.shutdown(wait=True)
 
 
-class _TokenQueue:
-    """The calls of one token: as many at a time as it has workers, the others in their order."""
+class _HsmQueue:
+    """The calls of one HSM: as many at a time as it has workers, the others in their order."""
 
-    def __init__(self, token: Hsm) -> None:
-        # The token itself would keep the entry of the weak dictionary alive for good.
-        self._token = weakref.ref(token)
-        self._processes = token.processes
-        self._turns = asyncio.Semaphore(token.processes)
-        self._threads = ThreadPoolExecutor(token.processes, thread_name_prefix="vaultcore-token")
+    def __init__(self, hsm: Hsm) -> None:
+        # The HSM itself would keep the entry of the weak dictionary alive for good.
+        self._hsm = weakref.ref(hsm)
+        self._processes = hsm.processes
+        self._turns = asyncio.Semaphore(hsm.processes)
+        self._threads = ThreadPoolExecutor(hsm.processes, thread_name_prefix="vaultcore-hsm")
         self._waiting = 0
         self._expected = 0.0  # seconds that one call takes, smoothed
 
     async def ask(self, work: Callable[[], T], *, changes: bool) -> T:
         """Does the work when it is its turn; see :meth:`Pools.ask`."""
-        token = self._token()
-        if token is None:
-            raise UnavailableError("the token was closed; try again later")
-        with refusals():
-            token.check()
+        hsm = self._hsm()
+        if hsm is None:
+            raise UnavailableError("the HSM was closed; try again later")
+        with contract_errors():
+            hsm.check()
         if (
-            self._waiting >= TOKEN_WAITING
-            or self._waiting * self._expected / self._processes > token.deadline
+            self._waiting >= HSM_WAITING
+            or self._waiting * self._expected / self._processes > hsm.deadline
         ):
             raise _busy()
         loop = asyncio.get_running_loop()
-        expires = loop.time() + token.deadline
+        expires = loop.time() + hsm.deadline
         self._waiting += 1
         try:
             async with asyncio.timeout_at(expires):
@@ -170,7 +142,7 @@ class _TokenQueue:
             return answer.result()
         # Nobody waits for the result any more; without this, a failure would be reported as lost.
         answer.add_done_callback(lambda late: late.cancelled() or late.exception())
-        raise UnavailableError("the token did not answer in time; try again later")
+        raise UnavailableError("the HSM did not answer in time; try again later")
 
     def close(self) -> None:
         """Waits for the calls that run."""
@@ -202,10 +174,5 @@ class _TokenQueue:
         return running
 
 
-async def landed(flight: Future[None]) -> None:
-    """Waits until the keys of an issuer have arrived or failed to, without holding a thread."""
-    await asyncio.wait([asyncio.wrap_future(flight)], timeout=FLIGHT_SECONDS)
-
-
 def _busy() -> UnavailableError:
-    return UnavailableError("the token is busy and would not answer in time; try again later")
+    return UnavailableError("the HSM is busy and would not answer in time; try again later")

@@ -1,0 +1,107 @@
+"""An operation that a caller in this process asks for."""
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from vaultcore import _core
+from vaultcore.access.refusals import by_gate
+from vaultcore.audit.event import CLIENT
+from vaultcore.errors import BadParameterError
+from vaultcore.operations.request import Request
+
+if TYPE_CHECKING:
+    from vaultcore.engine.caller import Caller
+    from vaultcore.engine.engine import Engine
+    from vaultcore.objects.kinds import OpenVault
+
+#: The version of the contract that callers in process speak; audit records name it.
+API_VERSION: Final = "2026-04-01"
+
+
+class Call(Request):
+    """An operation as a caller in process asks for it.
+
+    Args:
+        engine: the engine.
+        state: the vault.
+        caller: who asks.
+        verb: the operation, by the name that the core and the audit log know it by.
+        name: of the object, as the caller wrote it; the empty string for none.
+        version: of the object, as the caller wrote it; the empty string for the current one.
+    """
+
+    api_version = API_VERSION
+    client = CLIENT
+
+    def __init__(
+        self,
+        engine: "Engine",
+        state: "OpenVault",
+        caller: "Caller",
+        verb: str,
+        name: str = "",
+        version: str = "",
+    ) -> None:
+        self.started = time.perf_counter()
+        self.engine = engine
+        self.state = state
+        self.caller = caller
+        self.operation = verb
+        self.vault = state.name
+        self.principal = caller.principal
+        if caller.address is not None:
+            self.address = caller.address
+        self._name = name
+        self._version = version
+        self._epoch = -1
+
+    def admit(self) -> None:
+        """Takes the caller through the gate (design: the life of a request, steps 1 to 5).
+
+        Raises:
+            StorageError: the change feed cannot be read.
+            VaultError: the gate refuses.
+        """
+        engine, caller, state = self.engine, self.caller, self.state
+        engine.synchronise()
+        if state.removed:
+            # Before the rest, which goes by the name: another vault may bear it by now.
+            state.refuse()
+        self._epoch = engine.access_epoch
+        gate, address = engine.gate, caller.address
+        if caller.token is not None and (
+            address is None or gate.address_allowed(state.name, address)
+        ):
+            engine.refresh(caller)
+        admission = gate.authorize(
+            state.name,
+            self.operation,
+            caller.principal,
+            self._name,
+            self._version,
+            address=address,
+        )
+        asked = admission.operation
+        if asked is not None:
+            self.asked = asked
+            if self._name:
+                self.object_id = state.url + asked.object_path
+        if admission.outcome != _core.ADMITTED:
+            raise by_gate(admission)
+
+    def check_types(self) -> None:
+        """Checks that name and version are text.
+
+        Raises:
+            BadParameterError: one is not.
+        """
+        for what, text in (("name", self._name), ("version", self._version)):
+            if not isinstance(text, str):
+                raise BadParameterError(f"a {what} is text, and not {type(text).__name__}")
+
+    def look_again(self) -> None:
+        """Asks the gate again if its rules have changed; see :meth:`Request.look_again`."""
+        engine = self.engine
+        engine.synchronise()
+        if engine.access_epoch != self._epoch:
+            self.admit()

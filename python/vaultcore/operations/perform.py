@@ -1,0 +1,197 @@
+"""How an operation is performed: one driver that blocks, and one that does not.
+
+Both run the same actions, in the same order: what the gate let in is run where it belongs, what it
+writes is committed together with its record, what is left outside the store is settled, and
+whoever has waited is asked again.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from vaultcore.audit.record import Record
+from vaultcore.engine import guarded
+from vaultcore.errors import AuditError, BadParameterError, ObjectNotFoundError, UnavailableError
+from vaultcore.operations.action import NOTHING, Action, Where, check
+from vaultcore.operations.keys import confirm
+from vaultcore.operations.table import ACTIONS
+from vaultcore.storage.witness import witnessed
+
+if TYPE_CHECKING:
+    from vaultcore.audit.change import Change
+    from vaultcore.audit.outbox import Outbox
+    from vaultcore.engine.engine import Engine
+    from vaultcore.operations.call import Call
+    from vaultcore.operations.pools import Pools
+    from vaultcore.operations.request import Request
+
+logger = logging.getLogger("vaultcore.operations")
+
+
+def perform(
+    call: "Call",
+    arguments: msgspec.Struct = NOTHING,
+    decode: Callable[["Call"], msgspec.Struct] | None = None,
+) -> Any:
+    """Admits, performs and records an operation of a caller in process.
+
+    Args:
+        call: who asks for what.
+        arguments: of the operation, of the type that its action declares.
+        decode: returns the arguments of the admitted call instead, where these have to be read
+            first.
+
+    Returns:
+        The result of the operation; its record is written by then.
+
+    Raises:
+        AuditError: it cannot be recorded; what would change something was not done.
+        VaultError: it was refused.
+        VaultcoreError: something failed.
+    """
+    engine = call.engine
+    audit = engine.audit
+    if audit.refusing:
+        audit.require()
+    try:
+        call.admit()
+        action = ACTIONS[call.operation]
+        if decode is not None:
+            arguments = decode(call)
+        elif action.writes:
+            check(arguments)
+        if action.writes:
+            result = _write(call, action, arguments)
+        else:
+            result = action.run(call, arguments)
+            if call.used is not None and call.used.slow:
+                # The key, the HSM or its queue may have taken long: what holds by now counts.
+                call.look_again()
+                confirm(call)
+    except ObjectNotFoundError as missing:
+        spelled = missing.spelled(call.asked.object_name)
+        _record(call, call.fail(spelled).status)
+        raise spelled from None
+    except (TypeError, AttributeError) as failure:
+        # The hot path does not look at types before they fail.
+        refusal = _wrong_type(call, arguments) or failure
+        _record(call, call.fail(refusal).status)
+        raise refusal from None
+    except BaseException as failure:
+        _record(call, call.fail(failure).status)
+        raise
+    _record(call, action.status)
+    return result
+
+
+def _write(call: "Call", action: Action, arguments: msgspec.Struct) -> Any:
+    engine = call.engine
+    work = action.run(call, arguments)
+    call.change = engine.audit.changes.begin(call.write(Record.of, action.status))
+    with witnessed(call.change):
+        result = guarded.write(engine.store, guarded.guarded(work, call.look_again))
+    left = None if action.left is None else action.left(call, result)
+    if left is not None:
+        left()
+    return result
+
+
+def _record(call: "Call", status: int) -> None:
+    audit = call.engine.audit
+    if call.change is None:
+        call.write(audit.record, status)
+    else:
+        call.write(functools.partial(audit.changes.finish, call.change), status)
+
+
+def _wrong_type(call: "Call", arguments: msgspec.Struct) -> BadParameterError | None:
+    """Returns the refusal of names or arguments of a wrong type; None if they are right."""
+    try:
+        call.check_types()
+        check(arguments)
+    except BadParameterError as refusal:
+        return refusal
+    return None
+
+
+async def perform_async(
+    request: "Request", action: Action, arguments: Any, engine: "Engine", pools: "Pools"
+) -> Any:
+    """Performs an operation that the gate has let in, without holding up the event loop.
+
+    The caller records it: the request says what it changes.
+
+    Args:
+        request: the admitted request.
+        action: what it does.
+        arguments: of the type that the action declares.
+        engine: the engine.
+        pools: where slow work is done.
+
+    Raises:
+        AuditError: it cannot be recorded; what would change something was not done.
+        VaultError: it was refused, or something waits too long.
+        VaultcoreError: something failed.
+    """
+    where = Where.LOOP if action.where is None else action.where(request, arguments)
+    if where is Where.LOOP:
+        result = action.run(request, arguments)
+    else:
+
+        def act() -> Any:
+            request.look_again()
+            return action.run(request, arguments)
+
+        result = await pools.run(where, request.state.hsm, act, changes=action.changes_hsm)
+        if not action.writes:
+            request.look_again()
+            confirm(request)
+    if action.writes:
+        result = await _write_async(request, action, result, engine)
+        left = None if action.left is None else action.left(request, result)
+        if left is not None:
+            await _settle(request, left, pools)
+    return result
+
+
+async def _write_async(request: "Request", action: Action, work: Any, engine: "Engine") -> Any:
+    # Inside the store's transaction, and not before its queue: what it sees then holds.
+    guarded_work = guarded.guarded(work, request.look_again)
+    record = request.write(Record.of, action.status)
+    changes = engine.audit.changes
+    change = request.change = changes.begin(record)
+    with witnessed(change):
+        # Its task has the context of this moment, and so the witness.
+        task = asyncio.ensure_future(guarded.write_async(engine.store, guarded_work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # Nobody waits for the answer any more; what was begun ends, and is recorded.
+        request.change = None
+        task.add_done_callback(functools.partial(_end_unattended, changes, change, record))
+        raise
+
+
+def _end_unattended(
+    changes: "Outbox", change: "Change", record: Record, done: "asyncio.Task[Any]"
+) -> None:
+    if done.cancelled() or done.exception() is not None:
+        record.status, record.result_description = 500, "it failed after its caller had left"
+    try:
+        changes.end(change, record)
+    except AuditError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the reason is in its words
+
+
+async def _settle(request: "Request", left: Callable[[], None], pools: "Pools") -> None:
+    """Does what a write left to do in the HSM. The write stands, whatever becomes of it."""
+    try:
+        await pools.run(Where.HSM, request.state.hsm, left, changes=True)
+    except UnavailableError as failure:
+        logger.warning(
+            "vault %s: a purged key keeps its pairs in the HSM: %s", request.vault, failure
+        )

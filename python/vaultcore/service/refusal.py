@@ -1,0 +1,15 @@
+"""A refusal as the contract shows it, on every host (section 2.1)."""
+
+from typing import Any
+
+import msgspec
+
+from vaultcore.errors import VaultError
+
+
+def error_body(error: VaultError) -> bytes:
+    """Returns the contract's error shape, in the words for callers over the network."""
+    shown: dict[str, Any] = {"code": error.code, "message": error.public}
+    if error.inner_code is not None:
+        shown["innererror"] = {"code": error.inner_code}
+    return msgspec.json.encode({"error": shown})
