@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from vaultcore.storage.transaction import Transaction
+from vaultcore.storage.sqlite.transaction import Transaction
 
 T = TypeVar("T")
 Work = Callable[[Transaction], T]

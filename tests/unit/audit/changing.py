@@ -13,7 +13,7 @@ import os, signal, sys
 import vaultcore
 from vaultcore.audit.entries import Entries
 from vaultcore.audit.outbox import Outbox
-from vaultcore.storage.writer import Writer
+from vaultcore.storage.sqlite.writer import Writer
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

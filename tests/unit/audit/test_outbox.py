@@ -21,7 +21,7 @@ from unit.audit.changing import CHILD, created, records, secrets
 from vaultcore import Engine
 from vaultcore.clock import ManualClock
 from vaultcore.errors import AuditError, UnavailableError
-from vaultcore.storage.signal import Signal
+from vaultcore.storage.sqlite.signal import Signal
 
 
 def state(engine: Engine) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from vaultcore.errors import (
     UnavailableError,
 )
 from vaultcore.library.opening import open_engine
-from vaultcore.storage.signal import Signal
+from vaultcore.storage.sqlite.signal import Signal
 
 READER = vaultcore.Principal(object_id="11111111-2222-3333-4444-555555555555")
 HUGE = 2**63 - 1

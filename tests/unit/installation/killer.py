@@ -20,7 +20,7 @@ from typing import IO, Any, cast
 
 import vaultcore
 from vaultcore.installation import rekey
-from vaultcore.storage.writer import Writer
+from vaultcore.storage.sqlite.writer import Writer
 
 
 class Killer:

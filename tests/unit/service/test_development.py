@@ -14,7 +14,7 @@ import vaultcore
 from vaultcore.engine.creation import DEVELOPMENT
 from vaultcore.errors import ConfigurationError
 from vaultcore.service.development.installation import Credentials, Development
-from vaultcore.storage.writer import Writer
+from vaultcore.storage.sqlite.writer import Writer
 
 #: More than a first start has.
 STEPS = 100

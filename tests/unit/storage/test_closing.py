@@ -8,7 +8,7 @@ ROUNDS = """
 import sys, threading, time
 from vaultcore.clock import SystemClock
 from vaultcore.errors import UsageError
-from vaultcore.storage.store import Store
+from vaultcore.storage.sqlite.store import Store
 
 def fill(transaction):
     for number in range(300):

@@ -153,7 +153,7 @@ def test_who_opens_next_empties_the_log_of_a_process_that_was_killed(tmp_path: P
 def test_a_log_that_cannot_be_emptied_is_said_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from vaultcore.storage import writer
+    from vaultcore.storage.sqlite import writer
 
     monkeypatch.setattr(writer, "_ERASING_PAUSE", 0.0)
     tried = []

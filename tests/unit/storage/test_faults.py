@@ -17,7 +17,8 @@ import pytest
 from works import KIND, VAULT, add, count
 
 from vaultcore.errors import StorageError, UnavailableError
-from vaultcore.storage import Store, connection
+from vaultcore.storage import Store
+from vaultcore.storage.sqlite import connection
 
 FULL_DISK = """
 import os, sys

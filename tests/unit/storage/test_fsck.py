@@ -7,7 +7,8 @@ import pytest
 from works import add, count
 
 from vaultcore.errors import StorageError
-from vaultcore.storage import Store, fsck
+from vaultcore.storage import Store
+from vaultcore.storage.sqlite import fsck
 
 DAMAGE = {
     "revisions are missing": "DELETE FROM changes WHERE revision = 2",

@@ -13,7 +13,8 @@ from sqlalchemy import create_engine
 from works import count
 
 from vaultcore.errors import StorageError
-from vaultcore.storage import Store, migrate, schema
+from vaultcore.storage import Store, migrate
+from vaultcore.storage.sqlite import schema
 from vaultcore.storage.tables import metadata
 
 

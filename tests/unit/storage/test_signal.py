@@ -9,7 +9,7 @@ from works import count
 
 from vaultcore.errors import StorageError, UnavailableError
 from vaultcore.storage import Store
-from vaultcore.storage.signal import UNKNOWN, Signal
+from vaultcore.storage.sqlite.signal import UNKNOWN, Signal
 
 
 def wait_for(condition):

@@ -96,7 +96,8 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from works import count
 from test_writer import Held
 from vaultcore.clock import SystemClock
-from vaultcore.storage import Store, writer
+from vaultcore.storage import Store
+from vaultcore.storage.sqlite import writer
 writer._ERASING_PAUSE = writer._LONGEST_LOG = float("inf")  # it syncs too
 store = Store.open("sqlite:///{tmp_path}/v.db", clock=SystemClock())
 store.write(count("c"))

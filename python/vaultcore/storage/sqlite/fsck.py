@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from vaultcore.storage.connection import PATIENCE, translated
+from vaultcore.storage.sqlite.connection import PATIENCE, translated
 
 # A damaged file can have a finding for each of its rows.
 _MOST = 100

@@ -13,15 +13,15 @@ from sqlalchemy.exc import ArgumentError
 
 from vaultcore.clock import Clock
 from vaultcore.errors import ConfigurationError, ForkError, UsageError
-from vaultcore.storage import forks, fsck, schema
-from vaultcore.storage.connection import PATIENCE, translated
 from vaultcore.storage.jobs import BlockingJob, FutureJob, LoopJob, Work
-from vaultcore.storage.lock import WriteLock
-from vaultcore.storage.readers import Every, Readers, Refusal
-from vaultcore.storage.reads import Parameters, Reads
-from vaultcore.storage.signal import Signal
+from vaultcore.storage.sqlite import forks, fsck, schema
+from vaultcore.storage.sqlite.connection import PATIENCE, translated
+from vaultcore.storage.sqlite.lock import WriteLock
+from vaultcore.storage.sqlite.readers import Every, Readers, Refusal
+from vaultcore.storage.sqlite.reads import Parameters, Reads
+from vaultcore.storage.sqlite.signal import Signal
+from vaultcore.storage.sqlite.writer import Writer
 from vaultcore.storage.witness import current
-from vaultcore.storage.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,13 +17,14 @@ from typing import Final
 
 from vaultcore.clock import Clock
 from vaultcore.errors import ForkError, UnavailableError, UsageError, VaultcoreError
-from vaultcore.storage import forks, statements
-from vaultcore.storage.connection import connect, empty_log, leave_open, translated
+from vaultcore.storage import statements
 from vaultcore.storage.jobs import Job, resolve
-from vaultcore.storage.lock import WriteLock
-from vaultcore.storage.presence import Presence
-from vaultcore.storage.signal import UNKNOWN, Signal
-from vaultcore.storage.transaction import Entry, Transaction
+from vaultcore.storage.sqlite import forks
+from vaultcore.storage.sqlite.connection import connect, empty_log, leave_open, translated
+from vaultcore.storage.sqlite.lock import WriteLock
+from vaultcore.storage.sqlite.presence import Presence
+from vaultcore.storage.sqlite.signal import UNKNOWN, Signal
+from vaultcore.storage.sqlite.transaction import Entry, Transaction
 
 # Bounds how long one batch keeps the writers of other processes waiting.
 _LONGEST_BATCH = 512

@@ -7,9 +7,9 @@ import weakref
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vaultcore.storage.connection import connect, leave_open, rows
-from vaultcore.storage.presence import Presence
-from vaultcore.storage.reads import Parameters
+from vaultcore.storage.sqlite.connection import connect, leave_open, rows
+from vaultcore.storage.sqlite.presence import Presence
+from vaultcore.storage.sqlite.reads import Parameters
 
 
 class Readers(threading.local):

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from vaultcore.errors import StorageError
-from vaultcore.storage.connection import connect, translated
+from vaultcore.storage.sqlite.connection import connect, translated
 
 # The newest migration; a test compares it with the scripts.
 HEAD = "0001"

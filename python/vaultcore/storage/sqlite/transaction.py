@@ -7,10 +7,10 @@ from msgspec import UNSET, UnsetType
 
 from vaultcore.errors import StorageError, UsageError
 from vaultcore.storage import statements
-from vaultcore.storage.connection import rows, translated
-from vaultcore.storage.reads import Parameters, Reads
 from vaultcore.storage.rows import ChangeRow
 from vaultcore.storage.sealed import Sealed
+from vaultcore.storage.sqlite.connection import rows, translated
+from vaultcore.storage.sqlite.reads import Parameters, Reads
 
 # A row of the feed.
 Entry = tuple[int, str, str, str, str, str, int]
