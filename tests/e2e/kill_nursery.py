@@ -13,8 +13,8 @@ import sys
 import threading
 
 from vaultcore.clock import SystemClock
-from vaultcore.storage import Store
-from vaultcore.storage import migrate as _loaded  # noqa: F401 - so that no writer needs to load it
+from vaultcore.storage import open_store
+from vaultcore.storage.sqlite import migrate as _loaded  # noqa: F401 - so that no writer needs to load it
 
 VAULT = "v"
 KIND = "secrets"
@@ -124,7 +124,7 @@ WRITERS = {"good": write, "early": write_early, "torn": write_torn}
 def live(url, mode):
     """Opens the store and writes from several threads."""
     pid = os.getpid()
-    store = Store.open(url, clock=SystemClock())
+    store = open_store(url, clock=SystemClock())
     report("ready", pid)
     for thread in range(THREADS):
         threading.Thread(target=WRITERS[mode], args=(store, pid, thread), daemon=True).start()

@@ -19,7 +19,7 @@ from typing import IO, cast
 import pytest
 
 from vaultcore.clock import SystemClock
-from vaultcore.storage import Store
+from vaultcore.storage import open_store
 
 KILLS = 200
 CONTROL_KILLS = 30
@@ -194,7 +194,7 @@ def test_no_acknowledged_write_is_lost(nursery, tmp_path):
     assert together > 3
     assert len(nursery.acknowledged) > 5 * KILLS
     assert checker.findings(nursery.acknowledged) == []
-    with Store.open(f"sqlite:///{path}", clock=SystemClock()) as store:
+    with open_store(f"sqlite:///{path}", clock=SystemClock()) as store:
         assert store.fsck() == []
         assert store.position() == store.revision()
         assert store.write(lambda t: t.changed("v", "", "", "", "after")) == store.revision()

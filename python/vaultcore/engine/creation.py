@@ -331,6 +331,7 @@ def _check_unused(folder: Path) -> None:
     if not (folder / DATABASE).exists():
         return
     try:
+        # The file is looked at as it is: to open it as a store would give it a schema first.
         with contextlib.closing(sqlite3.connect(folder / DATABASE)) as connection:
             ((used,),) = connection.execute("SELECT count(*) FROM objects").fetchall()
     except sqlite3.Error:

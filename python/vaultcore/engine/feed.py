@@ -21,7 +21,7 @@ from vaultcore.errors import (
 )
 from vaultcore.installation.settings import SYSTEM, Installation
 from vaultcore.objects.kinds import KINDS
-from vaultcore.storage.sqlite.writer import REPAIR
+from vaultcore.storage.rows import REPAIR
 
 if TYPE_CHECKING:
     from vaultcore.audit.log import Audit

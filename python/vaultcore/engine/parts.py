@@ -13,7 +13,7 @@ from vaultcore.installation.vault_keys import Reopen
 from vaultcore.ownership import secure_folder
 from vaultcore.protectors.protector import Protector
 from vaultcore.protectors.registry import open_protectors
-from vaultcore.storage import Store
+from vaultcore.storage import Store, open_store
 
 
 def open_parts(
@@ -39,7 +39,7 @@ def open_parts(
             "`vaultcore init` or vaultcore.create()"
         )
     secure_folder(folder)
-    store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)
+    store = open_store(f"sqlite:///{folder / DATABASE}", clock=clock)
     undo.callback(store.close)
     protectors = open_protectors(folder, passphrase=passphrase)
     undo.callback(close_all, protectors)

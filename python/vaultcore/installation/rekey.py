@@ -23,7 +23,7 @@ import msgspec
 from vaultcore.errors import DecryptionError, NotFoundError
 from vaultcore.installation.settings import SYSTEM
 from vaultcore.installation.vault_keys import VaultDocument
-from vaultcore.storage.sealed import KINDS, Place
+from vaultcore.storage.rows import SEALED_KINDS, Place
 
 if TYPE_CHECKING:
     from vaultcore._core import KeyEncryptionKey
@@ -143,11 +143,11 @@ class Rekey:
 
     def _count(self, vault_id: str) -> int:
         kek = self._keys.kek(vault_id)
-        return sum(self._store.sealed_count(kind, kek.id, kek.generation) for kind in KINDS)
+        return sum(self._store.sealed_count(kind, kek.id, kek.generation) for kind in SEALED_KINDS)
 
     def _move_all(self, vault_id: str, name: str, result: Moved) -> None:
         kek = self._keys.kek(vault_id)
-        for kind in KINDS:
+        for kind in SEALED_KINDS:
             after: Place | None = None
             while True:
                 batch = self._store.write(
@@ -171,7 +171,7 @@ class _Batch:
 def _batches(
     transaction: "Transaction", kek: "KeyEncryptionKey", vault_id: str, name: str
 ) -> Iterator[_Batch]:
-    for kind in KINDS:
+    for kind in SEALED_KINDS:
         after: Place | None = None
         while True:
             batch = _batch(transaction, kek, vault_id, name, kind, after)

@@ -14,7 +14,7 @@ from vaultcore.installation.settings import DATABASE, Installation
 from vaultcore.library.engine import LibraryEngine
 from vaultcore.protectors.options import ProtectorOptions
 from vaultcore.protectors.registry import create_protectors
-from vaultcore.storage import Store
+from vaultcore.storage import open_store
 
 
 def open_engine(
@@ -90,7 +90,7 @@ def create_engine(
     clock = clock or SystemClock()
     wanted = protectors or [ProtectorOptions(name="file", kind="file")]
     with Draft(folder, wanted) as draft, contextlib.ExitStack() as undo:
-        store = Store.open(f"sqlite:///{folder / DATABASE}", clock=clock)
+        store = open_store(f"sqlite:///{folder / DATABASE}", clock=clock)
         undo.callback(store.close)
         opened = create_protectors(
             folder, draft.plan, passphrase=passphrase, announce=draft.note_key_file

@@ -1,7 +1,20 @@
-"""The store: objects, their versions, and the feed of their changes, on disk."""
+"""The store: objects, their versions, small documents, and the feed of their changes, on disk.
 
+Code above takes its types from here, from ``rows``, ``protocols`` and ``witness``, and never from
+the package of one kind of database.
+"""
+
+from vaultcore.storage.opening import open_store
+from vaultcore.storage.protocols import Store, Transaction, Work
 from vaultcore.storage.rows import ChangeRow, Counts, ObjectRow, VersionRow
-from vaultcore.storage.sqlite.store import Store
-from vaultcore.storage.sqlite.transaction import Transaction
 
-__all__ = ["ChangeRow", "Counts", "ObjectRow", "Store", "Transaction", "VersionRow"]
+__all__ = [
+    "ChangeRow",
+    "Counts",
+    "ObjectRow",
+    "Store",
+    "Transaction",
+    "VersionRow",
+    "Work",
+    "open_store",
+]

@@ -4,13 +4,12 @@ import asyncio
 import concurrent.futures
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from vaultcore.storage.sqlite.transaction import Transaction
+from vaultcore.storage.protocols import Work
 
 T = TypeVar("T")
-Work = Callable[[Transaction], T]
 
 
 class Job(ABC):
@@ -107,7 +106,7 @@ class LoopJob(Job, Generic[T]):
             self.future.set_exception(self.error)
 
 
-def resolve(jobs: list[Job]) -> None:
+def resolve(jobs: Sequence[Job]) -> None:
     """Resolves the jobs of a batch."""
     loops: dict[asyncio.AbstractEventLoop, list[Job]] = {}
     for job in jobs:

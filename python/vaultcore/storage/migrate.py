@@ -7,10 +7,9 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, NullPool, create_engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 
-from vaultcore.errors import StorageError, UnavailableError
+from vaultcore.errors import StorageError
 
 
 def scripts() -> ScriptDirectory:
@@ -18,44 +17,16 @@ def scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 
 
-def upgrade(path: Path, found: str | None, target: str) -> None:
-    """Brings a database from one migration to another, whole or not at all.
-
-    Args:
-        path: the database; the caller holds its write lock.
-        found: the migration that the database has, or None.
-        target: the migration it shall have.
+def check_known(found: str | None) -> None:
+    """Checks that this version of vaultcore knows the migration that a database has.
 
     Raises:
-        StorageError: the database was written by a newer version of vaultcore, or a migration
-            failed.
+        StorageError: the database was written by a newer version.
     """
-    directory = scripts()
-    _check_known(directory, found)
-    # AUTOCOMMIT keeps the driver from ending our transaction before each change of the schema.
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), poolclass=NullPool, isolation_level="AUTOCOMMIT"
-    )
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                _run(directory, connection, target)
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
-    except DBAPIError as error:
-        raise UnavailableError(f"cannot migrate the store: {error.orig}: try again") from error
-    finally:
-        engine.dispose()
-
-
-def _check_known(directory: ScriptDirectory, found: str | None) -> None:
     if found is None:
         return
     try:
-        known = directory.get_revision(found)
+        known = scripts().get_revision(found)
     except CommandError:
         known = None
     if known is None:
@@ -65,7 +36,15 @@ def _check_known(directory: ScriptDirectory, found: str | None) -> None:
         )
 
 
-def _run(directory: ScriptDirectory, connection: Connection, target: str) -> None:
+def run(connection: Connection, target: str) -> None:
+    """Brings a database to a migration; the caller commits what it does, or takes it back.
+
+    Args:
+        connection: inside of a transaction.
+        target: the migration that the database is to have.
+    """
+    directory = scripts()
+
     def steps(revision: str, _context: MigrationContext) -> list[RevisionStep]:
         return directory._upgrade_revs(target, revision)  # noqa: SLF001 - as alembic.command does
 

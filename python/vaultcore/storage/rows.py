@@ -4,7 +4,18 @@ The fields stand in the order of the columns, so that a row of the driver become
 call. SQLite keeps a value of any type in any column, so that call checks the types.
 """
 
+from typing import Any, Final, TypeVar
+
 import msgspec
+
+from vaultcore.errors import TamperedError
+
+#: The kind of the entry of the feed that tells of a feed which was put right.
+REPAIR: Final = "feed"
+#: The tables that hold envelopes.
+SEALED_KINDS: Final = ("versions", "objects", "documents")
+#: Where an envelope stands: the number of its row, or collection and key of its document.
+Place = tuple[int] | tuple[str, str]
 
 
 class ObjectRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -83,3 +94,46 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
 
     active: int = 0
     deleted: int = 0
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """A stored envelope.
+
+    Attributes:
+        kind: the table; one of ``SEALED_KINDS``.
+        place: where in it.
+        blob: the envelope.
+    """
+
+    kind: str
+    place: Place
+    blob: bytes
+
+
+Row = TypeVar("Row", ObjectRow, VersionRow)
+# The columns of an object; those of a version follow in rows that hold both.
+_WIDTH: Final = len(ObjectRow.__struct_fields__)
+
+
+def record(row: tuple[Any, ...], kind: type[Row]) -> Row:
+    """Returns the record of a row of the driver.
+
+    Raises:
+        TamperedError: it is not as vaultcore writes it.
+    """
+    try:
+        return msgspec.convert(row, kind)
+    except msgspec.ValidationError as error:
+        raise TamperedError(
+            f"a row of the store is not as vaultcore writes it ({error}): it was changed outside "
+            "the vault; restore it from a backup"
+        ) from None
+
+
+def pair(row: tuple[Any, ...]) -> tuple[ObjectRow, VersionRow]:
+    """Returns the records of a row that holds the columns of an object and of its version.
+
+    Raises:
+        TamperedError: it is not as vaultcore writes it.
+    """
+    return record(row[:_WIDTH], ObjectRow), record(row[_WIDTH:], VersionRow)

@@ -6,30 +6,11 @@ opening anything, whatever it is.
 
 from typing import Any, Final
 
-from msgspec import Struct
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_column, or_, select
 
-from vaultcore.storage.statements import compiled, page
+from vaultcore.storage.rows import Place
+from vaultcore.storage.statements import Statement, page
 from vaultcore.storage.tables import documents, objects, versions
-
-#: Where an envelope stands: the number of its row, or collection and key of its document.
-Place = tuple[int] | tuple[str, str]
-#: The tables that hold envelopes.
-KINDS: Final = ("versions", "objects", "documents")
-
-
-class Sealed(Struct, frozen=True):
-    """A stored envelope.
-
-    Attributes:
-        kind: the table.
-        place: where in it.
-        blob: the envelope.
-    """
-
-    kind: str
-    place: Place
-    blob: bytes
 
 
 def _older(column: Any) -> tuple[ColumnElement[bool], ...]:
@@ -41,8 +22,9 @@ def _older(column: Any) -> tuple[ColumnElement[bool], ...]:
 
 
 _FILTER: Final = ("kek_id", "generation")
-FIND: Final = {
-    "versions": compiled(
+#: Finds a page of the envelopes in each table.
+FIND: Final[dict[str, Statement[Select[Any]]]] = {
+    "versions": Statement(
         page(
             select(versions.c.sequence, versions.c.payload)
             .where(versions.c.sequence > bindparam("after"), *_older(versions.c.payload))
@@ -52,7 +34,7 @@ FIND: Final = {
         *_FILTER,
         "limit",
     ),
-    "objects": compiled(
+    "objects": Statement(
         page(
             select(objects.c.id, objects.c.seal)
             .where(objects.c.id > bindparam("after"), *_older(objects.c.seal))
@@ -62,7 +44,7 @@ FIND: Final = {
         *_FILTER,
         "limit",
     ),
-    "documents": compiled(
+    "documents": Statement(
         page(
             select(documents.c.collection, documents.c.key, documents.c.blob)
             .where(
@@ -84,14 +66,15 @@ FIND: Final = {
         "limit",
     ),
 }
-COUNT: Final = {
-    "versions": compiled(
+#: Counts the envelopes in each table.
+COUNT: Final[dict[str, Statement[Select[Any]]]] = {
+    "versions": Statement(
         select(func.count()).select_from(versions).where(*_older(versions.c.payload)), *_FILTER
     ),
-    "objects": compiled(
+    "objects": Statement(
         select(func.count()).select_from(objects).where(*_older(objects.c.seal)), *_FILTER
     ),
-    "documents": compiled(
+    "documents": Statement(
         select(func.count()).select_from(documents).where(*_older(documents.c.blob)), *_FILTER
     ),
 }

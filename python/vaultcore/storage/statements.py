@@ -1,17 +1,17 @@
-"""The statements of the store: written with SQLAlchemy Core, compiled once, run on the driver.
+"""The statements that every database understands, written with SQLAlchemy Core.
 
-Building and binding a Core statement costs ten times what SQLite needs to run it. So each one is
-compiled when this module is loaded, and the store hands its text and a tuple to the driver.
+The packages of the databases compile each of them once, to the text that their driver takes; what
+they say in a form of their own stands there.
 """
 
-from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
-    LargeBinary,
+    ColumnElement,
+    Select,
+    Update,
     bindparam,
     case,
-    cast,
     delete,
     func,
     insert,
@@ -21,25 +21,24 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.sql import ClauseElement, Select
+from sqlalchemy.sql import ClauseElement
 
 from vaultcore.storage.tables import changes, documents, objects, versions
 
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+Form = TypeVar("Form", bound=ClauseElement)
 
 
-def compiled(statement: ClauseElement, *names: str) -> str:
-    """Returns the driver's text of a statement whose parameters stand in the given order.
+class Statement(Generic[Form]):
+    """A statement, and the order in which its caller gives the parameters.
 
-    Raises:
-        LookupError: the statement binds other parameters, or in another order.
+    Args:
+        form: the statement.
+        parameters: the names of its parameters.
     """
-    result = statement.compile(dialect=_DIALECT)
-    bound = tuple(result.positiontup or ())  # type: ignore[attr-defined]
-    if bound != names:
-        raise LookupError(f"the statement binds {bound}, its caller gives {names}")
-    return str(result)
+
+    def __init__(self, form: Form, *parameters: str) -> None:
+        self.form = form
+        self.parameters = parameters
 
 
 def page(statement: Select[Any]) -> Select[Any]:
@@ -56,9 +55,9 @@ _named = (
 )
 _NAMED = ("vault_id", "kind", "key")
 
-OBJECT = compiled(select(objects).where(*_named), *_NAMED)
-CURRENT = compiled(_both.where(*_named), *_NAMED)
-VERSION = compiled(
+OBJECT = Statement(select(objects).where(*_named), *_NAMED)
+CURRENT = Statement(_both.where(*_named), *_NAMED)
+VERSION = Statement(
     select(objects, versions)
     .join(versions, versions.c.object_id == objects.c.id)
     .where(*_named, versions.c.version == bindparam("version")),
@@ -67,20 +66,15 @@ VERSION = compiled(
 )
 
 
-def _listing(*, deleted: bool) -> str:
-    which = objects.c.deleted_at.is_not(None) if deleted else objects.c.deleted_at.is_(None)
-    name = "ix_objects_deleted" if deleted else "ix_objects_active"
-    return compiled(
+def _listing(which: ColumnElement[bool]) -> Statement[Select[Any]]:
+    return Statement(
         page(
-            # The planner cannot know that one of two equal indexes skips a million rows.
-            _both.with_hint(objects, f"INDEXED BY {name}", "sqlite")
-            .where(
+            _both.where(
                 objects.c.vault_id == bindparam("vault_id"),
                 objects.c.kind == bindparam("kind"),
                 objects.c.key > bindparam("after"),
                 which,
-            )
-            .order_by(objects.c.key)
+            ).order_by(objects.c.key)
         ),
         "vault_id",
         "kind",
@@ -89,17 +83,17 @@ def _listing(*, deleted: bool) -> str:
     )
 
 
-LIST_ACTIVE = _listing(deleted=False)
-LIST_DELETED = _listing(deleted=True)
+LIST_ACTIVE = _listing(objects.c.deleted_at.is_(None))
+LIST_DELETED = _listing(objects.c.deleted_at.is_not(None))
 
 _of_object = versions.c.object_id == bindparam("object_id")
-VERSIONS = compiled(select(versions).where(_of_object).order_by(versions.c.sequence), "object_id")
-VERSIONS_NEWEST = compiled(
+VERSIONS = Statement(select(versions).where(_of_object).order_by(versions.c.sequence), "object_id")
+VERSIONS_NEWEST = Statement(
     page(select(versions).where(_of_object).order_by(versions.c.sequence.desc())),
     "object_id",
     "limit",
 )
-VERSIONS_BEFORE = compiled(
+VERSIONS_BEFORE = Statement(
     page(
         select(versions)
         .where(_of_object, versions.c.sequence < bindparam("before"))
@@ -110,7 +104,7 @@ VERSIONS_BEFORE = compiled(
     "limit",
 )
 
-DUE_FOR_PURGE = compiled(
+DUE_FOR_PURGE = Statement(
     page(
         select(objects)
         .where(
@@ -125,7 +119,7 @@ DUE_FOR_PURGE = compiled(
     "after_id",
     "limit",
 )
-COUNTS = compiled(
+COUNTS = Statement(
     select(
         objects.c.kind,
         func.sum(
@@ -140,15 +134,15 @@ COUNTS = compiled(
     "vault_id",
 )
 
-CHANGES = compiled(
+CHANGES = Statement(
     page(
         select(changes).where(changes.c.revision > bindparam("after")).order_by(changes.c.revision)
     ),
     "after",
     "limit",
 )
-REVISION = compiled(select(func.max(changes.c.revision)))
-FORGET_CHANGES = compiled(
+REVISION = Statement(select(func.max(changes.c.revision)))
+FORGET_CHANGES = Statement(
     delete(changes).where(
         or_(changes.c.revision > bindparam("highest"), changes.c.revision < bindparam("lowest"))
     ),
@@ -156,32 +150,13 @@ FORGET_CHANGES = compiled(
     "lowest",
 )
 
-DOCUMENT = compiled(
+DOCUMENT = Statement(
     select(documents.c.blob).where(
         documents.c.collection == bindparam("collection"), documents.c.key == bindparam("key")
     ),
     "collection",
     "key",
 )
-DOCUMENTS = compiled(
-    # As bytes: one key that is not UTF-8 must not keep the others from being read.
-    select(cast(documents.c.key, LargeBinary), documents.c.blob)
-    .where(documents.c.collection == bindparam("collection"))
-    .order_by(documents.c.key),
-    "collection",
-)
-COLLECTIONS = compiled(
-    # As bytes, so that one is named exactly, whatever was written there.
-    select(cast(documents.c.collection, LargeBinary))
-    .where(
-        documents.c.collection >= bindparam("first"), documents.c.collection < bindparam("behind")
-    )
-    .distinct()
-    .order_by(documents.c.collection),
-    "first",
-    "behind",
-)
-
 _OBJECT_COLUMNS = (
     "vault_id",
     "kind",
@@ -192,53 +167,31 @@ _OBJECT_COLUMNS = (
     "purge_at",
     "seal",
 )
-INSERT_OBJECT = compiled(
+INSERT_OBJECT = Statement(
     insert(objects).values({name: bindparam(name) for name in _OBJECT_COLUMNS}), *_OBJECT_COLUMNS
 )
-DELETE_OBJECT = compiled(delete(objects).where(objects.c.id == bindparam("number")), "number")
-DELETE_VERSIONS = compiled(delete(versions).where(_of_object), "object_id")
+DELETE_OBJECT = Statement(delete(objects).where(objects.c.id == bindparam("number")), "number")
+DELETE_VERSIONS = Statement(delete(versions).where(_of_object), "object_id")
 
 _VERSION_COLUMNS = ("object_id", "version", "metadata", "payload")
-INSERT_VERSION = compiled(
+INSERT_VERSION = Statement(
     insert(versions).values({name: bindparam(name) for name in _VERSION_COLUMNS}),
     *_VERSION_COLUMNS,
 )
 
 _CHANGE_COLUMNS = ("revision", "vault_id", "kind", "key", "version", "what", "at")
-INSERT_CHANGE = compiled(
+INSERT_CHANGE = Statement(
     insert(changes).values({name: bindparam(name) for name in _CHANGE_COLUMNS}), *_CHANGE_COLUMNS
 )
 
-_put = sqlite.insert(documents).values(
-    {name: bindparam(name) for name in ("collection", "key", "blob")}
-)
-PUT_DOCUMENT = compiled(
-    _put.on_conflict_do_update(
-        index_elements=["collection", "key"], set_={"blob": _put.excluded.blob}
-    ),
-    "collection",
-    "key",
-    "blob",
-)
-DELETE_DOCUMENTS = compiled(
+DELETE_DOCUMENTS = Statement(
     delete(documents).where(
         documents.c.collection == bindparam("collection"), documents.c.key <= bindparam("last")
     ),
     "collection",
     "last",
 )
-DELETE_COLLECTION = compiled(
-    # With any keys, also those that are no text.
-    delete(documents).where(
-        documents.c.collection >= bindparam("first"),
-        documents.c.collection < bindparam("behind"),
-        cast(documents.c.collection, LargeBinary) == bindparam("collection"),
-    ),
-    "first",
-    "behind",
-    "collection",
-)
-DELETE_DOCUMENT = compiled(
+DELETE_DOCUMENT = Statement(
     delete(documents).where(
         documents.c.collection == bindparam("collection"), documents.c.key == bindparam("key")
     ),
@@ -247,10 +200,9 @@ DELETE_DOCUMENT = compiled(
 )
 
 
-@cache
-def update_object(names: tuple[str, ...]) -> str:
+def update_object(names: tuple[str, ...]) -> Statement[Update]:
     """Returns the update of these columns of one object; its number is the last parameter."""
-    return compiled(
+    return Statement(
         update(objects)
         .where(objects.c.id == bindparam("number"))
         .values({name: bindparam(name) for name in names}),
@@ -259,10 +211,9 @@ def update_object(names: tuple[str, ...]) -> str:
     )
 
 
-@cache
-def update_version(names: tuple[str, ...]) -> str:
+def update_version(names: tuple[str, ...]) -> Statement[Update]:
     """Returns the update of these columns of one version; its sequence is the last parameter."""
-    return compiled(
+    return Statement(
         update(versions)
         .where(versions.c.sequence == bindparam("number"))
         .values({name: bindparam(name) for name in names}),

@@ -3,6 +3,8 @@
 The migrations create them; a test checks that what the migrations create is what stands here.
 """
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -16,6 +18,9 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+
+#: The newest migration; a test compares it with the scripts.
+HEAD: Final = "0001"
 
 metadata = MetaData()
 

@@ -1,4 +1,4 @@
-"""Who wants to write along in every transaction of an operation, and be told of its commit.
+"""Lets something write along in every transaction of an operation, and hear of its commit.
 
 An operation may write in several places far below whoever performs it. What has to be in the same
 transaction, such as the record of the change, is joined to the work here and not handed through
@@ -8,10 +8,9 @@ all of them.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from vaultcore.storage.jobs import Work
+from vaultcore.storage.protocols import Work
 
 T = TypeVar("T")
 
@@ -19,7 +18,7 @@ T = TypeVar("T")
 class Witness(Protocol):
     """Writes along in each transaction of one operation."""
 
-    def joined(self, work: "Work[T]") -> "Work[T]":
+    def joined(self, work: Work[T]) -> Work[T]:
         """Returns a work that does both; it may be run more than once."""
 
     def committed(self) -> None:

@@ -10,7 +10,7 @@ from vaultcore._core import KeyEncryptionKey
 from vaultcore.access.issuer import Issuer
 from vaultcore.access.tokens import TokenValidator
 from vaultcore.clock import ManualClock
-from vaultcore.storage import Store
+from vaultcore.storage import Store, open_store
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def kek() -> KeyEncryptionKey:
 
 @pytest.fixture
 def store(tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'vault.db'}", clock=clock) as opened:
+    with open_store(f"sqlite:///{tmp_path / 'vault.db'}", clock=clock) as opened:
         yield opened
 
 

@@ -20,9 +20,11 @@ from vaultcore.errors import (
     TamperedError,
 )
 from vaultcore.storage import Store
+from vaultcore.storage.sqlite.store import SqliteStore
 
 
 def tamper(store: Store, sql: str, parameters: tuple[Any, ...]) -> None:
+    assert isinstance(store, SqliteStore)
     with contextlib.closing(sqlite3.connect(store.path)) as connection, connection:
         assert connection.execute(sql, parameters).rowcount == 1
 

@@ -32,7 +32,7 @@ from vaultcore.errors import (
     UnauthorizedError,
     UsageError,
 )
-from vaultcore.storage import Store
+from vaultcore.storage import Store, open_store
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_revocation_holds_in_another_process_at_once(
 ) -> None:
     """A second store on the same file stands for a second process."""
     token = issue(issuer, issuer.applications.create("web"))
-    with Store.open(f"sqlite:///{tmp_path / 'vault.db'}", clock=clock) as second:
+    with open_store(f"sqlite:///{tmp_path / 'vault.db'}", clock=clock) as second:
         elsewhere = make_issuer(second, kek, clock)
         checked = TokenValidator(elsewhere.trust([VAULT]), clock=clock)
         checked.validate(token)

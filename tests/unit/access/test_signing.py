@@ -20,7 +20,7 @@ from vaultcore.clock import ManualClock
 from vaultcore.errors import (
     UnauthorizedError,
 )
-from vaultcore.storage import Store
+from vaultcore.storage import Store, open_store
 
 
 def kids(issuer: Issuer) -> list[str]:
@@ -83,7 +83,7 @@ def test_a_rotation_holds_in_another_process_at_once(
     issuer: Issuer, tmp_path: Path, kek: KeyEncryptionKey, clock: ManualClock
 ) -> None:
     made = issuer.applications.create("web")
-    with Store.open(f"sqlite:///{tmp_path / 'vault.db'}", clock=clock) as second:
+    with open_store(f"sqlite:///{tmp_path / 'vault.db'}", clock=clock) as second:
         elsewhere = make_issuer(second, kek, clock)
         issue(elsewhere, made)
         kid = issuer.keys.rotate()

@@ -10,14 +10,14 @@ from vaultcore.audit.entries import Entries
 from vaultcore.audit.record import Record
 from vaultcore.clock import ManualClock
 from vaultcore.errors import ForbiddenError
-from vaultcore.storage import Store, Transaction
+from vaultcore.storage import Store, Transaction, open_store
 
 RECORD = Record(vault="dev", operation="SecretSet")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
+    with open_store(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
         yield opened
 
 

@@ -11,7 +11,7 @@ from vaultcore.audit.entries import COLLECTION, Entries, is_tagged, record_of
 from vaultcore.audit.record import Record
 from vaultcore.audit.state import TAG
 from vaultcore.clock import ManualClock
-from vaultcore.storage import Store, Transaction
+from vaultcore.storage import Store, Transaction, open_store
 
 NAME = "a" * 32
 HERE = COLLECTION + NAME
@@ -44,7 +44,7 @@ def quietly(store: Store, act: Callable[[Transaction], object]) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
+    with open_store(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
         yield opened
 
 

@@ -20,7 +20,7 @@ from vaultcore.audit.state import STATE, TAG, State, load_state
 from vaultcore.clock import ManualClock
 from vaultcore.documents import document_context
 from vaultcore.errors import TamperedError
-from vaultcore.storage import Store, Transaction
+from vaultcore.storage import Store, Transaction, open_store
 
 T = TypeVar("T")
 NOTHING = "0" * 64
@@ -33,7 +33,7 @@ def system() -> KeyEncryptionKey:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
+    with open_store(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
         yield opened
 
 

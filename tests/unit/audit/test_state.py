@@ -10,7 +10,7 @@ import pytest
 from vaultcore.audit.state import STATE, TAG, State, keep_state, load_state
 from vaultcore.clock import ManualClock
 from vaultcore.errors import TamperedError
-from vaultcore.storage import Store, Transaction
+from vaultcore.storage import Store, Transaction, open_store
 
 KEPT = State(sequence=17, head="ab" * 32, revision=9)
 
@@ -35,7 +35,7 @@ def quietly(store: Store, act: Callable[[Transaction], object]) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
+    with open_store(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
         quietly(opened, lambda transaction: keep_state(transaction, tag, KEPT))
         yield opened
 

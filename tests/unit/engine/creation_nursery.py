@@ -16,6 +16,7 @@ from vaultcore.errors import VaultcoreError
 from vaultcore.library.opening import create_engine
 from vaultcore.protectors.options import ProtectorOptions
 from vaultcore.storage import migrate
+from vaultcore.storage.sqlite import migrate as _loaded  # noqa: F401 - before the forks
 
 REFUSED = 3
 

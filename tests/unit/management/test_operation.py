@@ -20,6 +20,7 @@ from vaultcore.management import OPERATIONS, Management
 from vaultcore.management.records import TAIL_SECONDS
 from vaultcore.service.development.installation import Development
 from vaultcore.storage import Transaction
+from vaultcore.storage.sqlite.store import SqliteStore
 
 STRANGER = Principal(object_id="00000000-0000-0000-0000-00000000dead", name="stranger")
 
@@ -288,6 +289,7 @@ def test_an_administrator_who_was_removed_while_he_waited_does_nothing(
     prepared.store.submit(hold)
     assert held.wait(30)
     records()
+    assert isinstance(prepared.store, SqliteStore)
     with ThreadPoolExecutor(2) as pool:
         removal = pool.submit(
             prepared.management.access_administrator, principal="app", remove=True

@@ -31,7 +31,7 @@ from vaultcore.errors import AuditError
 from vaultcore.service.development.authority import ensure_certificates
 from vaultcore.service.front import Front
 from vaultcore.service.identity.routes import issuer_place
-from vaultcore.storage import Store
+from vaultcore.storage import open_store
 
 if TYPE_CHECKING:
     from vaultcore.access.applications import NewSecret
@@ -85,7 +85,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
-        self.store = Store.open(f"sqlite:///{folder / 'vault.db'}", clock=self.clock)
+        self.store = open_store(f"sqlite:///{folder / 'vault.db'}", clock=self.clock)
         self.issuer = Issuer(
             self.store,
             KeyEncryptionKey.generate(),
@@ -506,7 +506,7 @@ class Running:
             self.port: int = probe.getsockname()[1]
         self.url = f"https://localhost:{self.port}"
         self.files = ensure_certificates(folder / "tls", ["localhost"], clock=self.clock)
-        self.store = Store.open(f"sqlite:///{folder / 'vault.db'}", clock=self.clock)
+        self.store = open_store(f"sqlite:///{folder / 'vault.db'}", clock=self.clock)
         self.issuer = Issuer(
             self.store,
             KeyEncryptionKey.generate(),

@@ -19,6 +19,7 @@ from vaultcore.engine import guarded
 from vaultcore.errors import ForbiddenError, NotFoundError, UnavailableError
 from vaultcore.objects.usable_key import UsableKey
 from vaultcore.service.exchange import Exchange
+from vaultcore.storage.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     import socket
@@ -214,6 +215,7 @@ def in_background(act: Callable[[], Any]) -> Callable[[], Any]:
 
 def queued(engine: Engine, count: int) -> None:
     """Waits until so many works are in the queue of the writer."""
+    assert isinstance(engine.store, SqliteStore)
     for _ in range(1000):
         if engine.store._writer._queue.qsize() >= count:
             return

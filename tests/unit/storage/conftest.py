@@ -3,7 +3,7 @@
 import pytest
 
 from vaultcore.clock import ManualClock
-from vaultcore.storage import Store
+from vaultcore.storage import open_store
 
 BACKENDS = ["sqlite"]
 
@@ -21,6 +21,6 @@ def url(request, tmp_path):
 
 @pytest.fixture
 def store(url, clock):
-    with Store.open(url, clock=clock) as opened:
+    with open_store(url, clock=clock) as opened:
         yield opened
         assert opened.fsck() == []

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import IO, cast
 
-_FOLDER = str(Path(__file__).parent)
+_FOLDER = str(Path(__file__).parents[2])
 _PRELUDE = f"""
 import sys, os, json, signal, threading, time
 sys.path.insert(0, {_FOLDER!r})
-from works import VAULT, KIND, add, count, update
+from unit.storage.works import VAULT, KIND, add, count, update
 from vaultcore.clock import SystemClock
-from vaultcore.storage import Store
+from vaultcore.storage import open_store
 """
 
 
@@ -24,7 +24,7 @@ class Process:
         script = (
             _PRELUDE
             + f"""
-store = Store.open({url!r}, clock=SystemClock())
+store = open_store({url!r}, clock=SystemClock())
 print("null", flush=True)
 for line in sys.stdin:
     print(json.dumps(eval(line)), flush=True)

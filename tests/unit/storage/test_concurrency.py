@@ -1,15 +1,14 @@
-"""Many writers at once, in threads and in processes: as if one came after the other."""
+"""Many writers at once, in threads and in processes, on every kind of store.
+
+What they do is as if one came after the other.
+"""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-from processes import processes
-from works import KIND, VAULT, count
-
-from vaultcore.errors import UnavailableError
-from vaultcore.storage import Store
+from unit.storage.processes import processes
+from unit.storage.works import KIND, VAULT, count
+from vaultcore.storage import open_store
 
 
 def test_threads_see_a_counter_grow_by_one(store):
@@ -51,7 +50,7 @@ def test_processes_are_linearizable(url, clock):
         "[[number, store.write(count('shared')), store.write(add('OBJECT', f'%s-{number}'))]"
         f" for number in range({writes})]"
     )
-    with Store.open(url, clock=clock) as store, processes(url, 3) as others:
+    with open_store(url, clock=clock) as store, processes(url, 3) as others:
         for at, other in enumerate(others):
             other.ask(expression % at)
         mine = [store.write(count("shared")) for _ in range(writes)]
@@ -76,7 +75,7 @@ def test_processes_are_linearizable(url, clock):
 
 def test_no_process_starves(url, clock):
     """One process writes without pause; another one gets its turns."""
-    with Store.open(url, clock=clock) as store, processes(url, 1) as (other,):
+    with open_store(url, clock=clock) as store, processes(url, 1) as (other,):
         stop = threading.Event()
 
         def hog():
@@ -99,13 +98,8 @@ def test_no_process_starves(url, clock):
         assert slowest < 2
 
 
-def test_a_writer_that_hangs_is_not_waited_for_without_end(url, clock, monkeypatch):
-    with Store.open(url, clock=clock) as store, processes(url, 1) as (other,):
-        monkeypatch.setattr(store._writer._lock, "_patience", 0.3)
-        other.ask("store.write(lambda t: time.sleep(1.5))")
-        time.sleep(0.4)
-        with pytest.raises(UnavailableError, match="another process holds it"):
-            store.write(count("c"))
-        assert store.document("counters", "c") is None
-        other.answer()
-        assert store.write(count("c")) == 1
+def test_processes_that_open_an_empty_store_together_make_it_once(url):
+    with processes(url, 4) as started:
+        for process in started:
+            process.ask("store.write(count('c'))")
+        assert sorted(process.answer() for process in started) == [1, 2, 3, 4]

@@ -1,5 +1,7 @@
 """Works that many of the tests give to a store."""
 
+import threading
+
 VAULT = "vault-1"
 KIND = "secrets"
 
@@ -38,3 +40,35 @@ def count(key):
         return number
 
     return work
+
+
+def fail(error, *, before):
+    """Raises an error, after having changed something or before."""
+
+    def work(transaction):
+        if not before:
+            add("FAILED", f"{id(error)}")(transaction)
+        raise error
+
+    return work
+
+
+class Held:
+    """Keeps the writer busy with one work, so that the next works make one batch."""
+
+    def __init__(self, store):
+        self._store = store
+        self._entered = threading.Event()
+        self._released = threading.Event()
+
+    def __enter__(self):
+        def work(transaction):
+            self._entered.set()
+            self._released.wait(10)
+
+        self.job = self._store.submit(work)
+        assert self._entered.wait(10)
+
+    def __exit__(self, *error):
+        self._released.set()
+        self.job.result(10)

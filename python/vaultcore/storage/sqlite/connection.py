@@ -1,29 +1,20 @@
-"""Connections to SQLite: how they are opened, and what its errors mean."""
+"""Connections to SQLite: how they are opened, read, and left."""
 
 import ctypes
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from vaultcore.errors import StorageError, UnavailableError, VaultcoreError
+from vaultcore.storage.sqlite.errors import translated
 
 # How long a writer waits for another program that holds the database, in seconds.
-PATIENCE = 10.0
+PATIENCE: Final = 10.0
 # Pages of the write-ahead log after which a commit copies it into the database (16 MiB).
-_CHECKPOINT_PAGES = 4000
+_CHECKPOINT_PAGES: Final = 4000
 # What a reset leaves of a log that a long reader made grow, in bytes.
-_LOG_LIMIT = 32 * 1024 * 1024
-
-_ADVICE = {
-    sqlite3.SQLITE_BUSY: "another program holds the database: end its transaction and try again",
-    sqlite3.SQLITE_CANTOPEN: "the database cannot be opened: check its folder and its permissions",
-    sqlite3.SQLITE_FULL: "the disk is full: free space and try again",
-    sqlite3.SQLITE_IOERR: "the disk reports an error: check it and try again",
-    sqlite3.SQLITE_LOCKED: "another program holds the database: end its transaction and try again",
-    sqlite3.SQLITE_NOMEM: "there is not enough memory: free some and try again",
-    sqlite3.SQLITE_PERM: "the database may not be opened: check its permissions",
-    sqlite3.SQLITE_READONLY: "the database may not be written: check its permissions",
-}
+_LOG_LIMIT: Final = 32 * 1024 * 1024
+# What each connection keeps of the database in memory, in KiB.
+_CACHE: Final = 8192
 
 
 def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
@@ -31,7 +22,7 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
 
     Args:
         path: the database.
-        create: whether to make the file if it is not there. Else a file that was removed under a
+        create: whether to create the file if it is not there. Else a file that was removed under a
             running service would come back empty.
 
     Raises:
@@ -121,25 +112,8 @@ def _configure(connection: sqlite3.Connection) -> None:
         # What was purged leaves no bytes behind in free pages.
         "secure_delete = ON",
         "temp_store = MEMORY",
-        "cache_size = -8192",
+        f"cache_size = -{_CACHE}",
         f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"journal_size_limit = {_LOG_LIMIT}",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def translated(error: sqlite3.Error, action: str) -> VaultcoreError:
-    """Returns what a caller is told about an error of the driver.
-
-    An error that may pass is an ``UnavailableError``, any other a ``StorageError``.
-    """
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code in _ADVICE:
-        return UnavailableError(f"cannot {action}: {_ADVICE[code]}")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StorageError(
-            f"cannot {action}: the database is damaged: stop the service and restore a backup"
-        )
-    if code == sqlite3.SQLITE_CONSTRAINT:
-        return StorageError(f"cannot {action}: it exists already, or refers to what does not exist")
-    return StorageError(f"cannot {action}: {error}")

@@ -1,7 +1,7 @@
 """What becomes of open stores in a child process.
 
 SQLite forbids a child to use a connection of its parent, or even to close it. Nor may the child
-open the same database anew: SQLite remembers which locks it took, but a child does not inherit
+open the same database again: SQLite remembers which locks it took, but a child does not inherit
 them, so it would write to a log that its parent may remove. So the child keeps every inherited
 connection, untouched, and refuses to work.
 """
@@ -9,11 +9,11 @@ connection, untouched, and refuses to work.
 import os
 import weakref
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from vaultcore.errors import ForkError
 
-ADVICE = "close it before the fork, or start the process afresh"
+ADVICE: Final = "close it before the fork, or start the process afresh"
 
 
 class Forkable(Protocol):
@@ -43,7 +43,7 @@ def watch(forkable: Forkable) -> None:
 
 
 def unwatch(forkable: Forkable) -> None:
-    """Forgets something that was closed: a child may open it anew."""
+    """Forgets something that was closed: a child may open it again."""
     _watched.discard(forkable)
 
 

@@ -7,11 +7,13 @@ cannot hide in both.
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
-from vaultcore.storage.sqlite.connection import PATIENCE, translated
+from vaultcore.storage.sqlite.connection import PATIENCE
+from vaultcore.storage.sqlite.errors import translated
 
 # A damaged file can have a finding for each of its rows.
-_MOST = 100
+_MOST: Final = 100
 
 _FEED = """
     SELECT 'feed: ' || sum(revision - before - 1) || ' revisions are missing' FROM (

@@ -11,11 +11,14 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from vaultcore.errors import UnavailableError
 
-_PAUSE = 0.0003
+# How long a writer waits before it tries again, in seconds.
+_PAUSE: Final = 0.0003
+
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 class WriteLock:
@@ -75,9 +78,6 @@ class WriteLock:
         """Closes the files, which also releases them."""
         os.close(self._next)
         os.close(self._lock)
-
-
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 def _take(descriptor: int, deadline: float) -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from vaultcore.errors import UnavailableError
+from vaultcore.storage.sqlite import files
 
-_LOG: Final = "-wal"
-_INDEX: Final = "-shm"
 _Identity = tuple[int, int]
 _PARTED: Final = (
     "the index of the write-ahead log (-shm) was moved or removed while it was open: restart every "
@@ -29,8 +28,8 @@ class Presence:
 
     def __init__(self, path: Path) -> None:
         self._database = str(path)
-        self._log = f"{path}{_LOG}"
-        self._index = f"{path}{_INDEX}"
+        self._log = f"{path}{files.LOG}"
+        self._index = f"{path}{files.INDEX}"
         self._parted = False
         self._expected: dict[str, _Identity] = {}
 

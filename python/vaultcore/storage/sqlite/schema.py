@@ -2,14 +2,15 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 from vaultcore.errors import StorageError
-from vaultcore.storage.sqlite.connection import connect, translated
+from vaultcore.storage.sqlite.connection import connect
+from vaultcore.storage.sqlite.errors import translated
+from vaultcore.storage.tables import HEAD
 
-# The newest migration; a test compares it with the scripts.
-HEAD = "0001"
 # Written into the header of the file: "VLTC".
-APPLICATION_ID = 0x564C5443
+APPLICATION_ID: Final = 0x564C5443
 
 
 def upgrade(path: Path) -> None:
@@ -29,7 +30,7 @@ def upgrade(path: Path) -> None:
     if found == HEAD:
         return
     # Alembic takes a quarter of a second to load, which an up-to-date store need not wait for.
-    from vaultcore.storage import migrate  # noqa: PLC0415
+    from vaultcore.storage.sqlite import migrate  # noqa: PLC0415
 
     migrate.upgrade(path, found, HEAD)
 

@@ -14,20 +14,23 @@ import mmap
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from vaultcore.errors import StorageError, UnavailableError
 
-_MAGIC = b"vcsignl1"
-_SIZE = 4096
-_WORD = 1
-UNKNOWN = -1
+UNKNOWN: Final = -1
+
+# The file begins with these bytes, has this length, and the word is its second one.
+_MAGIC: Final = b"vcsignl1"
+_SIZE: Final = 4096
+_WORD: Final = 1
 
 
 class Signal:
     """The mapped word beside a database.
 
     Args:
-        path: the file; it is made if it does not exist, and outlives every process.
+        path: the file; it is created if it does not exist, and outlives every process.
 
     Raises:
         StorageError: the file is something else.

@@ -1,4 +1,5 @@
-"""A transaction: the reads of the store, and every way to change it."""
+# ruff: noqa: D102 - the protocol documents the methods of a work
+"""A transaction of SQLite: the reads of the store, and every way to change it."""
 
 import sqlite3
 from typing import Any
@@ -6,21 +7,19 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from vaultcore.errors import StorageError, UsageError
-from vaultcore.storage import statements
-from vaultcore.storage.rows import ChangeRow
-from vaultcore.storage.sealed import Sealed
-from vaultcore.storage.sqlite.connection import rows, translated
-from vaultcore.storage.sqlite.reads import Parameters, Reads
+from vaultcore.storage.protocols import Transaction
+from vaultcore.storage.rows import ChangeRow, Sealed
+from vaultcore.storage.sqlite import statements
+from vaultcore.storage.sqlite.connection import rows
+from vaultcore.storage.sqlite.errors import translated
+from vaultcore.storage.sqlite.reads import Parameters, SqliteReads
 
 # A row of the feed.
 Entry = tuple[int, str, str, str, str, str, int]
 
 
-class Transaction(Reads):
-    """What a work sees and changes; valid until the work returns.
-
-    The changes of a work become visible together, or not at all. A work that changes something
-    says so with ``changed`` at least once: everybody who caches lives on the feed.
+class SqliteTransaction(SqliteReads, Transaction):
+    """The part of an SQLite transaction that one work sees and changes.
 
     Args:
         connection: inside of a transaction that holds the write lock.
@@ -29,10 +28,6 @@ class Transaction(Reads):
         feed: gathers the entries of works that run together, to be written in one go; None for a
             work that runs apart: it can be undone without touching what others did.
         kinds: gathers the kinds of what the works of one commit have changed.
-
-    Attributes:
-        kinds: of what works before this one have changed and not yet committed; such a change is
-            seen by this transaction, and by nobody else.
     """
 
     def __init__(
@@ -87,12 +82,6 @@ class Transaction(Reads):
         deleted_at: int | None = None,
         purge_at: int | None = None,
     ) -> int:
-        """Adds an object and returns its number.
-
-        Raises:
-            StorageError: the name is taken, or the store cannot be written; UnavailableError if
-                that may pass.
-        """
         cursor = self._change(
             statements.INSERT_OBJECT,
             (vault_id, kind, key, name, current, deleted_at, purge_at, seal),
@@ -109,27 +98,16 @@ class Transaction(Reads):
         purge_at: int | UnsetType | None = UNSET,
         seal: bytes | UnsetType = UNSET,
     ) -> None:
-        """Changes what is given of an object.
-
-        Raises:
-            StorageError: there is no such object, or the store cannot be written;
-                UnavailableError if that may pass.
-        """
-        given = {
+        columns = {
             "current": current,
             "deleted_at": deleted_at,
             "purge_at": purge_at,
             "seal": seal,
         }
-        self._update_object(object_id, _given(given, "object"))
+        given = _given(columns, "object")
+        self._update(statements.update_object(tuple(given)), given, object_id, "object")
 
     def delete_object(self, object_id: int) -> None:
-        """Removes an object and all its versions.
-
-        Raises:
-            StorageError: there is no such object, or the store cannot be written;
-                UnavailableError if that may pass.
-        """
         self.erase()
         self._change(statements.DELETE_VERSIONS, (object_id,), "remove the object")
         cursor = self._change(statements.DELETE_OBJECT, (object_id,), "remove the object")
@@ -137,12 +115,6 @@ class Transaction(Reads):
             raise StorageError("cannot remove the object: it does not exist")
 
     def insert_version(self, object_id: int, version: str, metadata: str, payload: bytes) -> int:
-        """Adds a version to an object and returns its sequence.
-
-        Raises:
-            StorageError: the object has such a version or does not exist, or the store cannot be
-                written; UnavailableError if that may pass.
-        """
         cursor = self._change(
             statements.INSERT_VERSION, (object_id, version, metadata, payload), "add the version"
         )
@@ -155,22 +127,10 @@ class Transaction(Reads):
         metadata: str | UnsetType = UNSET,
         payload: bytes | UnsetType = UNSET,
     ) -> None:
-        """Changes what is given of a version.
-
-        Raises:
-            StorageError: there is no such version, or the store cannot be written;
-                UnavailableError if that may pass.
-        """
         given = _given({"metadata": metadata, "payload": payload}, "version")
         self._update(statements.update_version(tuple(given)), given, sequence, "version")
 
     def put_sealed(self, row: Sealed, blob: bytes) -> None:
-        """Replaces an envelope where it stands.
-
-        Raises:
-            StorageError: it is not there any more, or the store cannot be written;
-                UnavailableError if that may pass.
-        """
         match row.kind, row.place:
             case "versions", (int(sequence),):
                 self.update_version(sequence, payload=blob)
@@ -182,79 +142,41 @@ class Transaction(Reads):
                 raise UsageError(f"there are no envelopes in {row.kind}")
 
     def put_document(self, collection: str, key: str, blob: bytes) -> None:
-        """Adds or replaces a document.
-
-        Raises:
-            StorageError: the store cannot be written; UnavailableError if that may pass.
-        """
         self._change(statements.PUT_DOCUMENT, (collection, key, blob), "put the document")
 
     def delete_document(self, collection: str, key: str) -> bool:
-        """Removes a document and returns whether there was one.
-
-        Raises:
-            StorageError: the store cannot be written; UnavailableError if that may pass.
-        """
         cursor = self._change(statements.DELETE_DOCUMENT, (collection, key), "remove the document")
         return cursor.rowcount == 1
 
     def delete_documents(self, collection: str, last: str) -> int:
-        """Removes the documents of a collection up to a key, and returns how many there were.
-
-        Raises:
-            StorageError: the store cannot be written; UnavailableError if that may pass.
-        """
         cursor = self._change(statements.DELETE_DOCUMENTS, (collection, last), "remove documents")
         return cursor.rowcount
 
     def delete_collection(self, prefix: str, collection: bytes) -> int:
-        """Removes all documents of a collection, and returns how many there were.
-
-        Args:
-            prefix: an ASCII prefix of its name.
-            collection: its name as :meth:`collections` returns it.
-
-        Raises:
-            StorageError: the store cannot be written; UnavailableError if that may pass.
-        """
         parameters = (prefix, f"{prefix}\x7f", collection)
         cursor = self._change(statements.DELETE_COLLECTION, parameters, "remove documents")
         return cursor.rowcount
 
     def changed(self, vault_id: str, kind: str, key: str, version: str, what: str) -> int:
-        """Appends to the feed what this work changed, and returns the new revision.
-
-        Raises:
-            UsageError: the transaction is over.
-        """
         self._living()
         self._last = revision = self._last + 1
         self._entries.append((revision, vault_id, kind, key, version, what, self._now))
         return revision
 
     def skip_to(self, revision: int) -> None:
-        """Goes on from a revision, where a feed that was put back ends before it."""
         self._last = max(self._last, revision)
 
     def erase(self) -> None:
-        """Says that what this work removes or replaces shall not stay readable in the log."""
         self.erased = True
 
     def unnoticed(self) -> None:
-        """Says that the work changes nothing that anybody caches: the feed needs no entry."""
         self._unnoticed = True
 
     def changes(self, after: int, limit: int) -> list[ChangeRow]:
-        """Returns the entries of the feed that follow a revision, oldest first.
-
-        Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
-        """
         self._write_feed()
         return super().changes(after, limit)
 
     def revision(self) -> int:
-        """Returns the revision of the last change, or 0 if there is none."""
         self._living()
         return self._last
 
@@ -295,9 +217,6 @@ class Transaction(Reads):
             for entry in entries:
                 self._change(statements.INSERT_CHANGE, entry, "append to the feed")
             entries.clear()
-
-    def _update_object(self, object_id: int, given: dict[str, Any]) -> None:
-        self._update(statements.update_object(tuple(given)), given, object_id, "object")
 
     def _update(self, sql: str, given: dict[str, Any], number: int, what: str) -> None:
         cursor = self._change(sql, (*given.values(), number), f"update the {what}")

@@ -5,42 +5,30 @@ synced the next one gathers, so the disk is waited for once, however many caller
 """
 
 import contextlib
-import logging
 import os
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from vaultcore.clock import Clock
-from vaultcore.errors import ForkError, UnavailableError, UsageError, VaultcoreError
-from vaultcore.storage import statements
+from vaultcore.errors import ForkError, UsageError, VaultcoreError
 from vaultcore.storage.jobs import Job, resolve
-from vaultcore.storage.sqlite import forks
-from vaultcore.storage.sqlite.connection import connect, empty_log, leave_open, translated
+from vaultcore.storage.sqlite import feed, forks
+from vaultcore.storage.sqlite.batch import run_apart, run_together
+from vaultcore.storage.sqlite.connection import connect, empty_log, leave_open
+from vaultcore.storage.sqlite.erasing import Erasing
+from vaultcore.storage.sqlite.errors import translated
 from vaultcore.storage.sqlite.lock import WriteLock
 from vaultcore.storage.sqlite.presence import Presence
 from vaultcore.storage.sqlite.signal import UNKNOWN, Signal
-from vaultcore.storage.sqlite.transaction import Entry, Transaction
 
 # Bounds how long one batch keeps the writers of other processes waiting.
-_LONGEST_BATCH = 512
+_LONGEST_BATCH: Final = 512
 # How often an idle writer looks after the signal, in seconds.
-_TICK = 1.0
-# How often what was erased is taken out of the write-ahead log, in seconds.
-_ERASING_PAUSE = 1.0
-# After how long the log is emptied in any case: whoever erased something may have died.
-_LONGEST_LOG = 60.0
-# No feed of ours gets as far: an entry beyond was put there by somebody else. Twice as much still
-# fits the word of the signal, and a batch more still fits a column.
-HIGHEST_REVISION: Final = 1 << 62
-# The kind of the entry that tells of a feed which was put right.
-REPAIR: Final = "feed"
-
-logger = logging.getLogger("vaultcore.storage")
+_TICK: Final = 1.0
 
 _Run = Callable[[list[Job], sqlite3.Connection, int, int], int | None]
 
@@ -70,10 +58,7 @@ class Writer:
         self._ended = False
         #: Called before each batch, when it holds the lock.
         self.before: Callable[[], None] = _nothing
-        # What was in the log before this process came may have been erased since.
-        self._erased = True
-        self._emptied = 0.0
-        self._log_trouble = ""
+        self._erasing = Erasing(path)
         self._thread = threading.Thread(target=self._loop, name="vaultcore-writer", daemon=True)
 
     def start(self) -> None:
@@ -128,7 +113,7 @@ class Writer:
                     job.error = error
             with contextlib.suppress(BaseException):  # a caller that went away harms no other
                 resolve(jobs)
-            self._empty_log()
+            self._erasing.run(self._empty_log, last=self._ended)
         self._disconnect()
         self._lock.close()
 
@@ -162,17 +147,18 @@ class Writer:
 
     def _commit(self, jobs: list[Job]) -> None:
         """Runs the jobs together; if one of them gets in the way of others, one by one."""
-        if not self._commit_with(jobs, _run_together):
-            self._commit_with(jobs, _run_apart)
+        if not self._commit_with(jobs, run_together):
+            self._commit_with(jobs, run_apart)
 
     def _commit_with(self, jobs: list[Job], run: _Run) -> bool:
         connection = self._connected()
         connection.execute("BEGIN IMMEDIATE")
         try:
             self.before()
-            before = self._repair(connection)
+            now = int(self._clock.now())
+            before = feed.repair(connection, self._signal.last(), now)
             rows = connection.total_changes
-            revision = run(jobs, connection, before, int(self._clock.now()))
+            revision = run(jobs, connection, before, now)
             # Rows without an entry in the feed are those of works that say they go unnoticed.
             if revision is None or (revision == before and connection.total_changes == rows):
                 if connection.in_transaction:
@@ -187,45 +173,27 @@ class Writer:
         except BaseException:
             self._abandon(connection)
             raise
-        self._erased = self._erased or any(job.erased for job in jobs)
+        if any(job.erased for job in jobs):
+            self._erasing.pending = True
         return True
 
-    def _empty_log(self) -> None:
-        """Takes what was erased out of the write-ahead log, now and then, and at the end.
-
-        The database has zeros in its place already. A log that cannot be emptied is tried again.
-        """
-        now = time.monotonic()
-        waited = now - self._emptied
-        due = self._erased and (waited >= _ERASING_PAUSE or self._ended)
-        if not due and waited < _LONGEST_LOG:
-            return
-        self._emptied = now
+    def _empty_log(self) -> bool:
+        """Empties the write-ahead log, and returns whether it is empty."""
         try:
-            if _size(self._path.with_name(f"{self._path.name}-wal")) == 0:
-                self._erased = False
-                return
             with self._lock:
                 connection = self._connected()
                 self.presence.check()
-                self._erased = not empty_log(connection)
+                return empty_log(connection)
         except sqlite3.Error as error:
             self._disconnect()
-            trouble = str(translated(error, "empty the write-ahead log"))
-        except (VaultcoreError, OSError) as error:
-            trouble = str(error)
-        else:
-            trouble = ""
-        if trouble and trouble != self._log_trouble:
-            logger.warning("what was purged stays in the write-ahead log for now: %s", trouble)
-        self._log_trouble = trouble
+            raise translated(error, "empty the write-ahead log") from error
 
     def _abandon(self, connection: sqlite3.Connection) -> None:
         # Some errors end the transaction by themselves, and then there is nothing to roll back.
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            self._signal.settle(self._word(connection))
+            self._signal.settle(feed.plausible(connection))
         except sqlite3.Error:
             # The signal stays pending: everybody asks the database until it can answer.
             self._disconnect()
@@ -234,17 +202,17 @@ class Writer:
         try:
             connection = self._connected()
             self._commit_repair(connection)
-            self._signal.settle(self._word(connection))
+            self._signal.settle(feed.plausible(connection))
         except sqlite3.Error as error:
             self._disconnect()
             raise translated(error, "read the store") from error
 
     def _commit_repair(self, connection: sqlite3.Connection) -> None:
-        if self._signal.last() <= self._word(connection):
+        if self._signal.last() <= feed.plausible(connection):
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
-            self._repair(connection)
+            feed.repair(connection, self._signal.last(), int(self._clock.now()))
             self.presence.check()
             self._signal.begin()
             connection.execute("COMMIT")
@@ -269,7 +237,7 @@ class Writer:
         """Returns whether the signal says something else than the database, as after a restore."""
         position = self._signal.position()
         try:
-            return position == UNKNOWN or position != self._word(self._connected())
+            return position == UNKNOWN or position != feed.plausible(self._connected())
         except sqlite3.Error as error:
             self._disconnect()
             raise translated(error, "read the store") from error
@@ -279,7 +247,7 @@ class Writer:
             connection = connect(self._path)
             try:
                 # The log is there once something was read.
-                self._revision(connection)
+                feed.revision(connection)
                 self.presence.opened()
             except BaseException:
                 connection.close()
@@ -296,96 +264,9 @@ class Writer:
         else:
             leave_open(connection)
 
-    def _word(self, connection: sqlite3.Connection) -> int:
-        # An implausible entry stays in the feed until the next commit; the signal cannot say it.
-        return min(max(self._revision(connection), 0), HIGHEST_REVISION)
-
-    def _repair(self, connection: sqlite3.Connection) -> int:
-        """Returns the last revision, after putting right what vaultcore did not do to the feed.
-
-        Entries that no work of ours wrote are removed. A revision that was announced before the
-        feed went back is not given out again: who has seen it would take the one for the other.
-        Both are told in the feed, so that everybody reads everything again.
-        """
-        revision, told = self._revision(connection), self._signal.last()
-        if told >= HIGHEST_REVISION:
-            told = 0
-        if told <= revision < HIGHEST_REVISION:
-            return revision
-        logger.error(
-            "the feed of changes was changed outside of vaultcore: it ends at %d, and %d was "
-            "announced; it is put right, and every process reads everything again",
-            revision,
-            told,
-        )
-        connection.execute(statements.FORGET_CHANGES, (HIGHEST_REVISION - 1, 1))
-        revision = max(self._revision(connection), told) + 1
-        entry = (revision, "", REPAIR, "", "", "repair", int(self._clock.now()))
-        connection.execute(statements.INSERT_CHANGE, entry)
-        return revision
-
-    @staticmethod
-    def _revision(connection: sqlite3.Connection) -> int:
-        revision: int | None = connection.execute(statements.REVISION).fetchall()[0][0]
-        return revision or 0
-
 
 def _nothing() -> None:
     """Does nothing before a batch."""
-
-
-def _run_together(
-    jobs: list[Job], connection: sqlite3.Connection, revision: int, now: int
-) -> int | None:
-    """Runs jobs without a savepoint for each; returns the last revision.
-
-    Returns None if a job failed after it wrote: its changes cannot be told from those of others.
-    """
-    feed: list[Entry] = []
-    kinds: set[str] = set()
-    for job in jobs:
-        transaction = Transaction(connection, revision, now, feed, kinds)
-        revision = _run(job, transaction, revision)
-        if not connection.in_transaction or (job.error is not None and transaction.wrote):
-            return None
-    try:
-        connection.executemany(statements.INSERT_CHANGE, feed)
-    except Exception:  # noqa: BLE001 - whatever it is, running apart finds whose it is
-        return None
-    return revision
-
-
-def _run_apart(jobs: list[Job], connection: sqlite3.Connection, revision: int, now: int) -> int:
-    """Runs jobs, each in its own savepoint; returns the last revision."""
-    kinds: set[str] = set()
-    for job in jobs:
-        revision = _run(job, Transaction(connection, revision, now, None, kinds), revision)
-        if not connection.in_transaction:
-            # SQLite rolled back everything: a full disk, an I/O error, no memory.
-            if isinstance(job.error, VaultcoreError):
-                raise job.error
-            raise UnavailableError("cannot write to the store: the transaction was lost: try again")
-    return revision
-
-
-def _run(job: Job, transaction: Transaction, revision: int) -> int:
-    """Runs a job and returns the last revision after it."""
-    try:
-        job.result = job.work(transaction)
-        revision = transaction.finish()
-        job.error = None
-        job.erased = transaction.erased
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
-        job.error = error
-        transaction.undo()
-    return revision
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _fail(jobs: list[Job], error: VaultcoreError) -> None:

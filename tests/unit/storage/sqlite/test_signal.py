@@ -4,12 +4,13 @@ import signal as signals
 import time
 
 import pytest
-from processes import Process, processes
-from works import count
 
+from unit.storage.processes import Process, processes
+from unit.storage.works import count
 from vaultcore.errors import StorageError, UnavailableError
-from vaultcore.storage import Store
+from vaultcore.storage.sqlite import files
 from vaultcore.storage.sqlite.signal import UNKNOWN, Signal
+from vaultcore.storage.sqlite.store import SqliteStore
 
 
 def wait_for(condition):
@@ -43,8 +44,8 @@ def test_the_position_is_unknown_during_a_commit(store, monkeypatch):
     assert store.position() == 1
 
 
-def test_other_processes_see_a_commit_at_once(url, clock):
-    with Store.open(url, clock=clock) as store, processes(url, 2) as (first, second):
+def test_other_processes_see_a_commit_at_once(path, url, clock):
+    with SqliteStore(path, clock=clock) as store, processes(url, 2) as (first, second):
         for turn in range(1, 30):
             writer = (first, second)[turn % 2]
             assert writer.run("store.write(count('c'))") == turn
@@ -68,8 +69,10 @@ store._writer._signal.begin = lambda: (begin(), os.kill(os.getpid(), 9))
     ],
     ids=["after the commit", "before the commit"],
 )
-def test_a_writer_that_dies_around_its_commit_leaves_nobody_stale(url, clock, point, committed):
-    with Store.open(url, clock=clock) as store:
+def test_a_writer_that_dies_around_its_commit_leaves_nobody_stale(
+    path, url, clock, point, committed
+):
+    with SqliteStore(path, clock=clock) as store:
         assert store.write(count("c")) == 1
         victim = Process(url).ready()
         victim.run(f"exec({point!r}, globals())")
@@ -85,49 +88,46 @@ def test_a_writer_that_dies_around_its_commit_leaves_nobody_stale(url, clock, po
         assert store.write(count("c")) == store.position() == expected + 1
 
 
-def test_the_next_to_open_repairs_the_word(url, clock):
-    with Store.open(url, clock=clock) as store:
+def test_the_next_to_open_repairs_the_word(path, clock):
+    with SqliteStore(path, clock=clock) as store:
         store.write(count("c"))
-        path = store.path.with_suffix(".signal")
-    word = Signal(path)
+    word = Signal(files.signal(path))
     assert word.position() == 1
     word.begin()
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(path, clock=clock) as store:
         assert store.position() == word.position() == 1
 
 
-def test_a_word_ahead_of_the_database_is_not_announced_twice(url, clock):
-    with Store.open(url, clock=clock) as store:
+def test_a_word_ahead_of_the_database_is_not_announced_twice(path, clock):
+    with SqliteStore(path, clock=clock) as store:
         store.write(count("c"))
-        path = store.path.with_suffix(".signal")
     # As after a restored backup: a process that has seen 4711 must not take another for it.
-    Signal(path).settle(4711)
-    with Store.open(url, clock=clock) as store:
+    Signal(files.signal(path)).settle(4711)
+    with SqliteStore(path, clock=clock) as store:
         assert store.position() == store.revision() == 4712
         assert [change.kind for change in store.changes(1, 10)] == ["feed"]
         assert store.fsck() == []
-    Signal(path).settle(2**62)
-    with Store.open(url, clock=clock) as store:
+    Signal(files.signal(path)).settle(2**62)
+    with SqliteStore(path, clock=clock) as store:
         assert store.position() == store.revision() == 4712
 
 
-def test_the_word_is_taken_from_the_database_not_from_an_old_file(url, clock):
-    with Store.open(url, clock=clock) as store:
+def test_the_word_is_taken_from_the_database_not_from_an_old_file(path, clock):
+    with SqliteStore(path, clock=clock) as store:
         store.write(count("c"))
-        path = store.path.with_suffix(".signal")
-    Signal(path).settle(0)
-    with Store.open(url, clock=clock) as store:
+    Signal(files.signal(path)).settle(0)
+    with SqliteStore(path, clock=clock) as store:
         assert store.position() == 1
-    path.unlink()
-    with Store.open(url, clock=clock) as store:
+    files.signal(path).unlink()
+    with SqliteStore(path, clock=clock) as store:
         assert store.position() == 1
 
 
-def test_a_removed_file_is_noticed(url, clock):
-    with Store.open(url, clock=clock) as store:
+def test_a_removed_file_is_noticed(path, clock):
+    with SqliteStore(path, clock=clock) as store:
         store.write(count("c"))
-        store.path.with_suffix(".signal").unlink()
-        with Store.open(url, clock=clock) as other:
+        files.signal(path).unlink()
+        with SqliteStore(path, clock=clock) as other:
             other.write(count("c"))
             wait_for(lambda: store.position() == 2)
             other.write(count("c"))

@@ -14,7 +14,8 @@ import pytest
 import vaultcore
 from vaultcore import Engine
 from vaultcore.clock import ManualClock
-from vaultcore.storage import Store, Transaction
+from vaultcore.storage import Transaction
+from vaultcore.storage.sqlite.store import SqliteStore
 
 PATIENCE = 30.0  # far beyond what is promised: the machine may be busy
 
@@ -138,7 +139,8 @@ def test_who_opens_next_empties_the_log_of_a_process_that_was_killed(tmp_path: P
         try:
             inner = vaultcore.open(folder, housekeeping=False)
             acting = inner.vault("dev").acting_as(inner.administrator())
-            inner.store._writer._emptied = time.monotonic() + 100  # not yet
+            assert isinstance(inner.store, SqliteStore)
+            inner.store._writer._erasing._tried = time.monotonic() + 100  # not yet
             acting.secrets.delete("a")
             acting.secrets.purge("a")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -148,34 +150,3 @@ def test_who_opens_next_empties_the_log_of_a_process_that_was_killed(tmp_path: P
     assert left(folder, payloads)
     with vaultcore.open(folder, housekeeping=False):
         wait_until_gone(folder, payloads)
-
-
-def test_a_log_that_cannot_be_emptied_is_said_once_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from vaultcore.storage.sqlite import writer
-
-    monkeypatch.setattr(writer, "_ERASING_PAUSE", 0.0)
-    tried = []
-
-    def fail(connection: sqlite3.Connection) -> bool:
-        tried.append(connection)
-        raise sqlite3.OperationalError("disk I/O error")
-
-    monkeypatch.setattr(writer, "empty_log", fail)
-    with Store.open(f"sqlite:///{tmp_path / 'v.db'}", clock=ManualClock()) as store:
-
-        def work(transaction: Transaction) -> None:
-            transaction.put_document("test", "a", b"x")
-            transaction.erase()
-            transaction.changed("", "test", "a", "", "put")
-
-        for _ in range(3):
-            store.write(work)
-        deadline = time.monotonic() + PATIENCE
-        while len(tried) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        monkeypatch.undo()
-        store.write(work)
-    assert len([r for r in caplog.records if "write-ahead log" in r.getMessage()]) == 1

@@ -1,51 +1,15 @@
-"""Group commit: what works of one batch owe each other."""
+"""What works of one store owe each other and their callers, on every kind of store."""
 
 import asyncio
-import gc
-import subprocess
-import sys
 import threading
 import time
 import traceback
-from pathlib import Path
 
 import pytest
-from works import KIND, VAULT, add, count
 
+from unit.storage.works import KIND, VAULT, Held, add, count, fail
 from vaultcore.errors import StorageError, UsageError
-from vaultcore.storage import Store
-
-
-class Held:
-    """Keeps the writer busy with one work, so that the next works make one batch."""
-
-    def __init__(self, store):
-        self._store = store
-        self._entered = threading.Event()
-        self._released = threading.Event()
-
-    def __enter__(self):
-        def work(transaction):
-            self._entered.set()
-            self._released.wait(10)
-
-        self.job = self._store.submit(work)
-        assert self._entered.wait(10)
-
-    def __exit__(self, *error):
-        self._released.set()
-        self.job.result(10)
-
-
-def fail(error, *, before):
-    """Raises an error, after having changed something or before."""
-
-    def work(transaction):
-        if not before:
-            add("FAILED", f"{id(error)}")(transaction)
-        raise error
-
-    return work
+from vaultcore.storage import open_store
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -76,109 +40,6 @@ def test_a_work_sees_those_before_it_in_its_batch_but_not_those_that_failed(stor
         store.submit(fail(ValueError(), before=False))
         seen = store.submit(peek)
     assert seen.result(10) == (True, False, 1)
-
-
-def test_works_that_wait_together_are_committed_together(store):
-    log = Path(f"{store.path}-wal")
-    before = log.stat().st_size
-    with Held(store):
-        jobs = [store.submit(count("c")) for _ in range(100)]
-    assert [job.result(10) for job in jobs] == list(range(1, 101))
-    # Each commit writes its pages again: a hundred commits would take hundreds of them.
-    assert log.stat().st_size - before < 20 * 4096
-
-
-def test_a_batch_is_synced_once(tmp_path):
-    """Counts system calls of a whole process: three batches, three syncs."""
-    script = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from works import count
-from test_writer import Held
-from vaultcore.clock import SystemClock
-from vaultcore.storage import Store
-from vaultcore.storage.sqlite import writer
-writer._ERASING_PAUSE = writer._LONGEST_LOG = float("inf")  # it syncs too
-store = Store.open("sqlite:///{tmp_path}/v.db", clock=SystemClock())
-store.write(count("c"))
-print("start", flush=True)
-for _ in range(3):
-    with Held(store):
-        jobs = [store.submit(count("c")) for _ in range(50)]
-    [job.result(10) for job in jobs]
-print("stop", flush=True)
-"""
-    trace = tmp_path / "trace"
-    try:
-        done = subprocess.run(
-            [
-                *("strace", "-f", "-o", trace, "-e", "trace=fdatasync,fsync,write"),
-                *(sys.executable, "-c", script),
-            ],
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-    except FileNotFoundError:
-        pytest.skip("strace is not installed")
-    if b"ptrace" in done.stderr:
-        pytest.skip("strace may not trace here")
-    assert done.returncode == 0, done.stderr
-    text = trace.read_text()
-    between = text[text.index('"start') : text.index('"stop')]
-    assert between.count("sync(") == 3
-
-
-def test_acknowledged_means_synced(store):
-    """A commit is asked for in the way that survives the loss of power."""
-    asked = store.write(
-        lambda transaction: transaction._connection.execute("PRAGMA synchronous").fetchone()
-    )
-    assert asked == (2,)
-
-
-@pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), SystemExit(1), GeneratorExit(), StopIteration(), MemoryError()]
-)
-def test_the_writer_outlives_every_exception(store, error):
-    with pytest.raises(type(error)):
-        store.write(fail(error, before=False))
-    assert store.write(count("c")) == 1
-
-
-def test_the_writer_outlives_a_failure_of_its_own(store, monkeypatch):
-    monkeypatch.setattr(store._writer, "_process", lambda jobs: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        store.write(count("c"))
-    monkeypatch.undo()
-    assert store.write(count("c")) == 1
-
-
-def test_each_caller_gets_an_exception_of_its_own(store, monkeypatch):
-    def lose(transaction):
-        transaction._connection.execute("ROLLBACK")
-
-    with Held(store):
-        jobs = [store.submit(add("A")), store.submit(lose), store.submit(add("B"))]
-    errors = [job.exception(10) for job in jobs]
-    assert len({id(error) for error in errors}) == 3
-    assert all("the transaction was lost" in str(error) for error in errors)
-    assert store.revision() == store.position() == 0
-    assert store.write(count("c")) == 1
-
-
-def test_a_work_that_hides_the_loss_of_its_transaction_commits_nothing(store):
-    def work(transaction):
-        transaction._connection.execute("ROLLBACK")
-        with pytest.raises(StorageError):
-            transaction._rows("SELECT * FROM nowhere")
-        with pytest.raises(UsageError, match="over"):
-            transaction.put_document("d", "d", b"")
-        return "well"
-
-    with pytest.raises(Exception, match="lost"):
-        store.write(work)
-    assert store.documents("d") == []
 
 
 def test_the_value_of_a_work_may_be_anything(store):
@@ -248,7 +109,7 @@ def test_a_coroutine_that_gives_up_harms_nobody(store):
 
 
 def test_closing_finishes_what_was_submitted(url, clock):
-    store = Store.open(url, clock=clock)
+    store = open_store(url, clock=clock)
     with Held(store):
         jobs = [store.submit(count("c")) for _ in range(2000)]
         closer = threading.Thread(target=store.close)
@@ -258,7 +119,7 @@ def test_closing_finishes_what_was_submitted(url, clock):
 
 
 def test_closing_while_others_use_it_loses_no_acknowledged_write(url, clock):
-    store = Store.open(url, clock=clock)
+    store = open_store(url, clock=clock)
     acknowledged, refused = [], []
 
     def use():
@@ -277,21 +138,10 @@ def test_closing_while_others_use_it_loses_no_acknowledged_write(url, clock):
     for thread in threads:
         thread.join(10)
     assert len(refused) == 8
-    with Store.open(url, clock=clock) as again:
+    with open_store(url, clock=clock) as again:
         counted = again.document("counters", "c")
         assert counted is not None
         assert int(counted) == len(acknowledged) == max(acknowledged)
-
-
-def test_a_store_that_nobody_closed_ends_its_thread(url, clock):
-    store = Store.open(url, clock=clock)
-    job = store.submit(count("c"))
-    thread = store._writer._thread
-    del store
-    gc.collect()
-    thread.join(10)
-    assert not thread.is_alive()
-    assert job.result(0) == 1
 
 
 def test_a_failed_write_keeps_nothing_alive(store):

@@ -14,21 +14,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from works import KIND, VAULT, add, count
 
+from unit.storage.works import KIND, VAULT, add, count
 from vaultcore.errors import StorageError, UnavailableError
-from vaultcore.storage import Store
 from vaultcore.storage.sqlite import connection
+from vaultcore.storage.sqlite.store import SqliteStore
 
 FULL_DISK = """
 import os, sys
 sys.path.insert(0, {folder!r})
-from works import add, count, VAULT, KIND
+from unit.storage.works import add, count, VAULT, KIND
 from vaultcore.clock import SystemClock
 from vaultcore.errors import UnavailableError
-from vaultcore.storage import Store
+from vaultcore.storage import open_store
 mount = {mount!r}
-with Store.open(f"sqlite:///{{mount}}/v.db", clock=SystemClock()) as store:
+with open_store(f"sqlite:///{{mount}}/v.db", clock=SystemClock()) as store:
     store.write(add("FIRST"))
     for round in range({rounds}):
         filler = open(f"{{mount}}/filler", "wb", buffering=0)
@@ -68,7 +68,7 @@ def test_a_full_disk_refuses_writes_until_there_is_space(tmp_path):
     mount.mkdir()
     rounds = 20
     script = FULL_DISK.format(
-        folder=str(Path(__file__).parent), mount=str(mount), rounds=rounds, slack=150_000
+        folder=str(Path(__file__).parents[3]), mount=str(mount), rounds=rounds, slack=150_000
     )
     shell = f'mount -t tmpfs -o size=8m none "{mount}" && exec "{sys.executable}" -c "$SCRIPT"'
     command = ["unshare", "--mount", "--map-root-user", "sh", "-c", shell]
@@ -141,9 +141,9 @@ def test_a_program_that_holds_the_database_is_waited_for(store):
         assert job.result(10) == 1
 
 
-def test_a_program_that_never_lets_go_is_reported(url, clock, monkeypatch):
+def test_a_program_that_never_lets_go_is_reported(path, clock, monkeypatch):
     monkeypatch.setattr(connection, "PATIENCE", 0.2)
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(path, clock=clock) as store:
         with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(UnavailableError, match="another program holds the database"):
@@ -172,10 +172,10 @@ def test_a_failed_commit_is_not_announced(store, monkeypatch):
     assert store.write(count("c")) == 1
 
 
-def test_the_log_is_bounded_also_after_a_long_reader(url, clock, monkeypatch):
+def test_the_log_is_bounded_also_after_a_long_reader(path, clock, monkeypatch):
     monkeypatch.setattr(connection, "_CHECKPOINT_PAGES", 100)
     monkeypatch.setattr(connection, "_LOG_LIMIT", 200 * 4096)
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(path, clock=clock) as store:
         log = Path(f"{store.path}-wal")
 
         def write_much():
@@ -197,10 +197,10 @@ def test_the_log_is_bounded_also_after_a_long_reader(url, clock, monkeypatch):
         assert log.stat().st_size < 400 * 4096 < grown
 
 
-def test_readers_of_the_store_do_not_hold_the_log(url, clock, monkeypatch):
+def test_readers_of_the_store_do_not_hold_the_log(path, clock, monkeypatch):
     """A thread that has read and lives on must not keep the log from being reused."""
     monkeypatch.setattr(connection, "_CHECKPOINT_PAGES", 50)
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(path, clock=clock) as store:
         store.write(add("K"))
         done = threading.Event()
 
@@ -230,4 +230,4 @@ def test_a_database_that_cannot_be_opened_is_reported(tmp_path, clock, missing):
         path.parent.mkdir()
         path.mkdir()
     with pytest.raises(UnavailableError, match="cannot open"):
-        Store.open(f"sqlite:///{path}", clock=clock)
+        SqliteStore(path, clock=clock)

@@ -5,10 +5,10 @@ import threading
 import weakref
 
 import pytest
-from works import KIND, VAULT, add, count
 
+from unit.storage.works import KIND, VAULT, add, count
 from vaultcore.errors import ForkError
-from vaultcore.storage import Store
+from vaultcore.storage.sqlite.store import SqliteStore
 
 
 def in_child(work):
@@ -48,8 +48,8 @@ def refusals(store):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_is_refused_and_the_parent_goes_on(url, clock):
-    with Store.open(url, clock=clock) as store:
+def test_a_child_is_refused_and_the_parent_goes_on(path, clock):
+    with SqliteStore(path, clock=clock) as store:
         store.write(add("A"))
         ready, done = threading.Event(), threading.Event()
 
@@ -74,30 +74,30 @@ def test_a_child_is_refused_and_the_parent_goes_on(url, clock):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_may_not_open_what_its_parent_has_open(url, clock):
+def test_a_child_may_not_open_what_its_parent_has_open(path, clock):
     """SQLite would believe that the child holds the locks of its parent."""
 
     def work():
         try:
-            Store.open(url, clock=clock)
+            SqliteStore(path, clock=clock)
         except ForkError as error:
             return str(error)
         return "opened"
 
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(path, clock=clock) as store:
         assert "close it before the fork" in in_child(work)
         assert store.write(count("c")) == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_may_open_what_its_parent_closed(url, clock):
+def test_a_child_may_open_what_its_parent_closed(path, clock):
     def work():
-        with Store.open(url, clock=clock) as mine:
+        with SqliteStore(path, clock=clock) as mine:
             return str(mine.write(count("c")))
 
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(path, clock=clock) as store:
         assert store.write(count("c")) == 1
     assert in_child(work) == "2"
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(path, clock=clock) as store:
         assert store.write(count("c")) == store.position() == 3
         assert store.fsck() == []

@@ -4,11 +4,11 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from works import add, count
 
+from unit.storage.works import add, count
 from vaultcore.errors import StorageError
-from vaultcore.storage import Store
 from vaultcore.storage.sqlite import fsck
+from vaultcore.storage.sqlite.store import SqliteStore
 
 DAMAGE = {
     "revisions are missing": "DELETE FROM changes WHERE revision = 2",
@@ -24,25 +24,25 @@ DAMAGE = {
 
 
 @pytest.fixture
-def path(url, clock):
-    with Store.open(url, clock=clock) as store:
+def filled(path, clock):
+    with SqliteStore(path, clock=clock) as store:
         for key in "ABC":
             store.write(add(key))
         store.write(count("c"))
         assert store.fsck() == []
     # Closed: an open store puts the feed right, and it shall be found as it is.
-    return store.path
+    return path
 
 
 @pytest.mark.parametrize("finding", DAMAGE)
-def test_each_kind_of_damage_is_found(path, finding):
-    with closing(sqlite3.connect(path)) as connection, connection:
+def test_each_kind_of_damage_is_found(filled, finding):
+    with closing(sqlite3.connect(filled)) as connection, connection:
         connection.execute(DAMAGE[finding])
-    assert finding in "\n".join(fsck.check(path))
+    assert finding in "\n".join(fsck.check(filled))
 
 
-def test_names_that_are_taken_twice_are_found_although_the_index_is_gone(path, url, clock):
-    with closing(sqlite3.connect(path)) as connection, connection:
+def test_names_that_are_taken_twice_are_found_although_the_index_is_gone(filled, clock):
+    with closing(sqlite3.connect(filled)) as connection, connection:
         connection.executescript(
             """
             CREATE TABLE copy (id INTEGER PRIMARY KEY, vault_id, kind, key, name, current,
@@ -54,30 +54,29 @@ def test_names_that_are_taken_twice_are_found_although_the_index_is_gone(path, u
             ALTER TABLE copy RENAME TO objects;
             """
         )
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(filled, clock=clock) as store:
         assert "its name is taken by 1 others" in "\n".join(store.fsck())
 
 
-def test_a_schema_that_was_changed_is_found(path, url, clock):
-    with closing(sqlite3.connect(path)) as connection, connection:
+def test_a_schema_that_was_changed_is_found(filled, clock):
+    with closing(sqlite3.connect(filled)) as connection, connection:
         connection.execute("CREATE TABLE copy AS SELECT * FROM objects")
         connection.execute("DROP TABLE objects")
         connection.execute("ALTER TABLE copy RENAME TO objects")
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(filled, clock=clock) as store:
         assert "schema: foreign key mismatch" in "\n".join(store.fsck())
 
 
-def test_a_page_that_was_overwritten_is_found(url, clock):
-    with Store.open(url, clock=clock) as store:
+def test_a_page_that_was_overwritten_is_found(path, clock):
+    with SqliteStore(path, clock=clock) as store:
         for number in range(200):
             store.submit(add(f"K{number}", payload=b"p" * 500))
         store.write(count("c"))
-        path = store.path
     content = bytearray(path.read_bytes())
     middle = len(content) // 8192 * 4096
     content[middle : middle + 512] = bytes(range(256)) * 2
     path.write_bytes(content)
-    with Store.open(url, clock=clock) as store:
+    with SqliteStore(path, clock=clock) as store:
         try:
             findings = store.fsck()
         except StorageError as error:
@@ -85,11 +84,11 @@ def test_a_page_that_was_overwritten_is_found(url, clock):
         assert findings
 
 
-def test_the_number_of_findings_is_bounded(url, clock):
-    with Store.open(url, clock=clock) as store:
+def test_the_number_of_findings_is_bounded(path, clock):
+    with SqliteStore(path, clock=clock) as store:
         for number in range(300):
             store.submit(add(f"K{number}"))
         store.write(count("c"))
-        with closing(sqlite3.connect(store.path)) as connection, connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE objects SET current = 4711")
         assert len(store.fsck()) == 100

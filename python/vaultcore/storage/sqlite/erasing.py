@@ -1,0 +1,68 @@
+"""Takes what was erased out of the write-ahead log, now and then.
+
+The database has zeros in the place of what was erased (``secure_delete``); the log keeps it until
+the log is emptied.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from vaultcore.errors import VaultcoreError
+from vaultcore.storage.sqlite import files
+
+# How often what was erased is taken out of the log, in seconds.
+_PAUSE: Final = 1.0
+# After how long the log is emptied in any case: the process that erased something may have died.
+_LONGEST: Final = 60.0
+
+logger = logging.getLogger("vaultcore.storage")
+
+
+class Erasing:
+    """Knows when the log of a database is to be emptied.
+
+    Args:
+        path: the database.
+
+    Attributes:
+        pending: whether something may be in the log that was erased.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._log = files.log(path)
+        # What was in the log before this process came may have been erased since.
+        self.pending = True
+        self._tried = 0.0
+        self._trouble = ""
+
+    def run(self, empty: Callable[[], bool], *, last: bool) -> None:
+        """Empties the log if it is time; a log that cannot be emptied is tried again.
+
+        Args:
+            empty: empties the log and returns whether it is empty.
+            last: whether the process is about to close the database.
+        """
+        now = time.monotonic()
+        waited = now - self._tried
+        due = self.pending and (waited >= _PAUSE or last)
+        if not due and waited < _LONGEST:
+            return
+        self._tried = now
+        try:
+            self.pending = self._size() > 0 and not empty()
+        except (VaultcoreError, OSError) as error:
+            trouble = str(error)
+        else:
+            trouble = ""
+        if trouble and trouble != self._trouble:
+            logger.warning("what was purged stays in the write-ahead log for now: %s", trouble)
+        self._trouble = trouble
+
+    def _size(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except FileNotFoundError:
+            return 0
