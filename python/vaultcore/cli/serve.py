@@ -93,7 +93,7 @@ def serve(*, config: Config = None) -> None:
     settings = _load_checked(config)
     # Whatever is wrong with the folder is said here, once, and not by every worker.
     with open_engine(Path(settings.data), housekeeping=False) as engine:
-        _check_folder(settings, {p.name for p in engine.keys.protectors})
+        _check_folder(settings, {p.name for p in engine.key_ring.protectors})
         if engine.installation.domain != settings.server.domain:
             raise CommandError(
                 f"the folder was made for the domain {engine.installation.domain}, and the "

@@ -23,7 +23,7 @@ def rotate_audit_keys(engine: "Engine") -> dict[str, str]:
         AuditError: the log cannot be written.
         StorageError: the store cannot be written.
     """
-    audit, system = engine.audit, engine.keys.system
+    audit, system = engine.audit, engine.key_ring.system
     audit.checkpoint()
 
     def work(transaction: "Transaction") -> tuple[str, str]:

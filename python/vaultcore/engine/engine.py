@@ -53,7 +53,7 @@ class Engine:
         gate: the compiled gate.
         audit: the audit log.
         issuer: the built-in issuer.
-        keys: the vault keys and their protectors.
+        key_ring: the vault keys and their protectors.
         installation: what the installation is called.
         vaults: what is in memory about each vault.
         feed: keeps that fresh.
@@ -74,7 +74,7 @@ class Engine:
         self.data = data
         self.store = store
         self.clock = clock
-        self.keys = keys
+        self.key_ring = keys
         self.installation = installation
         self.gate = Gate()
         self.audit = open_audit(data, store, clock, keys.system)
@@ -292,11 +292,11 @@ class Engine:
         """
         before, self.installation = (
             self.installation,
-            Installation.load(self.store, self.keys.system),
+            Installation.load(self.store, self.key_ring.system),
         )
         identity = self.installation.audit
         if identity is not None and identity != before.audit:
-            self.audit.adopt_keys(load_keys(self.store, self.keys.system, identity))
+            self.audit.adopt_keys(load_keys(self.store, self.key_ring.system, identity))
 
     def forget_identities(self) -> None:
         """Forgets every token, because an application was changed."""
@@ -334,7 +334,7 @@ class Engine:
         self._closed = True
         self.housekeeper.close()
         with contextlib.ExitStack() as last_first:
-            last_first.callback(self.keys.close)
+            last_first.callback(self.key_ring.close)
             last_first.callback(self.store.close)
             last_first.callback(self.audit.close)
             last_first.callback(self.count_strangers, everything=True)

@@ -217,8 +217,8 @@ class Feed:
             seen,
             revision,
         )
-        engine.keys.forget_replaced()
-        installation = Installation.load(self._store, engine.keys.system)
+        engine.key_ring.forget_replaced()
+        installation = Installation.load(self._store, engine.key_ring.system)
         if installation.id != engine.installation.id:
             raise StorageError(
                 "the database is that of another installation: put the right one in its place, "
@@ -258,7 +258,7 @@ class Feed:
             self._take_over_key(vault_id, key)
         elif kind == "protectors":
             self._take_over_protectors()
-            engine.vaults.use_hsm(engine.keys.hsm())
+            engine.vaults.use_hsm(engine.key_ring.hsm())
         elif kind in {"applications", "signing-keys"}:
             engine.forget_identities()
         elif kind == "installation":
@@ -268,7 +268,7 @@ class Feed:
 
     def _take_over_protectors(self) -> None:
         try:
-            self._engine.keys.reopen()
+            self._engine.key_ring.reopen()
         except ConfigurationError as failure:
             # Those that are open go on; a key that another wraps says so when it is needed.
             logger.warning("the protectors that were changed cannot be opened: %s", failure)
@@ -276,13 +276,13 @@ class Feed:
     def _take_over_key(self, vault_id: str, key: str) -> None:
         engine = self._engine
         if vault_id == SYSTEM:
-            engine.keys.refresh(SYSTEM)
+            engine.key_ring.refresh(SYSTEM)
             return
         try:
-            engine.keys.refresh(vault_id)
+            engine.key_ring.refresh(vault_id)
         except (ProtectorError, TamperedError):
             # It concerns this vault only, which the next lines set aside.
-            engine.keys.forget(vault_id)
+            engine.key_ring.forget(vault_id)
         state = engine.vaults.find_by_id(vault_id)
         if state is not None:
             # What is kept may lie sealed under a generation that is gone.

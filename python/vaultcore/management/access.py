@@ -100,7 +100,7 @@ class Access(Vaults):
             return msgspec.structs.replace(installation, administrators=after)
 
         engine = self._engine
-        Installation.revise(engine.store, engine.keys.system, revise)
+        Installation.revise(engine.store, engine.key_ring.system, revise)
         engine.synchronise()
         return {"objectId": object_id, "administrator": not remove}
 

@@ -48,6 +48,6 @@ class HostFirewalls(Operator):
             return msgspec.structs.replace(installation, firewalls=walls)
 
         engine = self._engine
-        after = Installation.revise(engine.store, engine.keys.system, revised)
+        after = Installation.revise(engine.store, engine.key_ring.system, revised)
         engine.synchronise()
         return shown(after.firewalls[host])

@@ -25,7 +25,7 @@ class Installations(Operator):
         engine = self._engine
         moved = Installation.revise(
             engine.store,
-            engine.keys.system,
+            engine.key_ring.system,
             lambda before: msgspec.structs.replace(
                 before, domain=domain, issuer_url=f"https://login.{domain}"
             ),
@@ -49,7 +49,7 @@ class Installations(Operator):
             state = engine.state(vault)
             names, renewals = {state.name.lower(): state.id}, []
         self._record_begun("installation.rekey", "InstallationRekey", {"vault": vault})
-        results = Rekey(engine.store, engine.keys, self._progress).run(names, renewals)
+        results = Rekey(engine.store, engine.key_ring, self._progress).run(names, renewals)
         engine.synchronise()
         return {"keys": msgspec.to_builtins(results)}
 

@@ -219,7 +219,7 @@ class Operator:
 
     def _look_again(self, transaction: "Transaction") -> None:
         """Refuses a caller who was removed while his operation waited for the store."""
-        if not Installation.load(transaction, self._engine.keys.system).obeys(self._principal):
+        if not Installation.load(transaction, self._engine.key_ring.system).obeys(self._principal):
             raise _not_an_administrator()
 
     def _admit(self, name: str) -> Operation:

@@ -23,7 +23,7 @@ class Protectors(Operator):
         """Lists the protectors of the vault keys."""
         return [
             self._told({"name": p.name, "kind": p.kind, **p.describe()})
-            for p in self._engine.keys.protectors
+            for p in self._engine.key_ring.protectors
         ]
 
     @operation("protector.add", "ProtectorPut", local=True)
@@ -33,19 +33,19 @@ class Protectors(Operator):
         """Wraps every vault key with one more protector."""
         engine = self._engine
         wanted = ProtectorOptions(name=name, kind=kind, options=options or {})
-        added = add_protector(engine.keys, engine.data, wanted)
+        added = add_protector(engine.key_ring, engine.data, wanted)
         return {"name": added.name, "kind": added.kind, **added.describe()}
 
     @operation("protector.remove", "ProtectorDelete", local=True)
     def protector_remove(self, *, name: str) -> dict[str, Any]:
         """Removes a protector, if another still opens every vault key."""
-        remove_protector(self._engine.keys, self._engine.data, name)
+        remove_protector(self._engine.key_ring, self._engine.data, name)
         return {"name": name}
 
     @operation("protector.verify", "ProtectorVerify")
     def protector_verify(self) -> list[dict[str, Any]]:
         """Rehearses every protector: each must open every vault key by itself."""
-        return [self._told(row) for row in self._engine.keys.verify()]
+        return [self._told(row) for row in self._engine.key_ring.verify()]
 
     def _told(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what may be said of a protector; over the network, nothing of this machine."""

@@ -164,13 +164,13 @@ class Records(Operator):
         )
 
     def _followed(self, records: list[dict[str, Any]], cursor: _Cursor) -> dict[str, Any]:
-        sealed = self._engine.keys.system.seal(msgspec.json.encode(cursor), context=_CURSOR)
+        sealed = self._engine.key_ring.system.seal(msgspec.json.encode(cursor), context=_CURSOR)
         return {"records": records, "cursor": base64.urlsafe_b64encode(sealed).decode()}
 
     def _opened(self, cursor: str) -> _Cursor:
         try:
             sealed = base64.urlsafe_b64decode(cursor.encode())
-            text = self._engine.keys.system.open(sealed, context=_CURSOR)
+            text = self._engine.key_ring.system.open(sealed, context=_CURSOR)
             found = msgspec.json.decode(text, type=_Cursor)
         except (DecryptionError, binascii.Error, UnicodeEncodeError, msgspec.DecodeError):
             found = None

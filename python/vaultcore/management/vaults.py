@@ -51,7 +51,7 @@ class Vaults(Operator):
             ),
         )
         settings.check()
-        vault_id = self._engine.keys.create_vault(settings)
+        vault_id = self._engine.key_ring.create_vault(settings)
         # What was stored: by now another may have changed it.
         return self._shown(vault_id, settings, 1)
 
@@ -95,14 +95,14 @@ class Vaults(Operator):
         """Removes an empty vault, with its key, for good."""
         state = self._engine.state(name)
         shown = self._show(state)
-        self._engine.keys.remove_vault(state.id, state.name.lower())
+        self._engine.key_ring.remove_vault(state.id, state.name.lower())
         return shown
 
     @operation("vault.rotate_key", "VaultKeyRotate")
     def vault_rotate_key(self, *, name: str) -> dict[str, Any]:
         """Gives the vault key a new generation; what is stored stays readable."""
         state = self._engine.state(name)
-        generation = self._engine.keys.rotate(state.id, state.name.lower())
+        generation = self._engine.key_ring.rotate(state.id, state.name.lower())
         return {"name": state.name, "generation": generation}
 
     def _revise(
@@ -110,7 +110,7 @@ class Vaults(Operator):
     ) -> VaultSettings:
         """Changes a vault's settings in one transaction, and returns what they are then."""
         state = self._engine.state(vault)
-        return self._engine.keys.save_vault(state.id, state.name.lower(), revise)
+        return self._engine.key_ring.save_vault(state.id, state.name.lower(), revise)
 
     def _show(self, state: OpenVault) -> dict[str, Any]:
         return self._shown(state.id, state.settings, state.kek.generation)

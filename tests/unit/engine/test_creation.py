@@ -112,7 +112,7 @@ def is_whole(place: Path) -> bool:
 def check(engine: Engine) -> None:
     administrators = [engine.application("administrator").object_id]
     assert list(engine.installation.administrators) == administrators
-    assert {line["name"]: line["status"] for line in engine.keys.verify()} == {
+    assert {line["name"]: line["status"] for line in engine.key_ring.verify()} == {
         "inside": "ok",
         "outside": "ok",
     }
@@ -355,7 +355,7 @@ def test_a_key_in_a_token_is_taken_up_again(place: Path, token: dict[str, str], 
                 vaultcore.create(place / "data", protectors=options, first=stopped)
     vaultcore.create(place / "data", protectors=options, housekeeping=False).close()
     with vaultcore.open(place / "data", housekeeping=False) as engine:
-        assert [line["status"] for line in engine.keys.verify()] == ["ok"]
+        assert [line["status"] for line in engine.key_ring.verify()] == ["ok"]
     # One private object: the key that wraps.
     assert len(list((place / "token").rglob("*.object"))) == 2
 
@@ -375,7 +375,7 @@ def test_a_token_in_the_folder_is_made_again(place: Path) -> None:
     options = [ProtectorOptions("hsm", "softhsm")]
     unfinished(place / "data", options)
     with vaultcore.create(place / "data", protectors=options, housekeeping=False) as engine:
-        assert [line["status"] for line in engine.keys.verify()] == ["ok"]
+        assert [line["status"] for line in engine.key_ring.verify()] == ["ok"]
 
 
 def test_init_can_be_run_again_and_shows_a_secret_that_works(

@@ -20,7 +20,7 @@ DAY = 86_400.0
 def purge_time(engine: Engine, steady: Callable[[], float]) -> PurgeTime:
     return PurgeTime(
         engine.store,
-        engine.keys.system,
+        engine.key_ring.system,
         engine.clock,
         engine.audit,
         created=engine.installation.created,

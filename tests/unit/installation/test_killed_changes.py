@@ -55,8 +55,8 @@ def check(engine: Engine, protectors: set[str]) -> None:
     assert secrets.get("a").value == "value"
     engine.management.vault_create(name="fresh")
     engine.management.vault_rotate_key(name="fresh")
-    assert {p.name for p in engine.keys.protectors} == protectors
-    report = {line["name"]: line["status"] for line in engine.keys.verify()}
+    assert {p.name for p in engine.key_ring.protectors} == protectors
+    report = {line["name"]: line["status"] for line in engine.key_ring.verify()}
     assert report == dict.fromkeys(protectors, "ok")
     assert {(known.name, known.state) for known in read_list(engine.data)} == {
         (name, "") for name in protectors
@@ -70,7 +70,7 @@ def test_a_protector_whose_addition_is_killed_can_be_added(
     for data in images(nursery, original, tmp_path, "protector.add", wanted):
         with vaultcore.open(data, housekeeping=False) as engine:
             engine.management.vault_create(name="between")
-            already = "spare" in {p.name for p in engine.keys.protectors}
+            already = "spare" in {p.name for p in engine.key_ring.protectors}
             if already:
                 with pytest.raises(ConfigurationError, match="already"):
                     engine.management.protector_add(**wanted)
@@ -114,7 +114,7 @@ def test_a_key_whose_removal_is_killed_is_not_taken_up_again(
     for data in images(nursery, original, tmp_path, "protector.remove", {"name": "second"}):
         with vaultcore.open(data, housekeeping=False) as engine:
             before = (data / "keys/second.json").read_bytes()
-            if "second" in {p.name for p in engine.keys.protectors}:
+            if "second" in {p.name for p in engine.key_ring.protectors}:
                 continue
             # The old file may be what was stolen: it has to go first.
             with pytest.raises(ProtectorError, match="exists already"):

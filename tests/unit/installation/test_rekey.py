@@ -58,8 +58,8 @@ def data(tmp_path: Path) -> Path:
 
 def keks(engine: Engine) -> dict[str, KeyEncryptionKey]:
     """Returns copies of all keys, as a thief has them."""
-    ids = {SYSTEM: SYSTEM, **engine.keys.vault_ids()}
-    return {name: engine.keys.stored(vault_id).kek for name, vault_id in ids.items()}
+    ids = {SYSTEM: SYSTEM, **engine.key_ring.vault_ids()}
+    return {name: engine.key_ring.stored(vault_id).kek for name, vault_id in ids.items()}
 
 
 def envelopes(data: Path) -> list[bytes]:
@@ -128,9 +128,9 @@ def test_a_stolen_key_file_opens_nothing_of_what_is_stored_afterwards(
         check(engine)
         assert opened_by(stolen, data) == 0
     with vaultcore.open(data, housekeeping=False) as engine:
-        assert engine.keys.system.generations == [2]
+        assert engine.key_ring.system.generations == [2]
         assert engine.state("dev").kek.generations == [2]
-        assert all(line["status"] == "ok" for line in engine.keys.verify())
+        assert all(line["status"] == "ok" for line in engine.key_ring.verify())
         check(engine)
     # The key file that was stolen is of no use on the database of today.
     (data / "keys/spare.json").unlink()
@@ -144,7 +144,7 @@ def test_one_vault_alone(data: Path) -> None:
         answer = engine.management.installation_rekey(vault="Dev")
         assert [(key["name"], key["generation"]) for key in answer["keys"]] == [("dev", 2)]
         assert opened_by({"dev": stolen["dev"]}, data) == 0
-        assert engine.keys.system.generations == [1]
+        assert engine.key_ring.system.generations == [1]
         assert engine.state("other").kek.generations == [1]
         check(engine)
 
@@ -280,20 +280,20 @@ def test_a_rekey_that_is_killed_goes_on(data: Path, tmp_path: Path) -> None:
 def test_a_rekey_that_is_under_way_survives_other_changes_of_the_keys(data: Path) -> None:
     with vaultcore.open(data, housekeeping=False) as engine:
         vault_id = engine.state("dev").id
-        engine.keys.replace(vault_id, "dev", "rekey", lambda held: held.rotated(rekeying=True))
+        engine.key_ring.replace(vault_id, "dev", "rekey", lambda held: held.rotated(rekeying=True))
         engine.management.vault_rotate_key(name="dev")
         engine.management.protector_add(name="spare", kind="file")
-        assert engine.keys.stored(vault_id).rekeying
+        assert engine.key_ring.stored(vault_id).rekeying
         engine.management.installation_rekey(vault="dev")
         assert engine.state("dev").kek.generations == [3]
-        assert not engine.keys.stored(vault_id).rekeying
+        assert not engine.key_ring.stored(vault_id).rekeying
 
 
 def test_nobody_without_a_protector_says_that_a_rekey_is_under_way(data: Path) -> None:
     with vaultcore.open(data, housekeeping=False) as engine:
         vault_id = engine.state("dev").id
-        marked = engine.keys.stored(vault_id).rotated(rekeying=True)
-        (protector,) = engine.keys.protectors
+        marked = engine.key_ring.stored(vault_id).rotated(rekeying=True)
+        (protector,) = engine.key_ring.protectors
         foreign = json.loads(marked.wrap(protector))["rekey"]
         place = f"{vault_id}/file"
         wrap = json.loads(engine.store.document(COLLECTION, place) or b"")
@@ -336,7 +336,7 @@ def engine(data: Path) -> Iterator[Engine]:
 def test_a_backup_of_before_is_refused_and_one_of_afterwards_restored(engine: Engine) -> None:
     secrets = engine.vault("dev").acting_as(engine.administrator()).secrets
     old = secrets.backup("s3")
-    engine.keys.replace(
+    engine.key_ring.replace(
         engine.state("dev").id, "dev", "rekey", lambda held: held.rotated(rekeying=True)
     )
     engine.synchronise()
@@ -394,7 +394,7 @@ def test_an_absent_protector_holds_it_up_before_anything_is_done(data: Path) -> 
     with vaultcore.open(data, housekeeping=False) as engine:
         with pytest.raises(vaultcore.VaultcoreError, match="spare"):
             engine.management.installation_rekey()
-        assert engine.keys.stored(SYSTEM).kek.generations == [1]
+        assert engine.key_ring.stored(SYSTEM).kek.generations == [1]
         check(engine)
 
 

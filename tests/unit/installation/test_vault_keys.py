@@ -30,7 +30,7 @@ def rotate(engine: Engine) -> int:
     # Below the management plane, which would first take over what others did.
     state = engine.vaults.find("dev")
     assert state is not None
-    return engine.keys.rotate(state.id, "dev")
+    return engine.key_ring.rotate(state.id, "dev")
 
 
 def test_a_generation_of_another_process_is_kept(two: tuple[Engine, Engine]) -> None:
@@ -66,24 +66,24 @@ def test_a_protector_that_another_process_adds_is_used_at_once(
     two: tuple[Engine, Engine],
 ) -> None:
     first, second = two
-    add_protector(first.keys, first.data, SPARE)
+    add_protector(first.key_ring, first.data, SPARE)
     assert rotate(second) == 2
     second.management.vault_create(name="other")
     assert rotate(first) == 3
     for engine in two:
-        assert {p.name for p in engine.keys.protectors} == {"file", "spare"}
-        assert {line["status"] for line in engine.keys.verify()} == {"ok"}
-    remove_protector(first.keys, first.data, "spare")
+        assert {p.name for p in engine.key_ring.protectors} == {"file", "spare"}
+        assert {line["status"] for line in engine.key_ring.verify()} == {"ok"}
+    remove_protector(first.key_ring, first.data, "spare")
     assert rotate(second) == 4
-    assert [p.name for p in second.keys.protectors] == ["file"]
+    assert [p.name for p in second.key_ring.protectors] == ["file"]
 
 
 def test_a_process_that_runs_goes_on_when_its_only_protector_is_replaced(
     two: tuple[Engine, Engine],
 ) -> None:
     first, second = two
-    add_protector(first.keys, first.data, SPARE)
-    remove_protector(first.keys, first.data, "file")
+    add_protector(first.key_ring, first.data, SPARE)
+    remove_protector(first.key_ring, first.data, "file")
     assert rotate(first) == 2
     secrets = second.vault("dev").acting_as(second.administrator()).secrets
     secrets.set("a", "value")
@@ -106,5 +106,5 @@ def test_a_vault_made_while_a_protector_is_added_is_wrapped_too(
         return found
 
     monkeypatch.setattr(KeyRing, "vault_ids", overtaken)
-    add_protector(first.keys, first.data, SPARE)
-    assert {line["status"] for line in first.keys.verify()} == {"ok"}
+    add_protector(first.key_ring, first.data, SPARE)
+    assert {line["status"] for line in first.key_ring.verify()} == {"ok"}

@@ -178,7 +178,7 @@ def test_a_failure_that_nobody_foresaw_is_recorded_as_one(
     def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(type(engine.keys), "create_vault", fail)
+    monkeypatch.setattr(type(engine.key_ring), "create_vault", fail)
     with pytest.raises(type(failure)):
         engine.management.vault_create(name="other")
     (record,) = records()

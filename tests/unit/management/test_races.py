@@ -217,8 +217,8 @@ def test_a_vault_is_not_removed_in_the_place_of_one_that_had_its_name(field: Fie
     field.manage.vault_delete(name=vault)
     field.manage.vault_create(name=vault)
     for change in (
-        lambda: field.engine.keys.remove_vault(old, vault),
-        lambda: field.engine.keys.save_vault(old, vault, lambda settings: settings),
+        lambda: field.engine.key_ring.remove_vault(old, vault),
+        lambda: field.engine.key_ring.save_vault(old, vault, lambda settings: settings),
     ):
         with pytest.raises(vaultcore.VaultcoreError):
             change()
@@ -320,14 +320,14 @@ def test_protectors_that_were_added_or_removed_are(field: Field) -> None:
     made = field.race("protector.add", calls, failures=(ConfigurationError,))
     assert sorted(call["name"] for call in acknowledged(made)) == names
     with field.fresh() as engine:
-        assert {p.name for p in engine.keys.protectors} == {"file", *names}
-        assert {line["status"] for line in engine.keys.verify()} == {"ok"}
+        assert {p.name for p in engine.key_ring.protectors} == {"file", *names}
+        assert {line["status"] for line in engine.key_ring.verify()} == {"ok"}
     removed = field.race(
         "protector.remove", [{"name": name} for name in names * 2], failures=(ConfigurationError,)
     )
     assert sorted(call["name"] for call in acknowledged(removed)) == names
     with field.fresh() as engine:
-        assert [p.name for p in engine.keys.protectors] == ["file"]
+        assert [p.name for p in engine.key_ring.protectors] == ["file"]
         assert [known.name for known in read_list(engine.data)] == ["file"]
 
 

@@ -64,7 +64,7 @@ class Service:
 
     @property
     def token(self) -> Token:
-        keys = self.engine.keys.hsm()
+        keys = self.engine.key_ring.hsm()
         assert keys is not None
         token = keys._token  # type: ignore[attr-defined]
         assert isinstance(token, Token)
@@ -188,7 +188,7 @@ def test_a_full_queue_of_a_token_is_refused_at_once(
 
 def test_a_queue_that_the_deadline_would_cut_off_is_refused_at_once(hsm: Service) -> None:
     async def scenario() -> None:
-        keys = hsm.engine.keys.hsm()
+        keys = hsm.engine.key_ring.hsm()
         assert keys is not None
         waiting = pools.Pools()
         slow = functools.partial(time.sleep, 0.4)

@@ -104,7 +104,7 @@ class Development:
         tls = ensure_certificates(self.data / "tls", _SERVED_NAMES, clock=self._clock)
         with self._open() as engine:
             management = engine.management
-            if self._hsm and _TOKEN.name not in {p.name for p in engine.keys.protectors}:
+            if self._hsm and _TOKEN.name not in {p.name for p in engine.key_ring.protectors}:
                 management.protector_add(name=_TOKEN.name, kind=_TOKEN.kind)
             credentials = self._administrator(engine)
             for name in self.vaults:
