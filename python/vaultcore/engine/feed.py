@@ -43,7 +43,7 @@ class Followed(Protocol):
 
     Attributes:
         store: the store that has the feed.
-        keys: the vault keys and their protectors.
+        key_ring: the vault keys and their protectors.
         vaults: the vaults.
         audit: records when everything had to be read again.
         installation: what the installation is called.
@@ -51,7 +51,7 @@ class Followed(Protocol):
     """
 
     store: "Store"
-    keys: "KeyRing"
+    key_ring: "KeyRing"
     vaults: "Vaults"
     audit: "Audit"
     installation: Installation
