@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,45 +10,17 @@ from typing import Any
 import pytest
 
 import vaultcore
+from unit.management.recording import Records, recorded, statuses
 from vaultcore import Engine
 from vaultcore._core import Principal
 from vaultcore.cli.local import LocalConnection
-from vaultcore.clock import ManualClock
 from vaultcore.errors import BadParameterError, ForbiddenError, NotFoundError
 from vaultcore.management import OPERATIONS, Management
-from vaultcore.management.records import TAIL_SECONDS
 from vaultcore.service.development.installation import Development
 from vaultcore.storage import Transaction
 from vaultcore.storage.sqlite.store import SqliteStore
 
 STRANGER = Principal(object_id="00000000-0000-0000-0000-00000000dead", name="stranger")
-
-
-def recorded(engine: Engine) -> list[dict[str, Any]]:
-    """Returns every record, read from the file itself."""
-    text = (engine.data / "audit/audit.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
-
-
-@pytest.fixture
-def records(engine: Engine) -> Callable[[], list[dict[str, Any]]]:
-    """Returns what was recorded since it was last asked."""
-    seen = len(recorded(engine))
-
-    def since() -> list[dict[str, Any]]:
-        nonlocal seen
-        found = recorded(engine)[seen:]
-        seen += len(found)
-        return found
-
-    return since
-
-
-Records = Callable[[], list[dict[str, Any]]]
-
-
-def statuses(found: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    return [(r["operationName"], r["properties"]["httpStatusCode"]) for r in found]
 
 
 #: What is called by each name: the attribute, and arguments that fit a new installation with an
@@ -218,60 +189,6 @@ def test_the_command_line_on_a_folder_records_once(engine: Engine, records: Reco
     with pytest.raises(ForbiddenError):
         LocalConnection(engine, STRANGER).manage("vault.show", name="dev")
     assert statuses(records()) == [("VaultGet", 200), ("VaultGet", 403)]
-
-
-class TestTail:
-    def follow(self, engine: Engine, cursor: str) -> dict[str, Any]:
-        answer: dict[str, Any] = engine.management.audit_follow(cursor=cursor)
-        return answer
-
-    def test_it_is_recorded_at_its_start_and_once_an_hour(
-        self, engine: Engine, records: Records, clock: ManualClock
-    ) -> None:
-        answer = engine.management.audit_tail(lines=2)
-        assert len(answer["records"]) == 2
-        for _ in range(5):
-            answer = self.follow(engine, answer["cursor"])
-        assert statuses(records()) == [("AuditTail", 200)]
-        clock.advance(TAIL_SECONDS)
-        for _ in range(5):
-            answer = self.follow(engine, answer["cursor"])
-        assert statuses(records()) == [("AuditTail", 200)]
-
-    def test_it_shows_each_record_once(self, engine: Engine) -> None:
-        answer = engine.management.audit_tail(operation="VaultGet", lines=0)
-        assert answer["records"] == []
-        seen = []
-        for count in (0, 1, 3, 0):
-            for _ in range(count):
-                engine.management.vault_show(name="dev")
-            answer = self.follow(engine, answer["cursor"])
-            seen.append(len(answer["records"]))
-        assert seen == [0, 1, 3, 0]
-
-    def test_a_burst_longer_than_one_look_is_shown_whole(
-        self, engine: Engine, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("vaultcore.management.records._LOOK", 4)
-        answer = engine.management.audit_tail(operation="VaultGet")
-        for _ in range(25):
-            engine.management.vault_show(name="dev")
-        assert len(self.follow(engine, answer["cursor"])["records"]) == 25
-
-    def test_another_principal_cannot_go_on_with_it_unrecorded(
-        self, engine: Engine, records: Records
-    ) -> None:
-        made = engine.management.app_create(name="app")
-        engine.management.access_administrator(principal="app")
-        cursor = engine.management.audit_tail()["cursor"]
-        records()
-        other = Management(engine, engine.application(made["name"]))
-        with pytest.raises(BadParameterError, match="not one of yours"):
-            other.audit_follow(cursor=cursor)
-        for made_up in ("", "AAAA", "\ud800", cursor[:-8]):
-            with pytest.raises(BadParameterError, match="not one of yours"):
-                engine.management.audit_follow(cursor=made_up)
-        assert statuses(records()) == [("AuditTail", 400)] * 5
 
 
 def test_an_administrator_who_was_removed_while_he_waited_does_nothing(
