@@ -25,17 +25,17 @@ def decode_stored(blob: bytes, kind: type[Document], what: str) -> Document:
         ) from None
 
 
-def document_context(collection: str, key: str) -> Context:
+def document_context(collection: str, name: str) -> Context:
     """Returns what a document is bound to: its place."""
-    return Context({"purpose": "document", "collection": collection, "key": key})
+    return Context({"purpose": "document", "collection": collection, "key": name})
 
 
-def seal_document(kek: KeyEncryptionKey, body: bytes, collection: str, key: str) -> bytes:
+def seal_document(kek: KeyEncryptionKey, body: bytes, collection: str, name: str) -> bytes:
     """Seals a document for its place."""
-    return kek.seal(body, context=document_context(collection, key))
+    return kek.seal(body, context=document_context(collection, name))
 
 
-def open_document(kek: KeyEncryptionKey, blob: bytes | None, collection: str, key: str) -> bytes:
+def open_document(kek: KeyEncryptionKey, blob: bytes | None, collection: str, name: str) -> bytes:
     """Opens a document.
 
     Raises:
@@ -45,7 +45,7 @@ def open_document(kek: KeyEncryptionKey, blob: bytes | None, collection: str, ke
     if blob is None:
         raise StorageError(f"the store holds no {collection}; it was not fully initialised")
     try:
-        return kek.open(blob, context=document_context(collection, key))
+        return kek.open(blob, context=document_context(collection, name))
     except DecryptionError:
         raise TamperedError(
             f"the stored {collection} does not verify: it was changed outside the vault; restore "

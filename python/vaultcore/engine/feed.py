@@ -185,7 +185,7 @@ class Feed:
                     return "the feed was put right", seen
                 if entry.revision != self._seen + 1:
                     return "entries of the feed are missing", self._seen
-                self._apply(entry.vault_id, entry.kind, entry.key)
+                self._apply(entry.vault_id, entry.kind, entry.name)
                 self._anchor, self._seen = entry, entry.revision
             if len(entries) < _BATCH - 1:
                 return None

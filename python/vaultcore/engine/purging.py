@@ -106,7 +106,7 @@ class Purger:
 
     def _purge(self, state: "OpenVault", row: "ObjectRow") -> None:
         rules = state.rules[row.kind]
-        versions = self._store.write(rules.purge(row.key, due=True))
-        left = rules.discard(versions, row.key)
+        versions = self._store.write(rules.purge(row.canonical, due=True))
+        left = rules.discard(versions, row.canonical)
         if left is not None:
             left()

@@ -97,7 +97,7 @@ class Lifecycle(SealedRows, Generic[Cached]):
         for row, version in rows[:limit]:
             self.verify_object(self.store, row, version)
             items.append(self.describe(row, version))
-        return Page(items, rows[limit - 1][0].key if len(rows) > limit else None)
+        return Page(items, rows[limit - 1][0].canonical if len(rows) > limit else None)
 
     def list_versions(self, canonical: str, *, before: int | None, limit: int) -> Page:
         """Lists the versions of an object, newest first.

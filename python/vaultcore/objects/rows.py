@@ -99,7 +99,8 @@ class SealedRows:
         """
         try:
             self.vault.kek.verify(
-                version.payload, context=self.context(row.key, version.version, version.metadata)
+                version.payload,
+                context=self.context(row.canonical, version.version, version.metadata),
             )
         except DecryptionError:
             self.tampered(row.name, version.version)
@@ -178,7 +179,7 @@ class SealedRows:
             self.verify_current(reader, row)
             return
         context = self._object_context(
-            row.key, row.name, current.version, row.deleted_at, row.purge_at
+            row.canonical, row.name, current.version, row.deleted_at, row.purge_at
         )
         try:
             self.vault.kek.verify(row.seal, context=context)
@@ -192,9 +193,9 @@ class SealedRows:
             ObjectNotFoundError: it was purged meanwhile.
             TamperedError: it does not verify.
         """
-        found = reader.current(self.vault.id, self.kind, row.key)
+        found = reader.current(self.vault.id, self.kind, row.canonical)
         if found is None:
-            if reader.object(self.vault.id, self.kind, row.key) is None:
+            if reader.object(self.vault.id, self.kind, row.canonical) is None:
                 self.missing(row.name, "")  # purged since the row was read
             self.tampered(row.name, "")
         # What was read just now belongs together; the row may be from before another's write.

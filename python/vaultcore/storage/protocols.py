@@ -30,7 +30,7 @@ class Transaction(Reads, Protocol):
         self,
         vault_id: str,
         kind: str,
-        key: str,
+        canonical: str,
         name: str,
         seal: bytes = b"",
         *,
@@ -102,14 +102,14 @@ class Transaction(Reads, Protocol):
             UsageError: there are no envelopes of that kind.
         """
 
-    def put_document(self, collection: str, key: str, blob: bytes) -> None:
+    def put_document(self, collection: str, name: str, blob: bytes) -> None:
         """Adds or replaces a document.
 
         Raises:
             StorageError: the store cannot be written; UnavailableError if that may pass.
         """
 
-    def delete_document(self, collection: str, key: str) -> bool:
+    def delete_document(self, collection: str, name: str) -> bool:
         """Removes a document and returns whether there was one.
 
         Raises:
@@ -117,7 +117,7 @@ class Transaction(Reads, Protocol):
         """
 
     def delete_documents(self, collection: str, last: str) -> int:
-        """Removes the documents of a collection up to a key, and returns how many there were.
+        """Removes the documents of a collection up to a name, and returns how many there were.
 
         Raises:
             StorageError: the store cannot be written; UnavailableError if that may pass.
@@ -134,7 +134,7 @@ class Transaction(Reads, Protocol):
             StorageError: the store cannot be written; UnavailableError if that may pass.
         """
 
-    def changed(self, vault_id: str, kind: str, key: str, version: str, what: str) -> int:
+    def changed(self, vault_id: str, kind: str, canonical: str, version: str, what: str) -> int:
         """Appends to the feed what this work changed, and returns the new revision.
 
         Raises:

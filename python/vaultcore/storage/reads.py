@@ -11,7 +11,7 @@ BEFORE_ALL_DUE: Final = (-(2**63), 0)
 class Reads(Protocol):
     """Answers from one committed state, or from the state that a transaction sees."""
 
-    def object(self, vault_id: str, kind: str, key: str) -> ObjectRow | None:
+    def object(self, vault_id: str, kind: str, canonical: str) -> ObjectRow | None:
         """Returns an object, deleted or not.
 
         Raises:
@@ -19,7 +19,9 @@ class Reads(Protocol):
             TamperedError: the row is not as vaultcore writes it.
         """
 
-    def current(self, vault_id: str, kind: str, key: str) -> tuple[ObjectRow, VersionRow] | None:
+    def current(
+        self, vault_id: str, kind: str, canonical: str
+    ) -> tuple[ObjectRow, VersionRow] | None:
         """Returns an object and its current version; None also if it has no version.
 
         Raises:
@@ -28,7 +30,7 @@ class Reads(Protocol):
         """
 
     def version(
-        self, vault_id: str, kind: str, key: str, version: str
+        self, vault_id: str, kind: str, canonical: str, version: str
     ) -> tuple[ObjectRow, VersionRow] | None:
         """Returns an object and one of its versions.
 
@@ -46,7 +48,7 @@ class Reads(Protocol):
             vault_id: the vault.
             kind: the kind of object.
             deleted: the soft-deleted ones, or else those in use.
-            after: the last key of the page before.
+            after: the last canonical name of the page before.
             limit: the longest page.
 
         Raises:
@@ -138,7 +140,7 @@ class Reads(Protocol):
             StorageError: the store cannot be read; UnavailableError if that may pass.
         """
 
-    def document(self, collection: str, key: str) -> bytes | None:
+    def document(self, collection: str, name: str) -> bytes | None:
         """Returns a document.
 
         Raises:

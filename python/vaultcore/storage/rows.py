@@ -14,7 +14,7 @@ from vaultcore.errors import TamperedError
 REPAIR: Final = "feed"
 #: The tables that hold envelopes.
 SEALED_KINDS: Final = ("versions", "objects", "documents")
-#: Where an envelope stands: the number of its row, or collection and key of its document.
+#: Where an envelope stands: the number of its row, or collection and name of its document.
 Place = tuple[int] | tuple[str, str]
 
 
@@ -25,7 +25,7 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
         id: the number of the object; never used twice.
         vault_id: the vault that holds it.
         kind: ``secrets``, ``keys`` or ``certificates``.
-        key: the canonical spelling of the name; one object per vault, kind and key.
+        canonical: the canonical spelling of the name; one object per vault, kind and spelling.
         name: the name as its creator spelled it.
         current: the sequence of the current version, or 0 if there is none.
         deleted_at: when it was soft-deleted, or None.
@@ -36,7 +36,7 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     id: int
     vault_id: str
     kind: str
-    key: str
+    canonical: str
     name: str
     current: int
     deleted_at: int | None
@@ -69,7 +69,7 @@ class ChangeRow(msgspec.Struct, frozen=True, gc=False):
         revision: its place in the feed; the feed has no gaps.
         vault_id: the vault that changed.
         kind: the kind of what changed.
-        key: the canonical name of what changed.
+        name: the canonical name of what changed.
         version: the version that changed, or an empty string.
         what: what happened to it.
         at: when, in seconds since the Unix epoch.
@@ -78,7 +78,7 @@ class ChangeRow(msgspec.Struct, frozen=True, gc=False):
     revision: int
     vault_id: str
     kind: str
-    key: str
+    name: str
     version: str
     what: str
     at: int

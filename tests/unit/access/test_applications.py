@@ -146,7 +146,7 @@ def test_each_change_is_in_the_feed(issuer: Issuer, store: Store) -> None:
     issuer.applications.set_groups("web", [TENANT])
     issuer.applications.delete("web")
     client_id = made.application.client_id
-    assert [(c.vault_id, c.kind, c.key, c.what) for c in store.changes(0, 10)] == [
+    assert [(c.vault_id, c.kind, c.name, c.what) for c in store.changes(0, 10)] == [
         ("", "applications", client_id, "created"),
         ("", "applications", client_id, "updated"),
         ("", "applications", client_id, "updated"),

@@ -125,7 +125,7 @@ def test_pages_hold_each_object_once_in_the_order_of_keys(store):
         found, after = [], ""
         while page := store.list_objects(VAULT, KIND, deleted=deleted, after=after, limit=7):
             assert all(pair[0].current == pair[1].sequence for pair in page)
-            found += [pair[0].key for pair in page]
+            found += [pair[0].canonical for pair in page]
             after = found[-1]
         assert found == expected
 
@@ -153,7 +153,7 @@ def test_paging_is_stable_while_others_write(store):
             while page := store.list_objects(VAULT, KIND, deleted=False, after=after, limit=7):
                 # Each pair comes from one state: the seal names the version.
                 assert all(row.seal.decode() == version.version for row, version in page)
-                found += [row.key for row, _ in page]
+                found += [row.canonical for row, _ in page]
                 after = found[-1]
             assert found == sorted(set(found))
             assert stay <= set(found)
@@ -184,8 +184,8 @@ def test_objects_are_due_when_their_time_has_come(store):
         store.write(update(key, deleted_at=1, purge_at=100 + number))
     store.write(add("D"))
     assert store.due_for_purge(99, 9) == []
-    assert [row.key for row in store.due_for_purge(101, 9)] == ["C", "A"]
-    assert [row.key for row in store.due_for_purge(1000, 2)] == ["C", "A"]
+    assert [row.canonical for row in store.due_for_purge(101, 9)] == ["C", "A"]
+    assert [row.canonical for row in store.due_for_purge(1000, 2)] == ["C", "A"]
 
 
 def test_objects_are_counted_by_kind(store):
@@ -248,7 +248,7 @@ def test_a_transaction_sees_its_own_changes_and_nobody_else_does(store):
         assert transaction.current(VAULT, KIND, "A")[1].version == "v2"
         assert transaction.version(VAULT, KIND, "B", "w1")
         listed = transaction.list_objects(VAULT, KIND, deleted=False, limit=9)
-        assert [row.key for row, _ in listed] == ["A", "B"]
+        assert [row.canonical for row, _ in listed] == ["A", "B"]
         assert transaction.revision() == 3
         assert [row.version for row in transaction.changes(0, 9)] == ["v1", "v2", "w1"]
         outside = []

@@ -24,7 +24,7 @@ def test_a_work_that_fails_harms_no_other(store, before):
     sequences = [job.result(10) for job in good]
     assert sequences == sorted(sequences)
     assert store.object(VAULT, KIND, "FAILED") is None
-    assert [row.key for row in store.changes(0, 99)] == [f"K{number}" for number in range(20)]
+    assert [row.name for row in store.changes(0, 99)] == [f"K{number}" for number in range(20)]
 
 
 def test_a_work_sees_those_before_it_in_its_batch_but_not_those_that_failed(store):

@@ -33,18 +33,20 @@ class SqliteReads(Reads, ABC):
     def _rows(self, sql: str, parameters: Parameters = ()) -> list[Any]:
         """Returns all rows of a statement; taking all of them ends its read transaction."""
 
-    def object(self, vault_id: str, kind: str, key: str) -> ObjectRow | None:
-        rows = self._rows(statements.OBJECT, (vault_id, kind, key))
+    def object(self, vault_id: str, kind: str, canonical: str) -> ObjectRow | None:
+        rows = self._rows(statements.OBJECT, (vault_id, kind, canonical))
         return record(rows[0], ObjectRow) if rows else None
 
-    def current(self, vault_id: str, kind: str, key: str) -> tuple[ObjectRow, VersionRow] | None:
-        rows = self._rows(statements.CURRENT, (vault_id, kind, key))
+    def current(
+        self, vault_id: str, kind: str, canonical: str
+    ) -> tuple[ObjectRow, VersionRow] | None:
+        rows = self._rows(statements.CURRENT, (vault_id, kind, canonical))
         return pair(rows[0]) if rows else None
 
     def version(
-        self, vault_id: str, kind: str, key: str, version: str
+        self, vault_id: str, kind: str, canonical: str, version: str
     ) -> tuple[ObjectRow, VersionRow] | None:
-        rows = self._rows(statements.VERSION, (vault_id, kind, key, version))
+        rows = self._rows(statements.VERSION, (vault_id, kind, canonical, version))
         return pair(rows[0]) if rows else None
 
     def list_objects(
@@ -105,13 +107,13 @@ class SqliteReads(Reads, ABC):
         rows = self._rows(statements.COUNT_SEALED[kind], sealed.header(kek_id, generation))
         return int(rows[0][0])
 
-    def document(self, collection: str, key: str) -> bytes | None:
-        rows = self._rows(statements.DOCUMENT, (collection, key))
+    def document(self, collection: str, name: str) -> bytes | None:
+        rows = self._rows(statements.DOCUMENT, (collection, name))
         return _blob(rows[0][0]) if rows else None
 
     def documents(self, collection: str) -> list[tuple[str, bytes]]:
         rows: list[tuple[bytes, Any]] = self._rows(statements.DOCUMENTS, (collection,))
-        return [(key.decode(errors="replace"), _blob(blob)) for key, blob in rows]
+        return [(name.decode(errors="replace"), _blob(blob)) for name, blob in rows]
 
     def collections(self, prefix: str) -> list[bytes]:
         rows = self._rows(statements.COLLECTIONS, (prefix, f"{prefix}\x7f"))

@@ -74,7 +74,7 @@ class SqliteTransaction(SqliteReads, Transaction):
         self,
         vault_id: str,
         kind: str,
-        key: str,
+        canonical: str,
         name: str,
         seal: bytes = b"",
         *,
@@ -84,7 +84,7 @@ class SqliteTransaction(SqliteReads, Transaction):
     ) -> int:
         cursor = self._change(
             statements.INSERT_OBJECT,
-            (vault_id, kind, key, name, current, deleted_at, purge_at, seal),
+            (vault_id, kind, canonical, name, current, deleted_at, purge_at, seal),
             "add the object",
         )
         return cursor.lastrowid or 0
@@ -136,16 +136,16 @@ class SqliteTransaction(SqliteReads, Transaction):
                 self.update_version(sequence, payload=blob)
             case "objects", (int(number),):
                 self.update_object(number, seal=blob)
-            case _, (str(collection), str(key)):
-                self.put_document(collection, key, blob)
+            case _, (str(collection), str(name)):
+                self.put_document(collection, name, blob)
             case _:
                 raise UsageError(f"there are no envelopes in {row.kind}")
 
-    def put_document(self, collection: str, key: str, blob: bytes) -> None:
-        self._change(statements.PUT_DOCUMENT, (collection, key, blob), "put the document")
+    def put_document(self, collection: str, name: str, blob: bytes) -> None:
+        self._change(statements.PUT_DOCUMENT, (collection, name, blob), "put the document")
 
-    def delete_document(self, collection: str, key: str) -> bool:
-        cursor = self._change(statements.DELETE_DOCUMENT, (collection, key), "remove the document")
+    def delete_document(self, collection: str, name: str) -> bool:
+        cursor = self._change(statements.DELETE_DOCUMENT, (collection, name), "remove the document")
         return cursor.rowcount == 1
 
     def delete_documents(self, collection: str, last: str) -> int:
@@ -157,10 +157,10 @@ class SqliteTransaction(SqliteReads, Transaction):
         cursor = self._change(statements.DELETE_COLLECTION, parameters, "remove documents")
         return cursor.rowcount
 
-    def changed(self, vault_id: str, kind: str, key: str, version: str, what: str) -> int:
+    def changed(self, vault_id: str, kind: str, canonical: str, version: str, what: str) -> int:
         self._living()
         self._last = revision = self._last + 1
-        self._entries.append((revision, vault_id, kind, key, version, what, self._now))
+        self._entries.append((revision, vault_id, kind, canonical, version, what, self._now))
         return revision
 
     def skip_to(self, revision: int) -> None:

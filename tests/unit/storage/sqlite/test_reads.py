@@ -26,7 +26,7 @@ def test_a_row_of_another_type_is_refused(store):
     ):
         with pytest.raises(TamperedError, match="restore it from a backup"):
             read()
-    assert store.object(VAULT, KIND, "B").key == "B"
+    assert store.object(VAULT, KIND, "B").canonical == "B"
     change(store, "UPDATE versions SET payload = 1 WHERE sequence = 2")
     for read in (
         lambda: store.versions(2),
@@ -42,11 +42,11 @@ def test_a_row_that_is_not_an_object_keeps_no_other_from_its_purge(store):
         store.write(add(f"K{number}"))
         store.write(update(f"K{number}", deleted_at=1, purge_at=number))
     change(store, "UPDATE objects SET seal = 1 WHERE key IN ('K0', 'K1', 'K3')")
-    assert [row.key for row in store.due_for_purge(9, 2)] == ["K2", "K4"]
+    assert [row.canonical for row in store.due_for_purge(9, 2)] == ["K2", "K4"]
     found = store.due_for_purge(9, 1)
-    assert [row.key for row in found] == ["K2"]
+    assert [row.canonical for row in found] == ["K2"]
     after = (found[0].purge_at, found[0].id)
-    assert [row.key for row in store.due_for_purge(9, 1, after=after)] == ["K4"]
+    assert [row.canonical for row in store.due_for_purge(9, 1, after=after)] == ["K4"]
 
 
 def test_documents_with_odd_names_and_contents_are_read(store):
