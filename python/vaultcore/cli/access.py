@@ -14,7 +14,7 @@ group = new_group("Access policies: what a principal may do in a vault.")
 Principal = Annotated[
     str,
     typer.Option(
-        "--principal", help="An application's name, any object id, or group: and that of a group."
+        "--principal", help="An application's name, an object id, or group: and the id of a group."
     ),
 ]
 
@@ -36,18 +36,18 @@ def set_(
     vault: Vault = None,
     secret_permissions: Annotated[
         list[str] | None,
-        typer.Option("--secret-permissions", help='For example: get list; "" takes all away.'),
+        typer.Option("--secret-permissions", help='For example: get list; "" removes all of them.'),
     ] = None,
     key_permissions: Annotated[
         list[str] | None,
-        typer.Option("--key-permissions", help='For example: get sign verify; "" as above.'),
+        typer.Option("--key-permissions", help='For example: get sign verify; "" removes all.'),
     ] = None,
     certificate_permissions: Annotated[
         list[str] | None,
-        typer.Option("--certificate-permissions", help='For example: get list; "" as above.'),
+        typer.Option("--certificate-permissions", help='For example: get list; "" removes all.'),
     ] = None,
 ) -> None:
-    """Grants permissions; those of a kind that is not named stay as they are."""
+    """Grants permissions. Permissions of a kind that is not named do not change."""
     if secret_permissions is None and key_permissions is None and certificate_permissions is None:
         raise CommandError(
             "say what to grant: --secret-permissions, --key-permissions, --certificate-permissions"
@@ -66,7 +66,7 @@ def set_(
 
 @command(group, "remove")
 def remove(session: Session, *, principal: Principal, vault: Vault = None) -> None:
-    """Takes every permission of a principal away."""
+    """Removes every permission of a principal."""
     session.manage("access.remove", vault=vault_of(vault), principal=principal)
     session.record({"removed": principal})
 
@@ -76,7 +76,7 @@ def administrator(
     session: Session,
     *,
     principal: Principal,
-    remove_: Annotated[bool, typer.Option("--remove", help="Take it back.")] = False,
+    remove_: Annotated[bool, typer.Option("--remove", help="Revoke it.")] = False,
 ) -> None:
     """Lets a principal manage the installation over HTTPS: vaults, access, everything here."""
     session.record(session.manage("access.administrator", principal=principal, remove=remove_))

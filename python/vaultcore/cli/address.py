@@ -1,4 +1,4 @@
-"""What ``--url`` means: which hosts of a service a command talks to, and no others.
+"""Decides from ``--url`` which hosts of a service a command talks to.
 
 It is the address of one of the service's vaults, of its management plane, or of the domain that
 they are in. A command about a vault goes to the host whose first label is that vault's name, a
@@ -15,8 +15,8 @@ command of an administrator to ``management``:
 ``https://DOMAIN``              ``dev.DOMAIN``       ``management.DOMAIN``
 ==============================  ===================  ==========================================
 
-A label is never taken off a name on our own account: ``https://example.com`` would become ``com``,
-and a token would go to whoever owns ``dev.com``.
+A label is only removed from a name if the host confirms it: otherwise ``https://example.com``
+would become ``com``, and a token would go to the owner of ``dev.com``.
 """
 
 import ipaddress
@@ -61,10 +61,10 @@ class ServiceAddress:
     """The hosts of a service, as ``--url`` names them.
 
     Args:
-        url: what was named.
-        domain_of: asks a host, without credentials, for whom its tokens are meant; returns that
-            resource, or None where it does not say. It is asked only where a host other than the
-            one that was named is needed.
+        url: the value of ``--url``.
+        domain_of: asks a host, without credentials, which resource its tokens are meant for.
+            Returns that resource, or None if the host does not say. It is called only if a host
+            other than the one in ``url`` is needed.
 
     Raises:
         CommandError: it is not the address of a host of a service.
@@ -90,7 +90,7 @@ class ServiceAddress:
         """Returns the host of a vault.
 
         Raises:
-            CommandError: no vault has such a name.
+            CommandError: a vault cannot have this name.
         """
         label = name.lower()
         if not _LABEL.fullmatch(label) or label in {MANAGEMENT, _ISSUER}:
@@ -118,7 +118,7 @@ def read_origin(url: str) -> Origin:
     """Reads the address of a host.
 
     Args:
-        url: ``https://``, a name, perhaps a port, and nothing else but a slash.
+        url: ``https://``, a host name, optionally a port, and nothing else but a slash.
 
     Raises:
         CommandError: it is anything else.

@@ -20,7 +20,7 @@ _COLUMNS: Final = {
 
 @command(group, "create")
 def create(session: Session, *, name: Name) -> None:
-    """Registers an application; its secret is shown this once."""
+    """Registers an application. Its secret is shown only now."""
     session.record(session.manage("app.create", name=name))
 
 
@@ -39,7 +39,7 @@ def delete(session: Session, *, name: Name) -> None:
 
 @command(group, "add-secret")
 def add_secret(session: Session, *, name: Name) -> None:
-    """Gives an application one more secret, shown this once."""
+    """Gives an application one more secret, which is shown only now."""
     session.record(session.manage("app.add_secret", name=name))
 
 
@@ -50,6 +50,6 @@ def remove_secret(
     name: Name,
     id_: Annotated[str, typer.Argument(metavar="ID", help="The secret's id: see `app list`.")],
 ) -> None:
-    """Takes a secret away from an application."""
+    """Removes a secret from an application."""
     session.manage("app.remove_secret", name=name, id=id_)
     session.record({"removed": id_})

@@ -1,4 +1,4 @@
-"""``vaultcore audit``: what happened, and whether the record of it is untouched."""
+"""``vaultcore audit``: what happened, and whether the record of it was changed."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ _COLUMNS: Final = {
     "request": "request",
     "result": "resultDescription",
 }
-#: The claims that tell who it was, the most telling first.
+#: The claims that identify the caller, the most readable first.
 _CALLER: Final = (
     "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
     "http://schemas.microsoft.com/identity/claims/objectidentifier",
@@ -49,12 +49,14 @@ def query(
     principal: Principal = None,
     status: Status = None,
     since: Annotated[
-        str | None, typer.Option("--since", help="From 2030-01-31T12:00:00Z (UTC) on.")
+        str | None, typer.Option("--since", help="From this time on: 2030-01-31T12:00:00Z (UTC).")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", help="Up to 2030-01-31T12:00:00Z (UTC).")
+        str | None, typer.Option("--until", help="Up to this time: 2030-01-31T12:00:00Z (UTC).")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="At most this many, the newest.")
+    ] = 100,
 ) -> None:
     """Shows records, oldest first."""
     records = session.manage(
@@ -78,12 +80,15 @@ def tail(
     operation: Operation = None,
     principal: Principal = None,
     status: Status = None,
-    lines: Annotated[int, typer.Option("--lines", min=0, help="Start so many back.")] = 10,
+    lines: Annotated[
+        int, typer.Option("--lines", min=0, help="How many existing records to show first.")
+    ] = 10,
     interval: Annotated[
-        float, typer.Option("--interval", min=0.1, help="Seconds between looks.")
+        float,
+        typer.Option("--interval", min=0.1, help="Seconds between two checks for new records."),
     ] = 1.0,
 ) -> None:
-    """Shows records as they are written, until interrupted; with --json one a line."""
+    """Shows records as they are written, until interrupted. With --json, one record per line."""
     answer = session.manage(
         "audit.tail",
         vault=vault,
@@ -112,10 +117,10 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Verifies every record and checkpoint; exit status 0 only for an untouched log.
+    """Verifies every record and checkpoint. The exit status is 0 only for an unchanged log.
 
-    It is 7 for a log that was changed, and 1 where the folder does not open because the log and
-    the database are of different moments.
+    It is 7 if the log was changed, and 1 if the folder does not open because the log and the
+    database are from different times.
     """
     answer = session.manage("audit.verify", expect=expect)
     session.record({**answer, "expect": f"{answer['last']}:{answer['head']}"})
@@ -125,9 +130,9 @@ def verify(
 
 @command(group, "rotate-keys")
 def rotate_keys(session: Session) -> None:
-    """Gives the log new keys; the old ones go on to verify what they have signed.
+    """Gives the log new keys. The old ones still verify what they signed.
 
-    The names of both are on record, and `verify` names the one in use.
+    The record of the rotation names both, and `verify` names the current one.
     """
     session.record(session.manage("audit.rotate_keys"))
 
@@ -136,11 +141,11 @@ def rotate_keys(session: Session) -> None:
 def reconcile(
     *, data: Data = None, passphrase_file: PassphraseFile = None, json: Json = False
 ) -> None:
-    """Goes on after the log and the database were put back to different moments.
+    """Lets a folder open again after its log and database were restored to different times.
 
-    A folder does not open when its log was removed or is older than its database, or the database
-    older than its log. After you have found out why, this records what was found, puts a log that
-    cannot be followed aside, and lets the folder open again. Stop the service first.
+    A folder does not open if its log was removed or is older than its database, or if its database
+    is older than its log. Find out why first. Then this command records what it finds, moves aside
+    a log that cannot be continued, and lets the folder open again. Stop the service first.
     """
     from vaultcore.cli.local import DEFAULT_DATA, read_passphrase  # noqa: PLC0415
     from vaultcore.engine.reconciling import reconcile_folder  # noqa: PLC0415
@@ -153,7 +158,7 @@ def reconcile(
 
 
 def _shown(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns a record with what people ask first: who it was, and what it was about."""
+    """Returns a record with what people ask for first: the caller, and what was requested."""
     properties = record.get("properties")
     properties = properties if isinstance(properties, dict) else {}
     identity = record.get("identity")

@@ -1,4 +1,4 @@
-"""The two ways to a vault: its folder on this machine, or a running service.
+"""The two ways to reach a vault: its folder on this machine, or a running service.
 
 Commands are written once, against :class:`Connection`. The verbs of secrets and keys are requests
 of the REST API in both, so that a command does the same in process and over HTTPS.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Connection(Protocol):
-    """A way to a vault."""
+    """A way to reach a vault."""
 
     def manage(self, operation: str, /, **arguments: Any) -> Any:
         """Carries out an operation of the management plane, for example ``vault.create``.
@@ -27,10 +27,10 @@ class Connection(Protocol):
         ...
 
     def watch(self, progress: "Progress") -> None:
-        """Has operations of the management plane tell how far they have come, if they can.
+        """Has operations of the management plane report their progress, if they can.
 
         Args:
-            progress: called with what is being done, how much is done, and how much there is.
+            progress: called with the current step, how much of it is done, and how much there is.
         """
         ...
 
@@ -43,7 +43,7 @@ class Connection(Protocol):
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Makes a request of the data plane and returns the answer's JSON, or None for no body.
+        """Sends a request of the data plane and returns the answer's JSON, or None for no body.
 
         Raises:
             VaultError: it was refused.
@@ -51,14 +51,14 @@ class Connection(Protocol):
         ...
 
     def check_place(self, vault: str, identifier: str) -> None:
-        """Checks that an object's identifier is of the place that this is the way to.
+        """Checks that an object's identifier belongs to the service that this connects to.
 
         Args:
             vault: the vault that the identifier names.
-            identifier: an address of an object, as ``read_identifier`` takes it.
+            identifier: an address of an object, in the form that ``read_identifier`` accepts.
 
         Raises:
-            CommandError: it is of another place.
+            CommandError: it belongs to another service.
         """
         ...
 
@@ -66,20 +66,20 @@ class Connection(Protocol):
         """Returns the key-encryption key that follows a key.
 
         Raises:
-            CommandError: keys do not leave what this is the way to.
+            CommandError: the service does not hand out keys.
             VaultError: it was refused.
         """
         ...
 
     def close(self) -> None:
-        """Gives back what it holds."""
+        """Releases what it holds."""
         ...
 
 
 def connect(
     *, data: Path | None, url: str | None, acting_as: str | None, passphrase_file: Path | None
 ) -> Connection:
-    """Opens the folder, or goes to the service.
+    """Opens the folder, or connects to the service.
 
     Args:
         data: the data folder, or None for the default one.

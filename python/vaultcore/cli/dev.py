@@ -1,4 +1,4 @@
-"""``vaultcore dev``, a vault with everything made for you, and ``vaultcore env`` for clients."""
+"""``vaultcore dev``, a vault with everything set up, and ``vaultcore env`` for its clients."""
 
 import shlex
 import sys
@@ -18,7 +18,7 @@ _DEFAULT_DATA: Final = Path("vaultcore-data")
 _LOOK_SECONDS: Final = 0.05
 
 Data = Annotated[
-    Path, typer.Option("--data", envvar="VAULTCORE_DATA", help="The folder that everything is in.")
+    Path, typer.Option("--data", envvar="VAULTCORE_DATA", help="The folder that holds everything.")
 ]
 
 
@@ -32,14 +32,14 @@ def dev(
     *,
     data: Data = _DEFAULT_DATA,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="On the loopback; 0 for a free one.")
+        int, typer.Option("--port", min=0, max=65535, help="On the loopback; 0 for any free port.")
     ] = DEFAULT_PORT,
     vault: Annotated[
         list[str] | None,
-        typer.Option("--vault", help="A vault to make; the first one is the one at localhost."),
+        typer.Option("--vault", help="A vault to create. The first one also answers at localhost."),
     ] = None,
     hsm: Annotated[
-        bool, typer.Option("--hsm", help="Make a token with SoftHSM: keys of -HSM types work.")
+        bool, typer.Option("--hsm", help="Create a SoftHSM token, so that -HSM key types work.")
     ] = False,
     secret_expiry: Annotated[
         Literal["enforce", "inform"] | None,
@@ -48,14 +48,14 @@ def dev(
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, max=16, help="How many processes answer.")
+        int, typer.Option("--workers", min=1, max=16, help="How many processes answer requests.")
     ] = 1,
-    json: Annotated[bool, typer.Option("--json", help="Say in JSON when it is ready.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Report in JSON when it is ready.")] = False,
 ) -> None:
-    """Runs a vault on this machine with everything made for you, until interrupted.
+    """Runs a vault on this machine with everything set up, until interrupted.
 
-    It makes the data folder, a TLS authority, an issuer and an administrator, or finds them again.
-    The environment of its clients: eval "$(vaultcore env)".
+    It creates the data folder, a TLS authority, an issuer and an administrator, or uses those that
+    exist. For the environment of its clients, run: eval "$(vaultcore env)".
     """
     from vaultcore.service.development.installation import Development  # noqa: PLC0415
     from vaultcore.service.server import Settings, run  # noqa: PLC0415
@@ -97,10 +97,11 @@ def env(
     ] = "sh",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.0, help="How long to wait for it, in seconds.")
+        float,
+        typer.Option("--timeout", min=0.0, help="How long to wait for the vault, in seconds."),
     ] = 60.0,
 ) -> None:
-    """Waits until the development vault of a folder answers, and prints its clients' environment.
+    """Waits until a folder's development vault answers, and prints its clients' environment.
 
     For a shell: eval "$(vaultcore env)"
     """

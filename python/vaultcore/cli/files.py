@@ -1,7 +1,7 @@
 """``vaultcore seal``, ``open`` and ``rewrap``: files under a key of a vault.
 
-The work is done here, in process, under the key-encryption key that follows the vault's key; the
-vault says who may have it, and records that he got it.
+The work is done here, in process, under the key-encryption key that follows the vault's key. The
+vault decides who may have that key, and records each time it hands the key out.
 """
 
 import contextlib
@@ -34,14 +34,18 @@ SealedFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="The sealed file.", exists=True, dir_okay=False)
 ]
 KeyName = Annotated[str | None, typer.Option("--name", "-n", help="The key's name.")]
-KeyId = Annotated[str | None, typer.Option("--id", help="The key's identifier, instead.")]
+KeyId = Annotated[str | None, typer.Option("--id", help="The key's identifier, instead of a name.")]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help=f"The file to write: FILE with or without {SUFFIX}."),
+    typer.Option(
+        "--output", "-o", help=f"The file to write. Default: FILE with or without {SUFFIX}."
+    ),
 ]
 Fields = Annotated[
     list[str] | None,
-    typer.Option("--context", help="What the file is about: key=value ...; opening needs it too."),
+    typer.Option(
+        "--context", help="What the file is about: key=value ...; needed to open it, too."
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")]
 
@@ -66,9 +70,9 @@ def seal(
 ) -> None:
     """Seals a file under a key of a vault.
 
-    It makes FILE.sealed from a FILE of any size, which stays as it is; the new file has its name
-    once it is whole and on the disk. The key is of type oct. For example, the first of them once
-    for many files:
+    It creates FILE.sealed from a FILE of any size, and does not change FILE. The new file gets its
+    name when it is complete and on the disk. The key must be of type oct. For example (the first
+    command once for many files):
 
     vaultcore key create --vault dev --name files --kty oct --size 256
 
@@ -95,8 +99,8 @@ def open_(
 ) -> None:
     """Opens a sealed file.
 
-    It makes FILE without .sealed, which has its name only once all of it has been found to be as
-    it was sealed: nothing changed, moved or missing. For example:
+    It creates FILE without .sealed. The new file gets its name only when all of it has been
+    verified: nothing was changed, moved or removed since it was sealed. For example:
 
     vaultcore open report.pdf.sealed --vault dev --name files
     """
@@ -119,10 +123,10 @@ def rewrap(
     vault: Vault = None,
     id_: KeyId = None,
 ) -> None:
-    """Puts a sealed file under the newest version of its key.
+    """Rewraps a sealed file under the newest version of its key.
 
-    After a rotation, so that the old version can be disabled once no file needs it. The file is
-    not opened.
+    Use it after a rotation, so that the old version can be disabled when no file needs it. The
+    file is not decrypted.
     """
     from vaultcore.files import rewrap_file  # noqa: PLC0415 - as for the engine
 
@@ -157,10 +161,10 @@ def _make(work: Callable[..., int], file: Path, to: Path, context: list[str] | N
 
 @contextlib.contextmanager
 def _guarded(file: Path, to: Path) -> Iterator[None]:
-    """Ends the block well or with a message, and lets SIGTERM clean up as an interrupt does."""
+    """Turns failures into messages, and lets SIGTERM clean up as an interrupt does."""
 
     def stop(number: int, _: object) -> NoReturn:
-        raise SystemExit(128 + number)  # as a shell says it of a program that a signal ended
+        raise SystemExit(128 + number)  # the status that a shell reports for that signal
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
@@ -168,10 +172,10 @@ def _guarded(file: Path, to: Path) -> Iterator[None]:
     except FileExistsError:
         raise CommandError(f"{to} exists: choose another --output, or --overwrite") from None
     except DecryptionError:
-        # One message for all reasons, as everywhere; the list helps who made a mistake.
+        # One message for all reasons, as everywhere; the list helps after a mistake.
         raise DecryptionError(
             f"{file} does not open: it was sealed under another key or with another --context, or "
-            "it was changed or cut short, or is no sealed file"
+            "it was changed or cut short, or is not a sealed file"
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -179,7 +183,7 @@ def _guarded(file: Path, to: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _progress(file: Path) -> Iterator["Progress | None"]:
-    """Shows a bar on the error stream for as long as the block runs, if somebody sees it."""
+    """Shows a bar on the error stream while the block runs, if that stream is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

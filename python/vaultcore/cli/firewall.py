@@ -26,24 +26,24 @@ def set_(
     *,
     default_action: Annotated[
         Literal["Allow", "Deny"],
-        typer.Option("--default-action", help="For addresses that no range holds."),
+        typer.Option("--default-action", help="For addresses that are in no range."),
     ],
     vault: Vault = None,
     host: Host = None,
 ) -> None:
-    """Says what happens to addresses that were not added."""
+    """Sets what happens to addresses that are not in the list."""
     _manage(session, "set", vault, host, default_action=default_action)
 
 
 @command(group, "add")
 def add(session: Session, *, address: Address, vault: Vault = None, host: Host = None) -> None:
-    """Lets an address or a range in."""
+    """Allows an address or a range."""
     _manage(session, "add", vault, host, address=address)
 
 
 @command(group, "remove")
 def remove(session: Session, *, address: Address, vault: Vault = None, host: Host = None) -> None:
-    """Takes an address or a range off the list."""
+    """Removes an address or a range from the list."""
     _manage(session, "remove", vault, host, address=address)
 
 
@@ -58,7 +58,7 @@ def _manage(
 ) -> None:
     if host is None:
         answer = session.manage(f"firewall.{verb}", vault=vault_of(vault), **arguments)
-    # The vault of the environment is a default; one that was named is meant.
+    # The vault of the environment is only a default; one on the command line is meant.
     elif vault is None or vault == os.environ.get("VAULTCORE_VAULT"):
         answer = session.manage(f"host_firewall.{verb}", host=host, **arguments)
     else:

@@ -41,7 +41,7 @@ Operations = Annotated[
 ]
 Protection = Annotated[
     Literal["hsm", "software"] | None,
-    typer.Option("--protection", "-p", help="Where the key lives."),
+    typer.Option("--protection", "-p", help="Where the key is kept: in software or in the HSM."),
 ]
 Algorithm = Annotated[
     str, typer.Option("--algorithm", "-a", help="For example RSA-OAEP-256, A256GCM, ES256.")
@@ -77,7 +77,7 @@ def create(
     not_before: NotBefore = None,
     tags: Tags = None,
 ) -> None:
-    """Makes a key, as a new version if the name is in use."""
+    """Creates a key, as a new version if the name is in use."""
     one = target(session, vault, name, id_)
     body = present(
         kty=_key_type(kty or ("EC" if curve else "RSA"), protection),
@@ -111,7 +111,7 @@ def import_(
     not_before: NotBefore = None,
     tags: Tags = None,
 ) -> None:
-    """Imports a private key of yours, as a new version if the name is in use."""
+    """Imports a private key, as a new version if the name is in use."""
     one = target(session, vault, name, id_)
     if pem_file is None:
         raise CommandError("say which key: --pem-file FILE, or --pem-file - for stdin")
@@ -157,7 +157,7 @@ def set_attributes(
     not_before: NotBefore = None,
     tags: Tags = None,
 ) -> None:
-    """Changes the attributes of a version; what is not given stays."""
+    """Changes the attributes of a version. Attributes that are not given do not change."""
     one = target(session, vault, name, id_, version)
     body = present(
         key_ops=read_words(ops),
@@ -169,7 +169,7 @@ def set_attributes(
 
 @command(group, "rotate")
 def rotate(session: Session, *, name: Name = None, vault: Vault = None, id_: Id = None) -> None:
-    """Makes a new version of the same kind."""
+    """Creates a new version of the same type."""
     one = target(session, vault, name, id_)
     session.record(session.request(one.vault, "POST", f"{one.path('keys')}/rotate"))
 
@@ -295,7 +295,7 @@ def verify(
     id_: Id = None,
     version: Version = None,
 ) -> None:
-    """Verifies the signature of a digest; exit status 1 when it does not verify."""
+    """Verifies the signature of a digest. The exit status is 1 if it does not verify."""
     one = target(session, vault, name, id_, version)
     body = {
         "alg": algorithm,
@@ -317,7 +317,7 @@ def _key_type(kty: KeyType, protection: str | None) -> str:
     if protection == "hsm" and not kty.endswith("-HSM"):
         return f"{kty}-HSM"
     if protection == "software" and kty.endswith("-HSM"):
-        raise CommandError(f"a key of type {kty} lives in the token: leave --protection out")
+        raise CommandError(f"a key of type {kty} is kept in the HSM: leave --protection out")
     return kty
 
 

@@ -1,7 +1,7 @@
-"""The way to a vault's folder on this machine, in process.
+"""The connection to a vault's folder on this machine, in process.
 
-Requests of the REST API are read by the parser that the service uses, and answered in the
-contract's shapes, so that a command cannot tell this way from the one over HTTPS.
+Requests of the REST API are parsed by the service's parser and answered in the contract's shapes,
+so a command gets the same answers here as over HTTPS.
 """
 
 from collections.abc import Mapping
@@ -36,8 +36,8 @@ class LocalCall(Call):
     Args:
         engine: the engine.
         state: the vault.
-        caller: who asks.
-        operation: what is asked for.
+        caller: the caller.
+        operation: the operation.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class LocalCall(Call):
         self._parsed = operation
 
     def admit(self) -> None:
-        """Takes the caller through the gate; see :meth:`Call.admit`."""
+        """Checks the caller at the gate; see :meth:`Call.admit`."""
         super().admit()
-        # With the parameters of the query, which the gate is not asked about.
+        # With the parameters of the query, which the gate does not look at.
         self.asked = self._parsed
 
 
@@ -60,7 +60,7 @@ class LocalConnection:
 
     Args:
         engine: the folder.
-        principal: who acts.
+        principal: the principal that acts.
     """
 
     def __init__(self, engine: LibraryEngine, principal: Principal) -> None:
@@ -102,7 +102,7 @@ class LocalConnection:
         return self._management.perform(operation, given)
 
     def watch(self, progress: Progress) -> None:
-        """Has the operations from now on tell how far they have come."""
+        """Has later operations report their progress."""
         self._management = Management(self._engine, self._principal, progress=progress)
 
     def request(
@@ -138,10 +138,10 @@ class LocalConnection:
         return msgspec.json.decode(answer) if answer else None
 
     def check_place(self, vault: str, identifier: str) -> None:
-        """Checks that an identifier is of this folder's service; the port may have changed.
+        """Checks that an identifier belongs to this folder's service; the port may have changed.
 
         Raises:
-            CommandError: it is of another service.
+            CommandError: it belongs to another service.
         """
         named = urlsplit(identifier).hostname
         ours = urlsplit(self._engine.installation.vault_url(vault)).hostname

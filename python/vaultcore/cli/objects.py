@@ -19,9 +19,9 @@ Vault = Annotated[
     typer.Option("--vault-name", "--vault", envvar="VAULTCORE_VAULT", help="The vault."),
 ]
 Name = Annotated[str | None, typer.Option("--name", "-n", help="The object's name.")]
-Id = Annotated[str | None, typer.Option("--id", help="The object's identifier, instead.")]
+Id = Annotated[str | None, typer.Option("--id", help="The object's identifier, instead of a name.")]
 Version = Annotated[
-    str | None, typer.Option("--version", "-v", help="A version; the current one unless given.")
+    str | None, typer.Option("--version", "-v", help="A version. Default: the current one.")
 ]
 Truth = Literal["true", "false"]
 Enabled = Annotated[Truth | None, typer.Option("--enabled", help="Whether it may be used.")]
@@ -30,15 +30,17 @@ Expires = Annotated[
     str | None, typer.Option("--expires", help="When it expires: 2030-01-31T12:00:00Z (UTC).")
 ]
 NotBefore = Annotated[
-    str | None, typer.Option("--not-before", help="From when: 2030-01-31T12:00:00Z (UTC).")
+    str | None, typer.Option("--not-before", help="Not valid before: 2030-01-31T12:00:00Z (UTC).")
 ]
 Tags = Annotated[list[str] | None, typer.Option("--tags", help="Tags: key=value ...")]
-Maximum = Annotated[int | None, typer.Option("--maxresults", min=1, help="At most so many.")]
+Maximum = Annotated[int | None, typer.Option("--maxresults", min=1, help="At most this many.")]
 InFile = Annotated[Path, typer.Option("--file", "-f", help="The file to read.")]
-OutFile = Annotated[Path, typer.Option("--file", "-f", help="The file to write; must not exist.")]
+OutFile = Annotated[
+    Path, typer.Option("--file", "-f", help="The file to write. It must not exist.")
+]
 
 PAGE: Final = 25
-#: As much as the service takes in for a restore.
+#: As much as the service accepts for a restore.
 MAXIMUM_BACKUP: Final = 32 * 1024 * 1024
 
 
@@ -56,7 +58,7 @@ class Target(NamedTuple):
     version: str
 
     def path(self, kind: str, *, deleted: bool = False) -> str:
-        """Returns the path of the object, or of what is left of it when it is deleted."""
+        """Returns the path of the object, or of the deleted object."""
         return f"/{'deleted' if deleted else ''}{kind}/{quote(self.name, safe='')}"
 
     def version_path(self, kind: str) -> str:
@@ -85,7 +87,7 @@ def target(
     """Returns the object that the options name.
 
     Raises:
-        CommandError: they name none, or two, or an object of another service.
+        CommandError: they name no object, or two, or an object of another service.
     """
     if identifier is not None:
         if name is not None:
@@ -117,7 +119,7 @@ def present(**members: Any) -> dict[str, Any]:
 
 
 def every(session: Session, vault: str, path: str, maximum: int | None) -> list[dict[str, Any]]:
-    """Reads a list to its end, or to a maximum, page by page."""
+    """Reads a list, page by page, up to its end or a maximum."""
     found: list[dict[str, Any]] = []
     query: dict[str, str] = {}
     if maximum is not None and maximum < PAGE:
@@ -133,14 +135,14 @@ def every(session: Session, vault: str, path: str, maximum: int | None) -> list[
 
 
 def read_named(file: Path, *, limit: int) -> bytes:
-    """Reads a file that was named on the command line; ``-`` is stdin.
+    """Reads a file named on the command line; ``-`` is stdin.
 
     Args:
         file: the file.
-        limit: the most bytes that it may hold.
+        limit: the most bytes that it may have.
 
     Raises:
-        UnreadableError: it cannot be read, or holds more.
+        UnreadableError: it cannot be read, or is longer.
     """
     if str(file) != "-":
         return read_input(file, limit=limit)
@@ -161,7 +163,7 @@ def read_backup(file: Path) -> str:
     """
     data = read_named(file, limit=MAXIMUM_BACKUP).strip()
     if not data or not data.isascii():
-        raise CommandError(f"`{file}` holds no backup: name a file that `backup` wrote")
+        raise CommandError(f"`{file}` is not a backup: name a file that `backup` wrote")
     return data.decode("ascii")
 
 
@@ -195,7 +197,7 @@ def add_shared_verbs(group: typer.Typer, kind: str, columns: dict[str, str]) -> 
 
     @command(group, "list")
     def list_(session: Session, *, vault: Vault = None, maxresults: Maximum = None) -> None:
-        """Lists the objects of a vault; never their values."""
+        """Lists the objects of a vault, without values."""
         session.records(every(session, vault_of(vault), f"/{kind}", maxresults), columns)
 
     @command(group, "list-versions")
@@ -207,7 +209,7 @@ def add_shared_verbs(group: typer.Typer, kind: str, columns: dict[str, str]) -> 
         id_: Id = None,
         maxresults: Maximum = None,
     ) -> None:
-        """Lists the versions of an object; never their values."""
+        """Lists the versions of an object, without values."""
         one = target(session, vault, name, id_)
         path = f"{one.path(kind)}/versions"
         session.records(every(session, one.vault, path, maxresults), columns)
@@ -243,7 +245,7 @@ def add_shared_verbs(group: typer.Typer, kind: str, columns: dict[str, str]) -> 
 
     @command(group, "purge")
     def purge(session: Session, *, name: Name = None, vault: Vault = None, id_: Id = None) -> None:
-        """Removes a deleted object for good."""
+        """Removes a deleted object permanently."""
         one = target(session, vault, name, id_)
         session.request(one.vault, "DELETE", one.path(kind, deleted=True))
         session.record({"purged": one.name})

@@ -9,8 +9,8 @@ status  meaning
 3       there is no such vault, object, version or application
 4       not permitted: no token, a wrong one, the firewall or a missing permission
 5       the name is taken, or the object's state conflicts
-6       something is unavailable (the service, the store, a token): it may succeed later
-7       what was to be verified or opened is not as it was: it was changed, or it is the wrong key
+6       something is unavailable (the service, the store, an HSM): it may succeed later
+7       something does not verify or open: it was changed, or the key is the wrong one
 ======  ==========================================================================
 """
 
@@ -45,7 +45,7 @@ _BY_STATUS: Final[dict[int, int]] = {
 
 
 class CommandError(VaultcoreError):
-    """The command line cannot be carried out as it was written.
+    """The command line cannot be carried out as written.
 
     Args:
         message: what is wrong and what to do.
@@ -58,11 +58,11 @@ class CommandError(VaultcoreError):
 
 
 class UnreachableError(VaultcoreError):
-    """The service cannot be reached, or its certificate is not to be trusted."""
+    """The service cannot be reached, or its certificate is not trusted."""
 
 
 def exit_status(error: Exception) -> int:
-    """Returns the exit status that tells of an error."""
+    """Returns the exit status for an error."""
     if isinstance(error, CommandError):
         return error.status
     if isinstance(error, VaultError):

@@ -27,12 +27,12 @@ _DATES: Final = frozenset(
 def print_json(answer: Any) -> None:
     """Prints an answer as JSON."""
     text = json.dumps(answer, indent=2, ensure_ascii=False)
-    # The name of a file may be no text; JSON's own escapes say so without an error.
+    # A file name may not be valid text; JSON's own escapes show it without an error.
     sys.stdout.write("".join(_escaped(c) if "\ud800" <= c <= "\udfff" else c for c in text) + "\n")
 
 
 def print_record(answer: Mapping[str, Any]) -> None:
-    """Prints one answer, a line for each member."""
+    """Prints one answer, one member per line."""
     rows = [(name, value) for name, value in _flatten(answer)]
     if not sys.stdout.isatty():
         for name, value in rows:
@@ -47,11 +47,11 @@ def print_record(answer: Mapping[str, Any]) -> None:
 
 
 def print_records(answers: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
-    """Prints many answers, a line for each.
+    """Prints many answers, one per line.
 
     Args:
         answers: the answers.
-        columns: the heading of each column, and the member that it shows; a dot goes a level down.
+        columns: the heading of each column, and the member that it shows; a dot descends one level.
     """
     rows = [[_cell(answer, member) for member in columns.values()] for answer in answers]
     if not sys.stdout.isatty():
@@ -77,7 +77,7 @@ def print_error(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Returns text in which nothing can move the cursor, or pass for a line of another."""
+    """Returns text in which nothing can move the cursor or imitate another line."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
@@ -85,7 +85,7 @@ def printable(text: str) -> str:
 
 
 def date_text(seconds: float) -> str:
-    """Returns a date as people write it, in UTC."""
+    """Returns a date in readable form, in UTC."""
     try:
         date = datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):

@@ -19,29 +19,29 @@ _CURVES: Final = {
 
 
 def read_pem(data: bytes, password: str | None) -> dict[str, str]:
-    """Reads a private key: PKCS#8, PKCS#1 or SEC1, with any line ends.
+    """Reads a private key: PKCS#8, PKCS#1 or SEC1, with any line endings.
 
     Args:
         data: the file.
-        password: of an encrypted key, or None.
+        password: the password of an encrypted key, or None.
 
     Returns:
         The private JWK.
 
     Raises:
-        CommandError: it holds no private key that a vault takes.
+        CommandError: it contains no private key of a type that a vault accepts.
     """
     try:
         key = load_pem_private_key(data, None if password is None else password.encode())
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # The library's text may quote the file, so it is not passed on.
         hint = "is its --pem-password right?" if b"ENCRYPTED" in data else "it must be PEM"
-        raise CommandError(f"the file holds no private key that can be read: {hint}") from None
+        raise CommandError(f"the file contains no readable private key: {hint}") from None
     if isinstance(key, rsa.RSAPrivateKey):
         return _rsa(key.private_numbers())
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
         return _ec(key)
-    raise CommandError("a vault takes RSA keys and EC keys on P-256, P-384, P-521 and P-256K")
+    raise CommandError("a vault accepts RSA keys and EC keys on P-256, P-384, P-521 and P-256K")
 
 
 def _rsa(numbers: rsa.RSAPrivateNumbers) -> dict[str, str]:

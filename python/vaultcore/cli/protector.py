@@ -1,4 +1,4 @@
-"""``vaultcore protector``: what the vault keys are wrapped by."""
+"""``vaultcore protector``: what wraps the vault keys."""
 
 from typing import Annotated, Final, Literal
 
@@ -14,9 +14,9 @@ group = new_group("Protectors: the key files and tokens that wrap the vault keys
 Name = Annotated[str, typer.Argument(help="The protector's name.")]
 
 _REMOVED: Final = (
-    "Its key file or token was not touched. Whoever has a copy of it still opens old backups of "
-    "the database, and with them the keys that are in use now. If it may be in wrong hands: "
-    "vaultcore rekey"
+    "Its key file or token was not touched. Anyone with a copy of it can still open old backups of "
+    "the database, and with them the keys that are in use now. If it may be in the wrong hands, "
+    "run: vaultcore rekey"
 )
 _CONFIGURATION: Final = (
     "If a configuration names the protectors of this folder, change it there too: `vaultcore "
@@ -50,16 +50,16 @@ def add(
         list[str] | None,
         typer.Option(
             "--options",
-            help="file: path=FILE (keys/NAME.json in the data folder unless given) "
+            help="file: path=FILE (default: keys/NAME.json in the data folder) "
             "passphrase_file=FILE; pkcs11: module=FILE token_label=LABEL pin_file=FILE "
             "key_label=LABEL token_serial=NUMBER; softhsm: none",
         ),
     ] = None,
 ) -> None:
-    """Wraps every vault key by one more protector; from then on either opens them.
+    """Wraps every vault key with one more protector. From then on, either one opens them.
 
-    The configuration of `vaultcore serve`, if there is one, has to name it too, or the service does
-    not start the next time.
+    If `vaultcore serve` has a configuration, name the protector there too. Otherwise the service
+    does not start the next time.
     """
     session.record(
         session.manage("protector.add", name=name, kind=kind, options=read_tags(options) or {})
@@ -72,8 +72,8 @@ def add(
 def remove(session: Session, *, name: Name) -> None:
     """Removes a protector's wraps of the keys; the last one cannot be removed.
 
-    Its key file or token is not touched. Whoever has a copy of it still opens backups of the
-    database that were made before, and with those the keys until `vaultcore rekey` replaces them.
+    Its key file or token is not touched. Anyone with a copy of it can still open earlier backups of
+    the database, and with them the vault keys, until `vaultcore rekey` replaces these.
     """
     session.manage("protector.remove", name=name)
     session.record({"removed": name})
@@ -84,7 +84,7 @@ def remove(session: Session, *, name: Name) -> None:
 
 @command(group, "verify")
 def verify(session: Session) -> None:
-    """Opens every vault key by every protector; exit status 7 when one does not open."""
+    """Opens every vault key with every protector. The exit status is 7 if one does not open."""
     rows = session.manage("protector.verify")
     session.records(rows, {**_COLUMNS, "status": "status", "reason": "reason"})
     if any(row["status"] != "ok" for row in rows):

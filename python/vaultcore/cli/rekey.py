@@ -1,4 +1,4 @@
-"""``vaultcore rekey``: new keys for all that is stored, for example after a key file was stolen."""
+"""``vaultcore rekey``: new keys for everything stored, for example after a key file was stolen."""
 
 import contextlib
 import sys
@@ -20,8 +20,8 @@ _COLUMNS: Final = {
     "unreadable": "unreadable",
 }
 _ADVICE: Final = (
-    "What could be read with the old keys may be known to others: docs/protectors.md says what to "
-    "change besides. Backups of objects made before this cannot be restored: make new ones."
+    "What could be read with the old keys may be known to others: docs/protectors.md says what "
+    "else to change. Backups of objects made before this cannot be restored: make new ones."
 )
 
 
@@ -35,14 +35,14 @@ def rekey(
     *,
     vault: Annotated[
         str | None,
-        typer.Option("--vault", "--vault-name", help="This vault only; everything by default."),
+        typer.Option("--vault", "--vault-name", help="Only this vault. Default: everything."),
     ] = None,
 ) -> None:
     """Replaces the system key and the keys of all vaults, and removes the old ones.
 
-    For the case that a key file was stolen: first add another protector, remove the stolen one,
-    and then do this. It goes on while a service runs on the folder. If it is interrupted, do it
-    again: it goes on where it was.
+    Use it if a key file was stolen: first add another protector and remove the stolen one, then run
+    this command. A service can run on the folder meanwhile. If the command is interrupted, run it
+    again, and it continues where it stopped.
     """
     with _shown(session):
         answer = session.manage("installation.rekey", vault=vault)
@@ -55,7 +55,7 @@ def rekey(
 
 @contextlib.contextmanager
 def _shown(session: Session) -> Iterator[None]:
-    """Shows a bar on the error stream for as long as the block runs, if somebody sees it."""
+    """Shows a bar on the error stream while the block runs, if that stream is a terminal."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""The way to a running service, with the credentials of the environment."""
+"""The connection to a running service, with the credentials of the environment."""
 
 import os
 import re
@@ -26,7 +26,7 @@ class RemoteConnection:
 
     Args:
         url: the address of one of its vaults, of its management plane, or of their domain.
-        client: speaks HTTPS.
+        client: the HTTPS client.
         credentials: the variables ``AZURE_AUTHORITY_HOST`` and so on.
     """
 
@@ -38,7 +38,7 @@ class RemoteConnection:
 
     @classmethod
     def from_environment(cls, url: str) -> Self:
-        """Makes a connection with the environment's credentials and certificate authority.
+        """Creates a connection with the environment's credentials and certificate authority.
 
         Raises:
             CommandError: a variable is missing.
@@ -66,7 +66,7 @@ class RemoteConnection:
         return answer["result"]
 
     def watch(self, progress: object) -> None:
-        """Does nothing: what takes long is done on the folder."""
+        """Does nothing: operations that take long work on the folder."""
 
     def request(
         self,
@@ -77,7 +77,7 @@ class RemoteConnection:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Makes a request of the data plane.
+        """Sends a request of the data plane.
 
         Raises:
             VaultError: it was refused.
@@ -87,10 +87,10 @@ class RemoteConnection:
         return self._send(method, url, query=parameters, body=body)
 
     def check_place(self, vault: str, identifier: str) -> None:
-        """Checks that an identifier is of the service that ``--url`` names.
+        """Checks that an identifier belongs to the service that ``--url`` names.
 
         Raises:
-            CommandError: it is of another.
+            CommandError: it belongs to another service.
         """
         named = read_origin(f"https://{urlsplit(identifier).netloc}")
         ours = self._address.vault(vault)
@@ -116,7 +116,7 @@ class RemoteConnection:
         self._client.close()
 
     def _resource_of(self, origin: Origin) -> str | None:
-        """Asks a host for whom its tokens are meant; nothing of ours goes with the question."""
+        """Asks a host which resource its tokens are meant for, without sending any credential."""
         try:
             answer = self._exchange("GET", f"https://{origin}/")
         except UnreachableError:
@@ -135,10 +135,10 @@ class RemoteConnection:
         origin = url.split("/", 3)[2]
         if origin in self._tokens:
             response = self._authorized(origin, method, url, query, body)
-            # A command that runs for long outlives its token, and then asks for another.
+            # A long-running command outlives its token, and then requests another.
             if response.status_code != HTTPStatus.UNAUTHORIZED:
                 return _answer(response)
-        # The challenge comes before the service reads anything, so nothing goes with it.
+        # The challenge comes before the service reads anything, so nothing is sent with it.
         challenge = self._exchange(method, url, params=query)
         if challenge.status_code != HTTPStatus.UNAUTHORIZED:
             return _answer(challenge)
@@ -165,16 +165,18 @@ class RemoteConnection:
 
     def _token(self, origin: str, challenge: httpx.Response) -> str:
         resource = _challenge(challenge).get("resource", "")
-        # As the SDKs do: a token is asked for the place it will be sent to, and no other.
+        # As the SDKs do: a token is requested for the host it will be sent to, and no other.
         if not _is_within(origin, resource):
             raise UnauthorizedError(
-                f"{origin} answers with a challenge for another place; is the address right?"
+                f"{origin} answers with a challenge for another host; is the address right?"
             )
         authority = self._credentials["AZURE_AUTHORITY_HOST"].rstrip("/")
         if "://" not in authority:
             authority = f"https://{authority}"
         if not authority.startswith("https://"):
-            raise CommandError("AZURE_AUTHORITY_HOST is an https address: a secret is sent there")
+            raise CommandError(
+                "AZURE_AUTHORITY_HOST must be an https address: a secret is sent there"
+            )
         tenant = self._credentials["AZURE_TENANT_ID"]
         endpoint = "oauth2/token" if tenant == "adfs" else "oauth2/v2.0/token"
         response = self._exchange(
@@ -234,6 +236,6 @@ def _json(response: httpx.Response) -> dict[str, Any]:
         answer = None
     if not isinstance(answer, dict):
         raise VaultError(
-            f"the service answered {response.status_code} and no JSON: is the address right?"
+            f"the service answered {response.status_code} without JSON: is the address right?"
         )
     return answer

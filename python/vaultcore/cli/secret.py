@@ -32,14 +32,14 @@ group = new_group("Secrets: the verbs and options of `az keyvault secret`.")
 
 Encoding = Annotated[
     Literal["ascii", "base64", "hex", "utf-16be", "utf-16le", "utf-8"],
-    typer.Option("--encoding", "-e", help="How the file holds the value."),
+    typer.Option("--encoding", "-e", help="How the value is encoded in the file."),
 ]
 ContentType = Annotated[
     str | None,
     typer.Option("--content-type", "--description", help="What kind of value it is."),
 ]
 
-#: Any text of 25 KB in any of the encodings fits.
+#: Enough for a text of 25 KB in any of the encodings.
 MAXIMUM_VALUE_FILE: Final = 64 * 1024
 
 _COLUMNS: Final = {
@@ -151,7 +151,7 @@ def set_attributes(
     not_before: NotBefore = None,
     tags: Tags = None,
 ) -> None:
-    """Changes the attributes of a version; what is not given stays."""
+    """Changes the attributes of a version. Attributes that are not given do not change."""
     one = target(session, vault, name, id_, version)
     body = present(
         contentType=content_type,

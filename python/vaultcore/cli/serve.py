@@ -33,7 +33,7 @@ def init(
     config: Config = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Make this folder instead, with a key file, for the library."),
+        typer.Option("--data", help="Create this folder, with a key file, for use as a library."),
     ] = None,
     passphrase_file: Annotated[
         Path | None,
@@ -44,7 +44,7 @@ def init(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """Makes a data folder with its protectors and an administrator, whose secret is shown once."""
+    """Creates a data folder, its protectors and an administrator, whose secret is shown once."""
     if example:
         from vaultcore.service.config import EXAMPLE  # noqa: PLC0415
 
@@ -52,15 +52,15 @@ def init(
         return
     if (config is None) == (data is None):
         raise CommandError(
-            "say what to make: --config FILE for a service (`vaultcore init --example` prints a "
+            "say what to create: --config FILE for a service (`vaultcore init --example` prints a "
             "file to start from), or --data DIR for the library"
         )
     from vaultcore.cli.local import read_passphrase  # noqa: PLC0415
     from vaultcore.library.opening import create_engine  # noqa: PLC0415
 
     def first(engine: "LibraryEngine") -> None:
-        # Before the folder counts as made: a secret that nobody read would be lost with a vault
-        # that is there, and one that was read belongs to no vault if this fails.
+        # Before the folder counts as created: a secret that nobody read would be lost with a vault
+        # that exists, and a secret that was read belongs to no vault if this fails.
         made: dict[str, Any] = engine.management.app_create(name="administrator")
         engine.management.access_administrator(principal="administrator")
         answer = {"data": str(engine.data), "administrator": made}
@@ -86,17 +86,17 @@ def init(
 
 
 def serve(*, config: Config = None) -> None:
-    """Runs the service, until interrupted. SIGHUP has it read its files again."""
+    """Runs the service until interrupted. On SIGHUP, it reads its files again."""
     from vaultcore.library.opening import open_engine  # noqa: PLC0415
     from vaultcore.service.server import run  # noqa: PLC0415
 
     settings = _load_checked(config)
-    # Whatever is wrong with the folder is said here, once, and not by every worker.
+    # Anything wrong with the folder is reported here, once, and not by every worker.
     with open_engine(Path(settings.data), housekeeping=False) as engine:
         _check_folder(settings, {p.name for p in engine.key_ring.protectors})
         if engine.installation.domain != settings.server.domain:
             raise CommandError(
-                f"the folder was made for the domain {engine.installation.domain}, and the "
+                f"the folder was created for the domain {engine.installation.domain}, and the "
                 f"configuration says {settings.server.domain}"
             )
 
@@ -104,7 +104,7 @@ def serve(*, config: Config = None) -> None:
         found = _load_checked(config)
         if found.server.domain != settings.server.domain:
             raise ConfigurationError(
-                f"the configuration says {found.server.domain} now, and the folder was made for "
+                f"the configuration now says {found.server.domain}, and the folder was created for "
                 f"the domain {settings.server.domain}"
             )
         return _service_settings(found)
@@ -129,7 +129,7 @@ def _service_settings(configuration: "Configuration") -> "Settings":
 
 
 def protector_options(settings: "ProtectorSettings") -> "ProtectorOptions":
-    """Returns how the engine finds a protector that the configuration names."""
+    """Returns the options that open a protector of the configuration."""
     import msgspec  # noqa: PLC0415
 
     from vaultcore.protectors.options import ProtectorOptions  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What every command that touches a vault has in common: where it goes, and how it answers."""
+"""What every command that touches a vault has in common: its connection and its output."""
 
 import contextlib
 import functools
@@ -20,7 +20,7 @@ from vaultcore.errors import VaultcoreError
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", envvar="VAULTCORE_DATA", help="The data folder (./vaultcore-data unless given)."
+        "--data", envvar="VAULTCORE_DATA", help="The data folder. Default: ./vaultcore-data."
     ),
 ]
 Url = Annotated[
@@ -28,14 +28,14 @@ Url = Annotated[
     typer.Option(
         "--url",
         envvar="VAULTCORE_URL",
-        help="A running service, instead of a folder: the address of a vault of it, of its "
-        "management plane, or of the domain that they are in. The credentials are those of the "
-        "environment, as the Azure SDKs read them.",
+        help="A running service, instead of a folder: the address of one of its vaults, of its "
+        "management plane, or of their domain. The credentials are taken from the environment, as "
+        "the Azure SDKs do.",
     ),
 ]
 ActingAs = Annotated[
     str | None,
-    typer.Option("--as", help="The application to act as on a folder, not the administrator."),
+    typer.Option("--as", help="On a folder: the application to act as. Default: administrator."),
 ]
 PassphraseFile = Annotated[
     Path | None,
@@ -57,7 +57,7 @@ _SHARED: Final = {
 
 
 class Session:
-    """One command's way to a vault.
+    """One command's connection to a vault.
 
     Args:
         data: the data folder, or None.
@@ -84,7 +84,7 @@ class Session:
 
     @property
     def connection(self) -> Connection:
-        """The way to the vault, opened when first used."""
+        """The connection to the vault, opened when first used."""
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
@@ -102,7 +102,7 @@ class Session:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Makes a request of the data plane."""
+        """Sends a request of the data plane."""
         return self.connection.request(vault, method, path, query=query, body=body)
 
     def record(self, answer: Mapping[str, Any]) -> None:
@@ -120,7 +120,7 @@ class Session:
             print_records(answers, columns)
 
     def close(self) -> None:
-        """Closes the way to the vault."""
+        """Closes the connection to the vault."""
         if self._connection is not None:
             self._connection.close()
 
@@ -138,7 +138,7 @@ class Command(TyperCommand):
         }
         rest = super().parse_args(ctx, list(_repeated(args, lists)))
         for parameter in self.params:
-            # The name of a file, a Path, may be any bytes; whatever else is said goes out as text.
+            # The name of a file, a Path, may be any bytes; everything else is sent as text.
             if not _is_text(ctx.params.get(parameter.name)):
                 raise typer.BadParameter(f"{parameter.opts[0]} is not text in UTF-8", ctx)
         return rest
@@ -171,9 +171,9 @@ def _repeated(args: list[str], lists: set[str]) -> list[str]:
 
 @contextlib.contextmanager
 def reported() -> Any:
-    """Turns an error of ours into a line on the error stream and an exit status.
+    """Turns an error of vaultcore into a line on the error stream and an exit status.
 
-    An error that is not ours is a defect, and keeps its traceback (which holds no values).
+    Any other error is a defect, and keeps its traceback (which holds no values).
     """
     try:
         yield
@@ -181,7 +181,7 @@ def reported() -> Any:
         print_error(explain(error))
         raise typer.Exit(exit_status(error)) from None
     except BrokenPipeError:
-        # Whoever read the output has seen enough; what is still buffered has nowhere to go.
+        # The reader of the output has closed it; what is still buffered has nowhere to go.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         raise typer.Exit(FAILED) from None
     except OSError as error:
@@ -194,7 +194,7 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
 
     Args:
         group: the group of commands.
-        name: the command's word.
+        name: the word that the user types.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -204,7 +204,7 @@ def command(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
             with reported(), contextlib.closing(Session(**shared)) as session:
                 function(session, *args, **options)
 
-        # Typer reads the options from the signature: the session's place is taken by its own.
+        # Typer reads the options from the signature: replace the session by the shared options.
         _, *own = inspect.signature(function, eval_str=True).parameters.values()
         common = [
             inspect.Parameter(
@@ -239,10 +239,10 @@ def plain(group: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
 
 
 def new_group(text: str) -> typer.Typer:
-    """Makes a group of commands.
+    """Creates a group of commands.
 
     Args:
-        text: what the group is for, as its help says.
+        text: the help text of the group.
     """
     return typer.Typer(
         help=text,

@@ -9,7 +9,7 @@ from vaultcore.cli.outcome import CommandError
 from vaultcore.cli.session import Session, command, new_group
 from vaultcore.cli.words import read_truth
 
-group = new_group("Vaults: make, look at, change and delete them.")
+group = new_group("Vaults: create, show, change and delete them.")
 
 Name = Annotated[
     str,
@@ -17,7 +17,7 @@ Name = Annotated[
 ]
 PurgeProtection = Annotated[
     Truth | None,
-    typer.Option("--enable-purge-protection", help="Deleted objects stay; once on, it stays on."),
+    typer.Option("--enable-purge-protection", help="No purges; it cannot be switched off again."),
 ]
 SecretExpiry = Annotated[
     Literal["enforce", "inform"] | None,
@@ -52,10 +52,10 @@ def create(
     secret_expiry: SecretExpiry = None,
     sku: Annotated[
         Literal["standard", "premium"],
-        typer.Option("--sku", help="premium: keys in the token too."),
+        typer.Option("--sku", help="premium: HSM keys too."),
     ] = "standard",
 ) -> None:
-    """Makes a vault."""
+    """Creates a vault."""
     session.record(
         session.manage(
             "vault.create",
@@ -89,10 +89,10 @@ def update(
     secret_expiry: SecretExpiry = None,
     sku: Annotated[
         Literal["standard", "premium"] | None,
-        typer.Option("--sku", help="premium: keys in the token too."),
+        typer.Option("--sku", help="premium: HSM keys too."),
     ] = None,
 ) -> None:
-    """Changes a vault's settings; what is not given stays."""
+    """Changes a vault's settings. Settings that are not given do not change."""
     if purge_protection is None and secret_expiry is None and sku is None:
         raise CommandError(
             "say what to change: --enable-purge-protection, --secret-expiry or --sku"
@@ -115,14 +115,14 @@ def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Removes an empty vault, with its key, for good."""
+    """Removes an empty vault, with its key, permanently."""
     if not yes:
-        typer.confirm(f"Remove the vault {name} and its key for good?", abort=True)
+        typer.confirm(f"Remove the vault {name} and its key permanently?", abort=True)
     session.manage("vault.delete", name=name)
     session.record({"deleted": name})
 
 
 @command(group, "rotate-key")
 def rotate_key(session: Session, *, name: Name) -> None:
-    """Gives a vault key a new generation; the old ones stay, until `vaultcore rekey`."""
+    """Gives a vault key a new generation. The old ones are kept until `vaultcore rekey`."""
     session.record(session.manage("vault.rotate_key", name=name))

@@ -57,7 +57,7 @@ def read_tags(words: list[str] | None, what: str = "a tag") -> dict[str, str] | 
 
     Args:
         words: as they were written.
-        what: what a message calls one of them.
+        what: what the message calls one of them.
 
     Raises:
         CommandError: a word has no ``=``.
@@ -86,7 +86,7 @@ def read_words(words: list[str] | None) -> list[str] | None:
 
 
 def read_identifier(text: str) -> Identifier:
-    """Reads an identifier as the service gives it.
+    """Reads an identifier in the form that the service returns.
 
     Args:
         text: for example ``https://dev.vault.localhost:8443/secrets/name/version``.
