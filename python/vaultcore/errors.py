@@ -1,6 +1,6 @@
 """Every exception of the package, in one tree.
 
-Messages say what happened and what to do. None of them ever holds a value of a secret, a key or a
+Messages say what happened and what to do. They never contain a value of a secret, a key or a
 token.
 """
 
@@ -16,8 +16,8 @@ class AlgorithmError(VaultcoreError, ValueError):
 class DecryptionError(VaultcoreError):
     """Opening, decrypting or unwrapping failed.
 
-    Every reason looks the same on purpose: a caller who could tell a wrong key from a changed
-    ciphertext would hold an oracle.
+    The message is the same for every reason, on purpose: a caller who could tell a wrong key from a
+    changed ciphertext would have an oracle.
     """
 
     def __init__(self, message: str = "the ciphertext could not be opened") -> None:
@@ -33,15 +33,15 @@ class UsageError(VaultcoreError, ValueError):
 
 
 class ConfigurationError(VaultcoreError):
-    """The configuration, or the folder it points at, cannot be used as it is."""
+    """The configuration, or the folder that it names, cannot be used as it is."""
 
 
 class UnreadableError(VaultcoreError):
-    """A file that was named cannot be read, or not as what it should be; the message says why."""
+    """A named file cannot be read, or has the wrong form; the message says why."""
 
 
 class StorageError(VaultcoreError):
-    """The store cannot be read or written, or holds something that does not verify."""
+    """The store cannot be read or written, or contains something that does not verify."""
 
 
 class TamperedError(StorageError):
@@ -57,15 +57,15 @@ class ProtectorError(VaultcoreError):
 
 
 class ProtectorUnavailableError(ProtectorError):
-    """The token or key file of a protector is away; the call may succeed later."""
+    """The HSM or key file of a protector is unavailable; the call may succeed later."""
 
 
 class AuditError(VaultcoreError):
-    """An audit record could not be written, so the answer may not leave."""
+    """An audit record could not be written, so the answer must not be sent."""
 
 
 class AuditKeyError(AuditError):
-    """The audit log holds a record whose MAC was made by a key that is not known here."""
+    """The audit log contains a record whose MAC was made with an unknown key."""
 
 
 class VaultError(VaultcoreError):
@@ -77,7 +77,7 @@ class VaultError(VaultcoreError):
         inner_code: the code of ``innererror``, or None.
         message: what happened and what to do; for callers in process, the log and the record.
         public: what a caller over the network reads. It names no file, host or issuer of this
-            machine: the message by default, and general words where something here has failed.
+            machine. The default is the message, or general words if something here has failed.
     """
 
     status = 500
@@ -100,14 +100,14 @@ class VaultError(VaultcoreError):
 
 
 class BadParameterError(VaultError):
-    """The request is malformed or asks for something that cannot be."""
+    """The request is malformed, or asks for something impossible."""
 
     status = 400
     default_code = "BadParameter"
 
 
 class UnauthorizedError(VaultError):
-    """The caller has not shown a valid token."""
+    """The caller has no valid token."""
 
     status = 401
     default_code = "Unauthorized"
@@ -130,7 +130,7 @@ class NotFoundError(VaultError):
 class ObjectNotFoundError(NotFoundError):
     """There is no such object or version.
 
-    Rules know an object by its canonical name; a caller should read the name that he wrote.
+    The rules use an object's canonical name; the caller should read the name as it was sent.
 
     Args:
         sentence: the message, with ``{}`` for the name.
@@ -143,7 +143,7 @@ class ObjectNotFoundError(NotFoundError):
         self._sentence = sentence
 
     def spelled(self, name: str) -> "ObjectNotFoundError":
-        """Returns the same error for the name as the caller wrote it."""
+        """Returns the same error with the name as the caller wrote it."""
         return ObjectNotFoundError(self._sentence, code=self.code, name=name)
 
 
@@ -183,13 +183,13 @@ class RequestTimeoutError(VaultError):
 
 
 class InternalError(VaultError):
-    """Something failed that is not the caller's doing."""
+    """Something failed that the caller did not cause."""
 
     general = "An unexpected error occurred; the service's log says more."
 
 
 class UnavailableError(VaultError):
-    """The store, the token or the audit log is away; the call may succeed later."""
+    """The store, the HSM or the audit log is unavailable; the call may succeed later."""
 
     status = 503
     default_code = "ServiceUnavailable"
@@ -197,18 +197,17 @@ class UnavailableError(VaultError):
 
 
 def as_refusal(failure: BaseException) -> VaultError:
-    """Returns any failure in the terms of the contract: one way to pick status and words.
+    """Returns any failure as a refusal of the contract: the one place that picks status and words.
 
     Args:
-        failure: what was raised; a refusal is returned as it is.
+        failure: what was raised; a refusal is returned unchanged.
     """
     if isinstance(failure, VaultError):
         return failure
     if isinstance(failure, AuditError):
         return UnavailableError(
             f"the audit record could not be written: {failure}",
-            public="the audit log cannot be written, so that nothing may be answered; try again "
-            "later",
+            public="the audit log cannot be written, so no request is answered; try again later",
         )
     if isinstance(failure, TamperedError):
         return InternalError(

@@ -1,1 +1,1 @@
-"""Who a caller is: tokens of trusted issuers, and the issuer that vaultcore brings along."""
+"""Identifies callers: tokens of trusted issuers, and the built-in issuer."""

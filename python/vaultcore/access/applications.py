@@ -1,4 +1,4 @@
-"""The applications of the built-in issuer, and the secrets they show to get a token."""
+"""The applications of the built-in issuer, and the secrets that they exchange for a token."""
 
 import hashlib
 import hmac
@@ -21,22 +21,22 @@ COLLECTION = "applications"
 SECRET_LIFETIME = 730 * 86400
 MAXIMUM_SECRETS = 20
 MAXIMUM_GROUPS = 100
-# The claim that ties a token to the secret it was got with.
+# The claim that ties a token to the secret that was exchanged for it.
 CREDENTIAL_CLAIM = "vaultcore_credential"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NAME_LENGTH = 120
 _SECRET_LENGTH = 256
-# How much of a secret is kept readable, so that people can tell their secrets apart.
+# How much of a secret is kept readable, so that people can distinguish their secrets.
 _HINT = 3
 _DIGEST_LABEL = b"vaultcore application secret v1\0"
 
 
 class ApplicationSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is remembered of a secret; the secret itself is not.
+    """The stored part of a secret; the secret itself is not stored.
 
     Attributes:
-        id: names the secret, to remove it.
-        digest: its SHA-256; with 256 random bits inside, a slower hash would protect no better.
+        id: identifies the secret, to remove it.
+        digest: its SHA-256; it has 256 random bits, so a slower hash would not protect it better.
         hint: its first characters.
         created: Unix seconds.
         expires: Unix seconds.
@@ -56,9 +56,9 @@ class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An identity for a program.
 
     Attributes:
-        client_id: what the program calls itself at the token endpoint.
-        object_id: what access policies call it.
-        name: what people call it; unique, whatever the case.
+        client_id: the program's name at the token endpoint.
+        object_id: its name in access policies.
+        name: its name for people; unique, ignoring case.
         created: Unix seconds.
         groups: object ids of the groups that it belongs to.
         secrets: its secrets.
@@ -74,11 +74,11 @@ class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class NewSecret:
-    """A secret at the only moment when it is shown.
+    """A secret, at the only moment when it is shown.
 
     Attributes:
         application: the application as it is now.
-        secret_id: names the secret, to remove it.
+        secret_id: identifies the secret, to remove it.
         client_secret: the secret.
         expires: Unix seconds.
     """
@@ -91,11 +91,11 @@ class NewSecret:
 
 @dataclass(frozen=True)
 class Credential:
-    """An application that has shown one of its secrets.
+    """An application that presented one of its secrets.
 
     Attributes:
         application: the application.
-        secret: what is remembered of the secret.
+        secret: the stored part of the secret.
         expired: whether the secret was right but is too old.
     """
 
@@ -105,20 +105,20 @@ class Credential:
 
 
 class Applications:
-    """The applications in a store; every change holds at once, in every process.
+    """The applications in a store; every change takes effect at once, in every process.
 
     Args:
         store: where they are kept, sealed.
         kek: the key that seals them.
-        clock: tells the time.
+        clock: the current time.
     """
 
     def __init__(self, store: Store, kek: KeyEncryptionKey, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._documents = SealedDocuments(COLLECTION, Application, kek)
-        # Someone who asks for an unknown application makes us open and compare this one instead,
-        # so that the time of the answer does not tell which applications exist.
+        # For an unknown application, this one is opened and compared instead, so that the time of
+        # the answer does not tell which applications exist.
         decoy = Application(
             client_id=str(uuid.UUID(int=0)),
             object_id=str(uuid.UUID(int=0)),
@@ -134,10 +134,10 @@ class Applications:
     def create(
         self, name: str, *, groups: Sequence[str] = (), secret_lifetime: int = SECRET_LIFETIME
     ) -> NewSecret:
-        """Makes an application with a first secret, which is never shown again.
+        """Creates an application with a first secret, which is never shown again.
 
         Raises:
-            BadParameterError: the name, a group or the lifetime cannot be used.
+            BadParameterError: the name, a group or the lifetime is not valid.
             ConflictError: another application has that name.
             StorageError: the store cannot be written.
         """
@@ -185,7 +185,7 @@ class Applications:
         """Returns the application with that name, client id or object id.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is no such application.
             StorageError: the store cannot be read, or an application does not verify.
         """
         return self._find(self._store, text)
@@ -209,10 +209,10 @@ class Applications:
         return self._store.write(work)
 
     def set_groups(self, text: str, groups: Sequence[str]) -> Application:
-        """Replaces the groups; tokens that are out already keep the old ones until they expire.
+        """Replaces the groups; tokens issued before keep the old ones until they expire.
 
         Raises:
-            BadParameterError: a group cannot be used.
+            BadParameterError: a group is not valid.
             NotFoundError: there is no such application.
             StorageError: the store cannot be written.
         """
@@ -228,10 +228,10 @@ class Applications:
         return self._store.write(work)
 
     def add_secret(self, text: str, *, lifetime: int = SECRET_LIFETIME) -> NewSecret:
-        """Adds a secret beside those that the application has.
+        """Adds a secret to those that the application has.
 
         Raises:
-            BadParameterError: the lifetime cannot be used, or there are too many secrets.
+            BadParameterError: the lifetime is not valid, or there are too many secrets.
             NotFoundError: there is no such application.
             StorageError: the store cannot be written.
         """
@@ -248,7 +248,7 @@ class Applications:
         return NewSecret(self._change(text, add), secret.id, client_secret, secret.expires)
 
     def remove_secret(self, text: str, secret_id: str) -> Application:
-        """Removes a secret; tokens that were got with it are refused from now on.
+        """Removes a secret; tokens that were issued for it are refused from now on.
 
         Raises:
             NotFoundError: there is no such application, or no such secret.
@@ -266,7 +266,7 @@ class Applications:
     def authenticate(self, client_id: str, client_secret: str) -> Credential | None:
         """Returns the application if the secret is one of its own, else None.
 
-        The work is the same whether there is such an application or not.
+        The work is the same whether the application exists or not.
 
         Raises:
             StorageError: the store cannot be read, or the application does not verify.
@@ -290,7 +290,7 @@ class Applications:
         return Credential(application, found, expired=self._clock.now() >= found.expires)
 
     def stands(self, claims: Mapping[str, Any]) -> bool:
-        """Tells whether the application and the secret that a token rests on still exist.
+        """Returns whether the application and the secret that a token was issued for still exist.
 
         Args:
             claims: the verified claims of a token of the built-in issuer.
@@ -315,7 +315,7 @@ class Applications:
 
     def _find(self, reader: Reader, text: str) -> Application:
         folded = text.casefold()
-        # Asked for by its own id, one that does not verify is named; by its name it is not known.
+        # Looked up by its own id, one that does not verify is named; by its name it is not found.
         self._documents.get(reader, folded)
         for application in self._documents.all(reader):
             if folded in {
@@ -340,7 +340,7 @@ class Applications:
 
 
 def _digest(client_secret: str) -> bytes:
-    # A lone surrogate cannot be encoded; replaced, it equals no secret of ours.
+    # A lone surrogate cannot be encoded; with a replacement, it equals no secret.
     return hashlib.sha256(_DIGEST_LABEL + client_secret.encode("utf-8", "replace")).digest()
 
 

@@ -1,4 +1,4 @@
-"""Small sealed documents: what the issuer must remember, so that a changed store is noticed."""
+"""Small sealed documents: the state of the issuer, in which changes to the store are noticed."""
 
 import logging
 from typing import Final, Generic, Protocol, TypeVar
@@ -10,13 +10,13 @@ from vaultcore.errors import DecryptionError, TamperedError
 from vaultcore.storage import Transaction
 
 T = TypeVar("T", bound=msgspec.Struct)
-_REPORTED: Final = 100  # documents that are remembered to be broken
+_REPORTED: Final = 100  # how many broken documents are remembered
 
 logger = logging.getLogger("vaultcore.access")
 
 
 class Reader(Protocol):
-    """The reads of a store or of a transaction that documents need."""
+    """The reads that documents need, of a store or of a transaction."""
 
     def document(self, collection: str, key: str) -> bytes | None:
         """Returns a document."""
@@ -30,7 +30,7 @@ class Reader(Protocol):
 class SealedDocuments(Generic[T]):
     """One collection of the store, each document sealed under its own key and place.
 
-    A document that was changed, or put in the place of another, does not open.
+    A document that was changed, or moved to the place of another, does not open.
 
     Args:
         collection: the collection's name in the store.
@@ -45,18 +45,18 @@ class SealedDocuments(Generic[T]):
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
 
     def context(self, key: str) -> Context:
-        """Returns what binds a document, and whatever lies sealed inside it, to its place."""
+        """Returns the context that binds a document, and what is sealed inside it, to its place."""
         return Context({"document": self._collection, "key": key})
 
     def seal(self, key: str, document: T) -> bytes:
-        """Returns the document as the store holds it."""
+        """Returns the document in its stored form."""
         return self._kek.seal(msgspec.json.encode(document), context=self.context(key))
 
     def open(self, key: str, blob: bytes) -> T:
-        """Opens what the store holds.
+        """Opens a document in its stored form.
 
         Raises:
-            TamperedError: it was changed outside of vaultcore, or belongs elsewhere.
+            TamperedError: it was changed outside vaultcore, or belongs elsewhere.
         """
         try:
             return self._decoder.decode(self._kek.open(blob, context=self.context(key)))
@@ -76,7 +76,7 @@ class SealedDocuments(Generic[T]):
         return None if blob is None else self.open(key, blob)
 
     def blob(self, reader: Reader, key: str) -> bytes | None:
-        """Returns a document as the store holds it, or None.
+        """Returns a document in its stored form, or None.
 
         Raises:
             StorageError: the store cannot be read.
@@ -84,7 +84,7 @@ class SealedDocuments(Generic[T]):
         return reader.document(self._collection, key)
 
     def blobs(self, reader: Reader) -> list[tuple[str, bytes]]:
-        """Returns all documents as the store holds them.
+        """Returns all documents in their stored form.
 
         Raises:
             StorageError: the store cannot be read.
@@ -94,7 +94,7 @@ class SealedDocuments(Generic[T]):
     def all(self, reader: Reader) -> list[T]:
         """Returns all documents that verify, in the order of their keys.
 
-        One that does not is logged, once for this process, and left out: it concerns itself only.
+        One that does not verify is logged, once per process, and left out; it affects only itself.
 
         Raises:
             StorageError: the store cannot be read.
@@ -108,7 +108,7 @@ class SealedDocuments(Generic[T]):
         return found
 
     def report(self, key: str, blob: bytes, failure: TamperedError) -> None:
-        """Logs that a document does not verify, unless that was said already."""
+        """Logs that a document does not verify, unless that was logged already."""
         if self._reported.get(key) != blob:
             if len(self._reported) >= _REPORTED:
                 self._reported.clear()
@@ -116,7 +116,7 @@ class SealedDocuments(Generic[T]):
             logger.error("%s", failure)
 
     def put(self, transaction: Transaction, key: str, document: T, what: str) -> None:
-        """Adds or replaces a document, and says so in the feed.
+        """Adds or replaces a document, and adds an entry to the feed.
 
         Raises:
             StorageError: the store cannot be written.
@@ -125,7 +125,7 @@ class SealedDocuments(Generic[T]):
         transaction.changed("", self._collection, key, "", what)
 
     def remove(self, transaction: Transaction, key: str) -> bool:
-        """Removes a document, says so in the feed, and returns whether there was one.
+        """Removes a document, adds an entry to the feed, and returns whether the document existed.
 
         Raises:
             StorageError: the store cannot be written.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 ISSUER: Final = "issuer"
 MANAGEMENT: Final = "management"
-#: The hosts of the installation that are no vault's.
+#: The hosts of the installation that do not belong to a vault.
 HOSTS: Final = (ISSUER, MANAGEMENT)
 
 
@@ -20,7 +20,7 @@ class Firewall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which addresses may talk to a host (contract 6.2, networkAcls).
 
     Attributes:
-        default_action: ``Allow`` or ``Deny``, for addresses that no range holds.
+        default_action: ``Allow`` or ``Deny``, for addresses that are in no range.
         ranges: addresses and CIDR ranges, IPv4 or IPv6, that are allowed.
     """
 
@@ -28,7 +28,7 @@ class Firewall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranges: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Checks that a gate takes it.
+        """Checks that a gate accepts it.
 
         Raises:
             UsageError: the action or a range is malformed; the message says which.
@@ -37,16 +37,16 @@ class Firewall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Walled(Protocol):
-    """What has a firewall for each of :data:`HOSTS`."""
+    """An object with a firewall for each of :data:`HOSTS`."""
 
     @property
     def firewalls(self) -> "Mapping[str, Firewall]":
-        """The firewalls that were set; the others let everybody in."""
+        """The firewalls that were set; the other hosts allow every address."""
         ...
 
 
 class HostFirewalls:
-    """The firewalls of the issuer and of the management plane, as they are now."""
+    """The current firewalls of the issuer and of the management plane."""
 
     def __init__(self) -> None:
         self._compiled: tuple[Walled | None, Gate] = (None, Gate())
@@ -60,14 +60,14 @@ class HostFirewalls:
             address: the client's.
 
         Raises:
-            ForbiddenError: it may not.
+            ForbiddenError: it is not allowed.
         """
         known, gate = self._compiled
         if known is not walled:
             gate = Gate()
             for name in HOSTS:
                 _put(gate, name, walled.firewalls.get(name, Firewall()))
-            # Replaced as one: another thread has the old pair or the new one.
+            # Replaced together: another thread has the old pair or the new one.
             self._compiled = (walled, gate)
         if not gate.address_allowed(host, address):
             raise refusals.by_host_firewall(host, address)

@@ -1,4 +1,4 @@
-"""The built-in issuer: it gives tokens to applications, in the shapes that Azure clients expect."""
+"""The built-in issuer: it issues tokens to applications, as Azure clients expect them."""
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
@@ -15,12 +15,12 @@ from vaultcore.errors import ConfigurationError, UsageError
 from vaultcore.storage import Store
 
 TOKEN_LIFETIME = 3600
-# The tenant segment that makes client libraries skip their call to Microsoft.
+# With this tenant segment, client libraries skip their call to Microsoft.
 ADFS = "adfs"
 
 
 class Shape(Enum):
-    """The families of addresses, each of which is an issuer of its own to its clients."""
+    """The families of addresses; to its clients, each one is an issuer of its own."""
 
     ADFS = "adfs"
     V1 = "v1"
@@ -29,14 +29,14 @@ class Shape(Enum):
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """A token, and how long it lives.
+    """A token and its lifetime.
 
     Attributes:
         token: the token in compact form.
         issued: Unix seconds.
         expires: Unix seconds.
         resource: the audience, in its configured spelling.
-        object_id: who it speaks for.
+        object_id: the object id of the application.
     """
 
     token: str
@@ -50,18 +50,18 @@ class IssuedToken:
 
 
 class Issuer:
-    """Gives tokens to applications, and tells which of them still stand.
+    """Issues tokens to applications, and checks whether these are still valid.
 
     Args:
         store: where applications and keys are kept, sealed.
         kek: the key that seals them.
-        clock: tells the time.
+        clock: the current time.
         base_url: the issuer's address without a path, for example
             ``https://login.vault.localhost:8443``.
         tenants: tenant ids; the first is also reached as ``adfs``.
-        resources: what tokens may be asked for: the vaults' resource, the management plane.
+        resources: the resources to issue tokens for: that of the vaults, the management plane.
         token_lifetime: in seconds.
-        key_lifetime: after how many seconds `maintain` makes a new signing key.
+        key_lifetime: after how many seconds `maintain` creates a new signing key.
 
     Raises:
         ConfigurationError: there is no tenant or no resource, or the address has a path.
@@ -89,13 +89,13 @@ class Issuer:
         self.keys = SigningKeys(
             store, kek, clock, token_lifetime=token_lifetime, key_lifetime=key_lifetime
         )
-        # A trailing slash is the same resource to the clients, so it is the same here.
+        # To the clients, a trailing slash does not change a resource, so it does not here.
         self._resources = {resource.rstrip("/"): resource for resource in resources}
         self._token_lifetime = token_lifetime
         self._clock = clock
 
     def resolve_tenant(self, segment: str) -> str | None:
-        """Returns the tenant id that a path segment means, or None."""
+        """Returns the tenant id for a path segment, or None."""
         folded = segment.lower()
         if folded == ADFS:
             return self.tenants[0]
@@ -116,7 +116,7 @@ class Issuer:
     def issue(
         self, credential: Credential, *, resource: str, tenant: str, shape: Shape
     ) -> IssuedToken:
-        """Returns a token for an application that has shown a secret.
+        """Returns a token for an application that presented a secret.
 
         Raises:
             UsageError: the resource or the tenant is not one of this issuer's, or the secret has
@@ -162,7 +162,7 @@ class Issuer:
     def trust(self, audiences: Collection[str]) -> list[TrustedIssuer]:
         """Returns what a validator needs to accept this issuer's tokens for some of its resources.
 
-        Give each plane its own resource: a token for one is then refused by the others.
+        Give each plane its own resource: a token for one plane is then refused by the others.
 
         Raises:
             ConfigurationError: a resource is not one of this issuer's.
@@ -193,7 +193,7 @@ class Issuer:
         ]
 
     def stands(self, claims: Mapping[str, Any]) -> bool:
-        """Tells whether what a token rests on still exists; the claims must be verified ones.
+        """Returns whether what a token was issued for still exists; the claims must be verified.
 
         Raises:
             StorageError: the store cannot be read, or the application does not verify.
@@ -229,7 +229,7 @@ class Issuer:
         }
 
     def maintain(self) -> None:
-        """Does what is due now and then: a new signing key, old ones removed.
+        """Does the periodic work: creates a new signing key in time, and removes old ones.
 
         Raises:
             StorageError: the store cannot be read or written, or a key does not verify.

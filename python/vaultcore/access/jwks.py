@@ -1,6 +1,6 @@
 """The keys that verify tokens, parsed strictly.
 
-A key is bound to one algorithm when it enters; a token's header can only agree with it
+A key is bound to one algorithm when it is read; a token's header can only agree with it
 (RFC 8725, section 3.1).
 """
 
@@ -17,13 +17,13 @@ import jwt
 
 from vaultcore.errors import ConfigurationError, VaultcoreError
 
-# A kid is a dictionary key and nothing else: never a path, a URL or a query.
+# A kid is used as a dictionary key only, never as a path, a URL or a query.
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 DEFAULT_ALGORITHMS = ("RS256", "ES256")
 MAXIMUM_DOCUMENT = 64 * 1024
 MAXIMUM_KEYS = 32
 _RSA_BITS = range(2048, 8193)
-# One curve or type serves one algorithm, but an RSA key without `alg` may be meant for several.
+# A curve or key type has one algorithm, but an RSA key without `alg` may be meant for several.
 _FAMILIES: Mapping[tuple[str, str], frozenset[str]] = {
     ("RSA", ""): frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}),
     ("EC", "P-256"): frozenset({"ES256"}),
@@ -31,13 +31,13 @@ _FAMILIES: Mapping[tuple[str, str], frozenset[str]] = {
     ("EC", "P-521"): frozenset({"ES512"}),
     ("OKP", "Ed25519"): frozenset({"EdDSA"}),
 }
-# HS* is absent on purpose: a public key must never be able to serve as a shared secret.
+# HS* is absent on purpose: a public key must never be usable as a shared secret.
 ALGORITHMS = frozenset[str]().union(*_FAMILIES.values())
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 
 
 class KeySetError(VaultcoreError):
-    """A set of keys, or the way to it, was refused; the message says why."""
+    """A set of keys, or an address of one, was refused; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class VerificationKey:
     """A public key and the one algorithm that it verifies.
 
     Attributes:
-        kid: the identifier that tokens name it by.
+        kid: the identifier that tokens use for it.
         algorithm: the only accepted value of a token's ``alg``.
         key: the key, bound to the algorithm.
     """
@@ -56,19 +56,19 @@ class VerificationKey:
 
 
 class KeySource(Protocol):
-    """Where the keys of one issuer come from."""
+    """A source of the keys of one issuer."""
 
     def find(self, kid: str) -> VerificationKey | None:
         """Returns the key of that name, or None; never waits for the network."""
         ...
 
     def refresh(self, kid: str) -> Future[None] | None:
-        """Starts the fetch that is due, and returns it if this caller should wait for it."""
+        """Starts a fetch if one is needed, and returns it if this caller should wait for it."""
         ...
 
     @property
     def available(self) -> bool:
-        """Whether keys are at hand at all, so that an unknown kid is the caller's fault."""
+        """Whether there are keys at all, so that an unknown kid is the caller's fault."""
         ...
 
 
@@ -76,7 +76,7 @@ def strict_json(document: bytes) -> dict[str, Any]:
     """Parses a JSON object in which every member occurs once and every number is finite.
 
     Raises:
-        ValueError: it is anything else; the message never holds content.
+        ValueError: it is anything else; the message never contains any of the content.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -115,14 +115,14 @@ def parse_key_set(
 ) -> dict[str, VerificationKey]:
     """Parses a JWK Set (RFC 7517) into the keys that may verify tokens, by kid.
 
-    Keys of other types, uses or algorithms are passed over, as the standard asks.
+    Keys of other types, uses or algorithms are skipped, as the standard requires.
 
     Args:
         document: the set, at most 64 KiB and 32 keys.
-        algorithms: what the issuer may sign with, the preferred one first.
+        algorithms: the algorithms that the issuer may sign with, the preferred one first.
 
     Raises:
-        KeySetError: the document is not a key set, is too large, or holds no usable key.
+        KeySetError: the document is not a key set, is too large, or contains no usable key.
     """
     if len(document) > MAXIMUM_DOCUMENT:
         raise KeySetError(f"the key set is larger than {MAXIMUM_DOCUMENT} bytes")
@@ -136,10 +136,10 @@ def parse_key_set(
         raise KeySetError(f"the key set holds more than {MAXIMUM_KEYS} keys")
     parsed = [key for key in (_parse_key(member, algorithms) for member in members) if key]
     names = [key.kid for key in parsed]
-    # Two keys of one name would let the order of a list decide who is believed.
+    # With two keys of one name, the order of a list would decide which one is trusted.
     keys = {key.kid: key for key in parsed if names.count(key.kid) == 1}
     if not keys:
-        raise KeySetError("the key set holds no key that can verify a token")
+        raise KeySetError("the key set contains no key that can verify a token")
     return keys
 
 
@@ -170,7 +170,7 @@ def _parse_key(member: object, algorithms: Sequence[str]) -> VerificationKey | N
 
 
 class StaticKeys:
-    """Keys that were given once, for issuers that cannot be reached.
+    """A fixed set of keys, for issuers that cannot be reached.
 
     Args:
         keys: the keys by kid, as `parse_key_set` returns them.
@@ -184,7 +184,7 @@ class StaticKeys:
         """Reads a JWK Set from a file.
 
         Raises:
-            ConfigurationError: the file cannot be read, or is no usable key set.
+            ConfigurationError: the file cannot be read, or is not a usable key set.
         """
         try:
             return cls(parse_key_set(path.read_bytes(), algorithms))
@@ -200,7 +200,7 @@ class StaticKeys:
         return self._keys.get(kid)
 
     def refresh(self, kid: str) -> Future[None] | None:  # noqa: ARG002
-        """Returns None: there is nowhere to fetch from."""
+        """Returns None: there is nothing to fetch."""
         return None
 
 
@@ -208,7 +208,7 @@ def check_algorithms(algorithms: Iterable[str]) -> None:
     """Checks that every algorithm is asymmetric and known.
 
     Raises:
-        ConfigurationError: one is not, or there is none.
+        ConfigurationError: one of them is not, or the list is empty.
     """
     names = list(algorithms)
     unknown = [name for name in names if name not in ALGORITHMS]

@@ -11,7 +11,7 @@ from vaultcore.errors import BadParameterError
 #: Policies of one vault, and the longest id in one.
 MAXIMUM_POLICIES: Final = 1024
 _MAXIMUM_ID: Final = 128
-#: Everything of a kind but ``purge``, which has to be named.
+#: Every permission of a kind except ``purge``, which must be named.
 ALL: Final = "all"
 
 
@@ -32,11 +32,11 @@ class AccessPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
     Attributes:
         object_id: the user, service principal or group.
-        application_id: if given, only when acting through this application.
+        application_id: if given, the policy applies only when acting through this application.
         keys: permissions on keys.
         secrets: permissions on secrets.
         certificates: permissions on certificates.
-        storage: permissions on storage accounts: kept for clients that set them, never asked for.
+        storage: permissions on storage accounts: stored for clients that set them, never used.
     """
 
     object_id: str
@@ -47,7 +47,7 @@ class AccessPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     storage: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Checks what a type cannot say.
+        """Checks what the types cannot express.
 
         Raises:
             BadParameterError: An id is empty or too long, or a permission does not exist.
@@ -62,7 +62,7 @@ class AccessPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
                     raise BadParameterError(f"a permission on {kind} is one of {known}")
 
     def permissions(self) -> list[str]:
-        """Returns the permissions as the gate takes them, for example ``secrets/get``.
+        """Returns the permissions in the gate's form, for example ``secrets/get``.
 
         Raises:
             BadParameterError: A permission does not exist.
@@ -84,7 +84,7 @@ class AccessPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
 
 def flatten(policies: Iterable[AccessPolicy]) -> list[tuple[str, str, list[str]]]:
-    """Returns policies as ``Gate.set_vault`` takes them.
+    """Returns policies in the form of ``Gate.set_vault``.
 
     Raises:
         BadParameterError: A policy is malformed, or there are more than 1024.

@@ -1,9 +1,9 @@
-"""The client's own address, where trusted proxies stand in front of the service.
+"""The client's own address, if trusted proxies are in front of the service.
 
-A proxy tells for whom it speaks in ``X-Forwarded-For`` or ``Forwarded`` (RFC 7239). Anybody can
-send these headers, so they are read only when the TCP peer is a proxy that the configuration
-names, and then from the right: each proxy adds behind what it was sent, and the first entry that is
-not a proxy's own is the last one that somebody trusted wrote.
+A proxy names its client in ``X-Forwarded-For`` or ``Forwarded`` (RFC 7239). Anybody can send these
+headers, so they are read only if the TCP peer is a proxy that the configuration names, and then
+from the right: each proxy appends to what it received, and the first entry that is not a proxy's
+own is the last one that a trusted proxy wrote.
 """
 
 import functools
@@ -14,10 +14,10 @@ from typing import Final
 
 from vaultcore.errors import ConfigurationError
 
-#: The client's address where a proxy does not tell it, or not so that it can be believed. No range
-#: of a firewall holds it.
+#: The client's address if a proxy does not report it, or not in a form that can be trusted. It lies
+#: in no range of a firewall.
 UNKNOWN: Final = "unknown"
-#: How many proxies may stand behind each other.
+#: The longest chain of proxies.
 MAXIMUM_ENTRIES: Final = 32
 _X_FORWARDED_FOR: Final = b"x-forwarded-for"
 _FORWARDED: Final = b"forwarded"
@@ -25,7 +25,7 @@ _FORWARDED: Final = b"forwarded"
 _ADDRESS: Final = re.compile(
     r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?"
 )
-#: A parameter of a forwarded-element, and what ends it (RFC 7239 section 4).
+#: A parameter of a forwarded-element, and its terminator (RFC 7239 section 4).
 _PAIR: Final = re.compile(
     r"[ \t]*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)="
     r"(?:\"(?P<quoted>[^\"\\]*)\"|(?P<token>[!#$%&'*+.^_`|~0-9A-Za-z-]+))[ \t]*(?P<end>[;,]|$)"
@@ -42,7 +42,7 @@ class Proxies:
         ranges: their addresses, or CIDR ranges of them.
 
     Raises:
-        ConfigurationError: one of these is neither.
+        ConfigurationError: an entry is not an address or a range.
     """
 
     def __init__(self, ranges: Sequence[str]) -> None:
@@ -55,7 +55,7 @@ class Proxies:
                     f"`{text[:64]}` is neither an address nor a range of addresses, such as "
                     "10.0.0.0/8; the bits behind the prefix are zero"
                 ) from None
-        # The same few proxies ask again and again.
+        # Requests come from the same few proxies again and again.
         self._trusts: Callable[[str], bool] = functools.lru_cache(maxsize=1024)(self._holds)
 
     def client(self, peer: str, headers: Headers) -> str:
@@ -63,12 +63,13 @@ class Proxies:
 
         Args:
             peer: the address of the TCP connection.
-            headers: of the request, with names in lower case.
+            headers: the headers of the request, with names in lower case.
 
         Returns:
-            The peer, if it is no trusted proxy. Otherwise what it tells: the right-most address
-            that is no trusted proxy's, or the left-most one if all are. :data:`UNKNOWN` if it
-            tells nothing, something malformed, or two different things in the two headers.
+            The peer, if it is not a trusted proxy. Otherwise what the peer reports: the right-most
+            address that is not a trusted proxy's, or the left-most one if all are. It is
+            :data:`UNKNOWN` if the peer reports nothing, something malformed, or two different
+            things in the two headers.
         """
         if not self._trusts(peer):
             return peer
@@ -79,7 +80,7 @@ class Proxies:
             for entries in (_split(old) if old else None, _elements(new) if new else None)
             if entries is not None
         }
-        # A proxy that writes one of them passes the other one on as a stranger sent it.
+        # A proxy that writes one of them passes the other one on as it was received.
         return found.pop() if len(found) == 1 else UNKNOWN
 
     def _pick(self, entries: list[str]) -> str:
@@ -110,7 +111,7 @@ def _split(values: list[bytes]) -> list[str]:
 
 
 def _elements(values: list[bytes]) -> list[str]:
-    """Returns who each forwarded-element is for; an empty text where it does not say."""
+    """Returns the client of each forwarded-element; an empty text if it names none."""
     text = b",".join(values).decode("latin-1")
     found, element, place = [], dict[str, str](), 0
     while True:
@@ -128,7 +129,7 @@ def _elements(values: list[bytes]) -> list[str]:
 
 
 def _read(entry: str) -> str | None:
-    """Reads an address as the proxies write it: IPv6 also bare, and perhaps with a port."""
+    """Reads an address as proxies write it: IPv6 also without brackets, optionally with a port."""
     matched = _ADDRESS.fullmatch(entry)
     text = entry if matched is None else matched["bracketed"] or matched["four"]
     try:

@@ -22,7 +22,7 @@ _BY_STATUS: Final = {
 
 
 def by_gate(admission: "Admission") -> VaultError:
-    """Returns what the gate says, in the gate's own words."""
+    """Returns the gate's refusal, in the gate's own words."""
     if admission.refusal is None:
         return InternalError("the gate refused without a reason")
     status, code, message, inner = admission.refusal

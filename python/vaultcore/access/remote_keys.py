@@ -1,4 +1,4 @@
-"""Keys of an issuer that is asked for them: rarely, in bounded time, not lost to a bad answer."""
+"""Keys that are fetched from an issuer: rarely, in bounded time, and kept after a bad answer."""
 
 import asyncio
 import math
@@ -21,7 +21,7 @@ from vaultcore.access.jwks import (
 )
 from vaultcore.errors import ConfigurationError
 
-FLIGHT_SECONDS = 5.0  # for a whole fetch, however slowly its bytes arrive
+FLIGHT_SECONDS = 5.0  # for a whole fetch, however slowly the answer arrives
 _WITHOUT = (
     "; `token_file` was not sent to this host, which only the discovery document names: if it is "
     "the right one, name its address as `jwks_uri`"
@@ -29,21 +29,21 @@ _WITHOUT = (
 
 
 class RemoteKeys:
-    """The keys of an issuer, fetched over HTTPS from where its configuration says.
+    """The keys of an issuer, fetched over HTTPS from the address in its configuration.
 
     The time of the last attempt is the whole negative cache: whatever unknown names arrive, there
     is one fetch in `RETRY_AFTER` seconds, and nothing grows with their number. After a fetch that
-    failed, the next ones run while nobody waits, until one succeeds.
+    failed, no caller waits for the next ones, until one succeeds.
 
     Args:
         issuer: the issuer's exact URL, which a discovery document must repeat.
         jwks_uri: the address of the key set; without it, discovery finds it.
         discovery: the address of the discovery document; by default below the issuer's URL.
-        algorithms: what the issuer may sign with, the preferred one first.
+        algorithms: the algorithms that the issuer may sign with, the preferred one first.
         ca_file: the authority to trust for these addresses instead of the system's.
-        token_file: a file with a bearer token, read anew for each fetch. It is sent to the hosts
+        token_file: a file with a bearer token, read again for each fetch. It is sent to the hosts
             of the addresses above, and to no other that a discovery document names.
-        monotonic: tells the seconds since some moment; it never goes back.
+        monotonic: returns the seconds since some moment; it never goes back.
 
     Raises:
         ConfigurationError: an address is not https, or the authority's file cannot be used.
@@ -51,9 +51,9 @@ class RemoteKeys:
 
     REFRESH_AFTER = 3600.0  # so that a key withdrawn by the issuer is forgotten
     RETRY_AFTER = 30.0
-    STALE_AFTER = 86400.0  # the longest time that an issuer may be away
+    STALE_AFTER = 86400.0  # how long keys are used while the issuer is unavailable
     DEADLINE = FLIGHT_SECONDS
-    WAITERS = 64  # who wait for one fetch; the others are answered at once
+    WAITERS = 64  # callers that wait for one fetch; the others are answered at once
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class RemoteKeys:
             raise ConfigurationError(
                 f"`{ca_file}` cannot be used as the authority of an issuer: {error}"
             ) from error
-        # Credentials go only to hosts that the configuration itself names.
+        # Credentials are sent only to hosts that the configuration itself names.
         self._own = frozenset(
             _origin(address)
             for address in (issuer, jwks_uri, self._discovery)
@@ -98,7 +98,7 @@ class RemoteKeys:
         self._waiting = 0
         self._attempted: float | None = None
         self._failed = False  # whether the last fetch did
-        # Replaced as one, so that a reader without the lock sees one fetch's result.
+        # Replaced together, so that a reader without the lock sees one fetch's result.
         self._state: tuple[Mapping[str, VerificationKey], float] = ({}, -math.inf)
         self._problem = "they were not fetched yet"
         self.fetches = 0
@@ -110,7 +110,7 @@ class RemoteKeys:
 
     @property
     def available(self) -> bool:
-        """Whether keys are at hand that are not too old to be used."""
+        """Whether there are keys that are not too old to be used."""
         keys, fetched = self._state
         return bool(keys) and self._monotonic() - fetched <= self.STALE_AFTER
 
@@ -119,10 +119,10 @@ class RemoteKeys:
         return self._state[0].get(kid) if self.available else None
 
     def refresh(self, kid: str) -> Future[None] | None:
-        """Starts the fetch that is due, and returns it if this caller should wait for it.
+        """Starts a fetch if one is needed, and returns it if this caller should wait for it.
 
-        A caller waits once, for a key that is not known or was fetched long ago. Nobody waits for
-        an issuer whose last fetch failed, nor for one whose deadline has passed.
+        A caller waits once, for a key that is unknown or was fetched long ago. No caller waits for
+        an issuer whose last fetch failed, or for a fetch whose deadline has passed.
         """
         known = self.find(kid) is not None
         if known and self._monotonic() - self._state[1] < self.REFRESH_AFTER:
@@ -141,7 +141,7 @@ class RemoteKeys:
     def fetch(self) -> None:
         """Fetches the keys, unless that was tried a moment ago, and waits for them.
 
-        The old keys stay on failure. Callers who come while a fetch is under way wait for that one.
+        After a failure, the old keys are kept. Callers during a fetch wait for that fetch.
         """
         with self._lock:
             flight = self._flight or self._take_off()
@@ -158,8 +158,8 @@ class RemoteKeys:
         self.fetches += 1
         flight: Future[None] = Future()
         self._flight = flight
-        # A thread of its own gives a deadline that holds even for name resolution, and works
-        # wherever the caller's event loop runs.
+        # With a thread of its own, the deadline applies even to name resolution, whatever event
+        # loop the caller runs.
         thread = threading.Thread(
             target=self._fly, args=(flight,), name="vaultcore-jwks", daemon=True
         )
@@ -199,7 +199,7 @@ class RemoteKeys:
     async def _download(self) -> dict[str, VerificationKey]:
         async with (
             asyncio.timeout(self.DEADLINE),
-            # A redirect would move the trust to whoever is named in an answer.
+            # A redirect would let an answer choose whom to trust.
             httpx.AsyncClient(
                 verify=self._tls, timeout=self.DEADLINE, follow_redirects=False
             ) as client,
@@ -220,7 +220,7 @@ class RemoteKeys:
         return address
 
     async def _get(self, client: httpx.AsyncClient, address: str) -> bytes:
-        # Unencoded: a small compressed body could grow beyond every limit.
+        # Without compression: a small compressed body could expand beyond every limit.
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         own = _origin(address) in self._own
         if self._token_file is not None and own:
@@ -240,7 +240,7 @@ class RemoteKeys:
 
 
 def _origin(address: str) -> tuple[str, str, int | None]:
-    """Returns scheme, host and port (RFC 6454); a port of 443 is None, as httpx has it."""
+    """Returns scheme, host and port (RFC 6454); port 443 is None, as in httpx."""
     url = httpx.URL(address)
     return url.scheme, url.host, url.port
 

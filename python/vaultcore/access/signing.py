@@ -1,4 +1,4 @@
-"""The keys that the built-in issuer signs with: sealed in the store, rotated, published."""
+"""The built-in issuer's signing keys: sealed in the store, rotated, published."""
 
 import hashlib
 import json
@@ -21,18 +21,18 @@ COLLECTION = "signing-keys"
 ALGORITHM = "RS256"
 KEY_LIFETIME = 90 * 86400
 _KEY_BITS = 2048
-# For tokens that were being signed while the key was retired, and for clocks that differ.
+# For tokens that were being signed while the key was retired, and for clock differences.
 _MARGIN = 300
 _CACHED = 16
 
 
 class _SigningKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key as the store holds it.
+    """A key in its stored form.
 
     Attributes:
         kid: its thumbprint (RFC 7638).
         created: Unix seconds.
-        sealed: the private key, sealed once more on its own, so that it never lies open in Python.
+        sealed: the private key, sealed once more by itself, so that Python never holds it in clear.
         retired: until when it verifies the tokens that it signed; None while it signs.
     """
 
@@ -60,17 +60,17 @@ class _Opened:
 
 
 class _VaultKeyAlgorithm(jwt.algorithms.RSAAlgorithm):
-    """RS256 for PyJWT, signed by a key that stays in Rust."""
+    """RS256 for PyJWT, signed with a key that stays in Rust."""
 
     def __init__(self) -> None:
         super().__init__(self.SHA256)
 
     def prepare_key(self, key: Any) -> Any:
-        """Returns the key as it is."""
+        """Returns the key unchanged."""
         return key
 
     def check_key_length(self, key: Any) -> str | None:  # noqa: ARG002
-        """Returns None: our keys have one length."""
+        """Returns None: all keys have the same length."""
         return None
 
     def sign(self, msg: bytes, key: Any) -> bytes:
@@ -84,17 +84,17 @@ _JWS.register_algorithm(ALGORITHM, _VaultKeyAlgorithm())
 
 
 class SigningKeys:
-    """The issuer's keys. One signs; those before it verify until their last token has expired.
+    """The issuer's keys. One signs; the earlier ones verify until their last token has expired.
 
-    It serves the validator as a source of keys too, so that the service need not ask itself over
-    HTTP. Each use reads the store, so that all processes agree at once.
+    It is also the validator's source of keys, so the service need not send itself HTTP requests.
+    Each use reads the store, so all processes agree at once.
 
     Args:
         store: where the keys are kept, sealed.
         kek: the key that seals them.
-        clock: tells the time.
+        clock: the current time.
         token_lifetime: how long a token lives, in seconds.
-        key_lifetime: after how many seconds `maintain` makes a new key.
+        key_lifetime: after how many seconds `maintain` creates a new key.
     """
 
     available = True
@@ -114,12 +114,12 @@ class SigningKeys:
         self._token_lifetime = token_lifetime
         self._key_lifetime = key_lifetime
         self._documents = SealedDocuments(COLLECTION, _SigningKey, kek)
-        # A key opened from the very blob that the store holds cannot be out of date.
+        # A key is current if it was opened from the same blob that the store contains.
         self._opened: dict[str, _Opened] = {}
         self._lock = threading.Lock()
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """Returns the claims as a signed token; makes the first key if there is none.
+        """Returns the claims as a signed token; creates the first key if there is none.
 
         Raises:
             StorageError: the store cannot be read or written, or a key does not verify.
@@ -127,7 +127,7 @@ class SigningKeys:
         signer = self._signer() or self._made_signer()
         payload = json.dumps(claims, separators=(",", ":")).encode()
         headers = {"kid": signer.document.kid}
-        # PyJWT hands the key to our algorithm untouched; its annotation does not know that.
+        # PyJWT passes the key to the algorithm above unchanged; its annotation does not say so.
         key: Any = signer.key
         return _JWS.encode(payload, key, ALGORITHM, headers)
 
@@ -147,7 +147,7 @@ class SigningKeys:
         """Does nothing: the store always has the latest keys."""
 
     def published(self) -> dict[str, list[dict[str, str]]]:
-        """Returns the JWK Set of the keys that verify tokens now; makes the first if there is none.
+        """Returns the JWK Set of the keys that verify now; creates the first key if there is none.
 
         Raises:
             StorageError: the store cannot be read or written, or a key does not verify.
@@ -157,7 +157,7 @@ class SigningKeys:
         return {"keys": [key.jwk for key in self._usable() if self._verifies(key.document)]}
 
     def rotate(self) -> str:
-        """Makes a new key that signs from now on, and returns its kid.
+        """Creates a new key that signs from now on, and returns its kid.
 
         Raises:
             StorageError: the store cannot be read or written.
@@ -165,7 +165,7 @@ class SigningKeys:
         return self._replace(lambda _: True)
 
     def replace(self) -> str:
-        """Makes a new key and removes all others at once: every token that is out is refused.
+        """Creates a new key and removes all others: every token issued before is refused.
 
         For keys that somebody else may have.
 
@@ -175,7 +175,7 @@ class SigningKeys:
         return self._replace(lambda _: True, at_once=True)
 
     def maintain(self) -> str | None:
-        """Makes a new key if the present one is old, and removes those that verify nothing more.
+        """Creates a new key if the current one is old, and removes those that verify nothing more.
 
         Returns:
             The kid of the new key, or None.
@@ -211,7 +211,7 @@ class SigningKeys:
         return max(signing, key=lambda o: (o.document.created, o.document.kid), default=None)
 
     def _usable(self) -> list[_Opened]:
-        """Returns the keys that verify; another one takes no part in anything."""
+        """Returns the keys that verify; the others are ignored."""
         found = []
         for kid, blob in self._documents.blobs(self._store):
             try:
@@ -224,13 +224,13 @@ class SigningKeys:
         self._replace(lambda documents: all(d.retired is not None for d in documents))
         signer = self._signer()
         if signer is None:
-            raise TamperedError("the signing key that was just made is gone: check the store")
+            raise TamperedError("the signing key that was just created is gone: check the store")
         return signer
 
     def _replace(
         self, needed: Callable[[list[_SigningKey]], bool], *, at_once: bool = False
     ) -> str:
-        # Made before the transaction, which others wait for.
+        # Created before the transaction, which blocks other writers.
         key = Key.generate("RSA", size=_KEY_BITS)
         kid = key.thumbprint()
         now = int(self._clock.now())
@@ -251,7 +251,7 @@ class SigningKeys:
                     self._documents.put(transaction, old.kid, document, "retired")
                 elif old.retired <= now:
                     self._documents.remove(transaction, old.kid)
-            # Sealed in the transaction: before it, a rekey could end under way.
+            # Sealed in the transaction: a rekey could end between an earlier seal and the commit.
             sealed = key.seal(self._kek, self._documents.context("private:" + kid))
             made = _SigningKey(kid=kid, created=now, sealed=sealed)
             self._documents.put(transaction, kid, made, "created")
@@ -272,7 +272,7 @@ class SigningKeys:
             ) from error
         opened = _Opened(blob, document, key)
         with self._lock:
-            # The store holds a handful of keys; what it no longer holds goes with this.
+            # The store holds a handful of keys; this forgets those that it no longer holds.
             if len(self._opened) >= _CACHED:
                 self._opened.clear()
             self._opened[kid] = opened

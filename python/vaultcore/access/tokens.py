@@ -1,4 +1,4 @@
-"""Who a bearer token speaks for, or why it is refused (RFC 7519, RFC 8725).
+"""Decides which principal a bearer token stands for, or why it is refused (RFC 7519, RFC 8725).
 
 PyJWT reads the token and verifies its signature; this module says which key, which algorithm and
 which claims are acceptable.
@@ -25,10 +25,10 @@ MAXIMUM_TOKEN = 16 * 1024
 MAXIMUM_HEADER = 1024  # characters, encoded; a header holds a few names
 MAXIMUM_SIGNATURE = 1368  # characters, encoded; of an RSA key with 8192 bits
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
-# To the alphabet of RFC 4648 section 4, and what only that has to a character that none has.
+# To the alphabet of RFC 4648 section 4, and characters that only it has to one that none has.
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
-# Each would let the token choose its key, its encoding or its meaning; none is of use to a
-# bearer token, so that even a harmless value is refused.
+# Each would let the token choose its key, its encoding or its meaning. A bearer token needs none
+# of them, so even a harmless value is refused.
 _FORBIDDEN_HEADERS = frozenset(
     {"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc", "epk", "cty", "p2c", "p2s"}
 )
@@ -38,18 +38,18 @@ _AUDIENCES = 32
 _GROUPS = 256
 _APP_ID_CLAIMS = ("appid", "azp", "client_id")
 _NAME_CLAIMS = ("upn", "preferred_username", "app_displayname", "name")
-# Knows every algorithm by itself; the key and the algorithm are given with each call.
+# Knows every algorithm by itself; the key and the algorithm are passed with each call.
 _JWS = jwt.PyJWS()
 
 
 @dataclass(frozen=True)
 class ValidToken:
-    """What a valid token says.
+    """The content of a valid token.
 
     Attributes:
-        principal: who the bearer is.
-        expires: from when on it is refused, the leeway included.
-        not_before: until when it is refused, the leeway included.
+        principal: the bearer.
+        expires: from when on the token is refused, the leeway included.
+        not_before: until when the token is refused, the leeway included.
     """
 
     principal: Principal
@@ -58,7 +58,7 @@ class ValidToken:
 
 
 class _Unverified(msgspec.Struct):
-    """The one claim that is looked at before the signature: whose keys to verify it with."""
+    """The one claim that is read before the signature is verified: it selects the keys."""
 
     iss: str
 
@@ -77,14 +77,14 @@ class _Parts:
 class TokenValidator:
     """Validates tokens of the issuers that the configuration trusts.
 
-    One validator serves one audience: a plane of the service. It never waits for the network; call
-    `refresh` before `validate`, and wait for what it returns.
+    One validator serves one audience: a plane of the service. It never waits for the network. Call
+    `refresh` before `validate`, and wait for the fetch that it returns.
 
     Args:
-        issuers: the trusted issuers; an issuer that is not among them is refused.
-        clock: tells the time.
-        tenants: those that the vaults belong to, one of which an issuer that has tenants must speak
-            for; none if that does not matter.
+        issuers: the trusted issuers; every other issuer is refused.
+        clock: the current time.
+        tenants: the tenants of the vaults. An issuer that has tenants must speak for one of them;
+            empty if the tenant does not matter.
 
     Raises:
         ConfigurationError: two issuers have the same URL or the same name, or could name each
@@ -99,7 +99,7 @@ class TokenValidator:
             raise ConfigurationError("two trusted issuers have the same name or URL: remove one")
         prefixes = sorted(i.object_id_prefix for i in issuers if i.object_id_prefix)
         for one, following in itertools.pairwise(prefixes):
-            # In this order a prefix stands right before what begins with it.
+            # In this order, a prefix comes directly before the names that begin with it.
             if following.startswith(one):
                 raise ConfigurationError(
                     f"two trusted issuers could name each other's principals: `{following}` begins "
@@ -112,7 +112,7 @@ class TokenValidator:
         self._reading: tuple[str, _Parts | UnauthorizedError] | None = None
 
     def refresh(self, token: str) -> Future[None] | None:
-        """Starts the fetch of keys that a token makes due; never raises.
+        """Starts the fetch of keys that a token requires; never raises.
 
         Returns:
             The fetch, if `validate` should wait for it; or None.
@@ -127,15 +127,15 @@ class TokenValidator:
         return None if issuer is None else issuer.keys.refresh(parts.kid)
 
     def validate(self, token: str, tenant: str | None = None) -> ValidToken:
-        """Returns what a token says, after checking everything that it can be held to.
+        """Returns the content of a token, after checking everything that can be checked.
 
         Args:
             token: the token in compact form, without ``Bearer``.
-            tenant: the tenant of the vault that is addressed; by default any of the vaults'.
+            tenant: the tenant of the vault in the request; by default any tenant of the vaults.
 
         Raises:
             UnauthorizedError: the token is refused; the message says why.
-            UnavailableError: the keys of its issuer are out of reach, so that nobody can tell.
+            UnavailableError: the keys of its issuer are unavailable, so nothing can be decided.
         """
         reading, self._reading = self._reading, None
         parts = reading[1] if reading is not None and reading[0] is token else _read(token)
@@ -148,14 +148,14 @@ class TokenValidator:
         if key is None:
             if not issuer.keys.available:
                 raise UnavailableError(
-                    f"the keys of the issuer `{issuer.name}` are out of reach, try again later",
-                    public="the keys of the token's issuer are out of reach; try again later",
+                    f"the keys of the issuer `{issuer.name}` are unavailable, try again later",
+                    public="the keys of the token's issuer are unavailable; try again later",
                 )
             raise UnauthorizedError(
                 "AKV10046: Unable to resolve the key used for signature validation"
             )
         claims = _verified_claims(token, parts, key, issuer)
-        # Only what was verified counts; what chose the key is not looked at again.
+        # Only verified content counts; what selected the key is not used again.
         if claims.get("iss") != issuer.issuer:
             raise self._invalid_issuer(_string(claims.get("iss")))
         _check_audience(claims, issuer)
@@ -204,7 +204,7 @@ class TokenValidator:
             raise _refused("it names no object id, or one that cannot be used")
         groups = claims.get(issuer.groups_claim, [])
         if not isinstance(groups, list) or len(groups) > _GROUPS:
-            # Dropping some would decide on a part of the truth; without groups, less is allowed.
+            # Dropping some would decide on incomplete groups; without groups, less is allowed.
             groups = []
         names = [group for group in groups if 0 < len(_string(group)) <= _TEXT]
         if not issuer.object_id_prefix:
@@ -221,12 +221,12 @@ class TokenValidator:
         )
 
     def _is_of_another(self, name: str) -> bool:
-        """Returns whether a name without a prefix is one that an issuer with a prefix gives."""
+        """Returns whether a name without a prefix could come from an issuer with a prefix."""
         return name.startswith((GROUP, *self._prefixes))
 
     def _invalid_issuer(self, found: str) -> UnauthorizedError:
         expected = ", ".join(list(self._issuers)[:8])
-        # Whom this installation trusts is nothing for strangers to know.
+        # A stranger need not know which issuers this installation trusts.
         return UnauthorizedError(
             f"AKV10032: Invalid issuer. Expected one of {expected}, found {_shown(found)}.",
             public=f"AKV10032: Invalid issuer. Found {_shown(found)}, which is not trusted here.",
@@ -234,10 +234,10 @@ class TokenValidator:
 
 
 def _read(token: str) -> _Parts:
-    """Reads what chooses the key, without believing it, and as little of it as that takes.
+    """Reads what selects the key, without trusting it, and no more than that takes.
 
-    Anybody can send a token, so that what is long or strange is refused before it costs anything.
-    The claims are read strictly after their signature was verified.
+    Anybody can send a token, so anything long or unusual is refused before it costs anything.
+    The claims are read strictly after the signature was verified.
     """
     if len(token) > MAXIMUM_TOKEN:
         raise _refused(f"it is longer than {MAXIMUM_TOKEN} characters")
@@ -264,7 +264,7 @@ def _read(token: str) -> _Parts:
 
 
 def _read_header(text: str) -> tuple[str, str, str]:
-    """Returns the key's name, the algorithm and the type that a header names."""
+    """Returns the key name, the algorithm and the type in a header."""
     try:
         header = strict_json(_decode(text))
     except ValueError:
@@ -273,7 +273,7 @@ def _read_header(text: str) -> tuple[str, str, str]:
         raise _refused(f"its header has the member `{name}`, which is not accepted")
     kid, algorithm, token_type = header.get("kid"), header.get("alg"), header.get("typ", "")
     if not isinstance(kid, str) or not KEY_ID.fullmatch(kid):
-        raise _refused("its header names no key, or names it by something that is no key id")
+        raise _refused("its header names no key, or its key name is not a key id")
     if not isinstance(algorithm, str) or not isinstance(token_type, str):
         raise _refused("its header names no algorithm, or no type")
     if algorithm not in ALGORITHMS:
@@ -295,7 +295,7 @@ def _verified_claims(
     if parts.token_type.lower() not in issuer.token_types:
         raise _refused("its type is not that of an access token")
     try:
-        # What follows looks at every character, which is too much for a forged token.
+        # The next step reads every character, which is too much work for a forged token.
         data, _, signature = token.rpartition(".")
         algorithm, public = key.key.Algorithm, key.key.key
         if not algorithm.verify(data.encode(), public, _decode(signature)):
@@ -311,7 +311,7 @@ def _verified_claims(
 
 def _check_audience(claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
     audience = claims.get("aud")
-    # One way for both shapes: a string is a list of one.
+    # One path for both shapes: a string is a list of one.
     found = [audience] if isinstance(audience, str) else audience
     if (
         not isinstance(found, list)
@@ -336,19 +336,19 @@ def _time(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None and name not in claims:
         return None
-    # A bool is an int to Python, and an int can be too large for a float.
+    # In Python a bool is an int, and an int can be too large for a float.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 2**53:
         raise _refused(f"its claim `{name}` is not a time")
     return float(value)
 
 
 def _string(value: object) -> str:
-    # Lone surrogates, which JSON can spell, are among what is not printable.
+    # Text that is not printable includes lone surrogates, which JSON can express.
     return value if isinstance(value, str) and value.isprintable() else ""
 
 
 def _shown(text: str) -> str:
-    # Claims of an unverified token go into answers and logs: printable, ASCII, and short.
+    # Claims of an unverified token appear in answers and logs: printable, ASCII, and short.
     safe = "".join(
         c if c.isascii() and c.isprintable() and c not in '"\\`' else "?" for c in text[:_SHOWN]
     )

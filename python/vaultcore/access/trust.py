@@ -1,4 +1,4 @@
-"""What the configuration says about an issuer whose tokens are believed."""
+"""The configuration of an issuer whose tokens are accepted."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,9 +18,9 @@ from vaultcore.access.remote_keys import RemoteKeys
 from vaultcore.errors import ConfigurationError
 
 MAXIMUM_LEEWAY = 60.0
-# Tokens with continuous access evaluation live for up to 28 hours; nothing usual lives longer.
+# Tokens with continuous access evaluation live for up to 28 hours; none usually lives longer.
 DEFAULT_LIFETIME = 28 * 3600.0
-# What stands before the id of a group in an access policy; see the core's `policy`.
+# The prefix of a group's id in an access policy; see the core's `policy`.
 GROUP = "group:"
 _NAME_LENGTH = 64
 _PREFIX = re.compile(r"[!-~]{1,127}:")
@@ -39,19 +39,19 @@ class TrustedIssuer:
         tenants: the tenants that the issuer speaks for; empty means every tenant.
         tenant_claim: the claim that names the tenant; empty if the issuer has only one.
         object_id_claims: the claims that may hold the object id, the preferred one first.
-        object_id_prefix: stands before object ids and group ids, so that no issuer can name the
+        object_id_prefix: the prefix of object ids and group ids, so that no issuer can name the
             principals of another; ends with a colon, or is empty.
         groups_claim: the claim that lists group ids.
         required_claims: claims that must have one of the given values.
-        token_types: accepted values of the header ``typ``, in lower case; ``""`` stands for none.
+        token_types: accepted values of the header ``typ``, in lower case; ``""`` means no ``typ``.
         maximum_lifetime: the longest time in seconds between issue and expiry.
         leeway: how many seconds the clocks may differ, at most 60.
-        is_directory: whether the vaults belong to the issuer's tenants, as they belong to that of
-            the installation.
-        stands: asked about the verified claims whether what they rest on still exists.
+        is_directory: whether the vaults belong to the issuer's tenants, as they belong to the
+            tenant of the installation.
+        stands: called with the verified claims; returns whether what they rest on still exists.
 
     Raises:
-        ConfigurationError: a rule is missing or out of its limits.
+        ConfigurationError: a rule is missing or outside its limits.
     """
 
     name: str
@@ -76,7 +76,7 @@ class TrustedIssuer:
             raise ConfigurationError(f"the trusted issuer `{self.name}` is refused: {problem}")
 
     def _problem_of_names(self) -> str:
-        """Returns what is wrong with what its principals are called by, or an empty string."""
+        """Returns what is wrong with the names of its principals, or an empty string."""
         prefix = self.object_id_prefix
         if not self.issuer or not self.name:
             return "it needs a name and the value of `iss`"
@@ -88,12 +88,12 @@ class TrustedIssuer:
         if prefix and (not _PREFIX.fullmatch(prefix) or prefix.startswith(GROUP)):
             return (
                 "its object_id_prefix is ASCII, has no spaces, ends with a colon, and does not "
-                f"begin with `{GROUP}`, which stands before groups in access policies"
+                f"begin with `{GROUP}`, which marks groups in access policies"
             )
         return ""
 
     def _problem_of_rules(self) -> str:
-        """Returns which rule admits too much, or an empty string."""
+        """Returns which rule allows too much, or an empty string."""
         problem = ""
         if not self.audiences or "" in self.audiences:
             problem = "without an audience, it would admit tokens meant for others: name one"
@@ -113,22 +113,22 @@ class TrustedIssuer:
 class IssuerSettings(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """A trusted issuer as the configuration file writes it; see `docs/identity.md`.
+    """A trusted issuer in the configuration file; see `docs/identity.md`.
 
     Attributes:
         name: a short name.
         issuer: the exact value of ``iss``.
         audiences: the accepted values of ``aud``.
-        algorithms: what the issuer signs with, the preferred one first.
+        algorithms: the algorithms that the issuer signs with, the preferred one first.
         jwks_uri: the address of the keys; without it and `jwks_file`, discovery finds it.
         jwks_file: a file with the keys, for an issuer that cannot be reached.
-        discovery: the address of the discovery document, where it is not below `issuer`.
+        discovery: the address of the discovery document, if it is not below `issuer`.
         ca_file: the authority of these addresses.
-        token_file: a bearer token to fetch the keys with.
+        token_file: a file with a bearer token for fetching the keys.
         tenant: the tenant that the issuer speaks for, which must be one of the vaults'; without
             it, the issuer has none.
         object_id_claims: the claims that may hold the object id.
-        object_id_prefix: stands before object ids; by default the name and a colon.
+        object_id_prefix: the prefix of object ids; by default the name and a colon.
         groups_claim: the claim that lists group ids.
         required_claims: claims that must have one of the given values.
         token_types: accepted values of the header ``typ``.
@@ -158,7 +158,7 @@ class IssuerSettings(
         """Returns the rules, with a source of keys that has not fetched anything yet.
 
         Raises:
-            ConfigurationError: the settings contradict each other or are out of their limits.
+            ConfigurationError: the settings contradict each other or are outside their limits.
         """
         check_algorithms(self.algorithms)
         keys: KeySource
@@ -198,11 +198,11 @@ class IssuerSettings(
 def trust_entra(tenant: str, audiences: frozenset[str]) -> tuple[TrustedIssuer, TrustedIssuer]:
     """Returns the two issuers of an Entra ID tenant: of its version 1 and version 2 tokens.
 
-    Object ids of Entra ID are unique in the world and get no prefix, so that the ids of existing
-    access policies go on working.
+    Object ids of Entra ID are globally unique and get no prefix, so the ids in existing access
+    policies remain valid.
 
     Raises:
-        ConfigurationError: no audience was named.
+        ConfigurationError: no audience was given.
     """
     tenant = tenant.lower()
 
@@ -214,7 +214,7 @@ def trust_entra(tenant: str, audiences: frozenset[str]) -> tuple[TrustedIssuer, 
             keys=RemoteKeys(issuer, discovery=discovery + _WELL_KNOWN, algorithms=("RS256",)),
             tenants=frozenset({tenant}),
             tenant_claim="tid",
-            # Without `oid` there would be a per-application `sub`, which no policy means.
+            # Without `oid` the claim would be a per-application `sub`, which no policy means.
             object_id_claims=("oid",),
             is_directory=True,
         )

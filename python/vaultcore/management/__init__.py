@@ -1,7 +1,8 @@
 """What an administrator does: vaults, access, firewalls, applications, protectors, audit.
 
 Every operation takes keyword arguments and returns plain lists and dictionaries, so that the
-command line, the HTTPS door and a caller in process use the same ones. Each is on record.
+command line, the management plane over HTTPS and a caller in process use the same ones. Each
+operation is recorded.
 """
 
 from vaultcore.management.access import Access

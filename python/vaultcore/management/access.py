@@ -16,8 +16,8 @@ from vaultcore.management.operation import operation
 from vaultcore.management.vaults import Vaults
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-#: A principal of a trusted issuer: the prefix of that issuer, and what its token says. Or a group:
-#: `group:`, and its id or the prefix of its issuer and what the token says.
+#: A principal of a trusted issuer: the prefix of that issuer, and the subject in its token. Or a
+#: group: `group:`, and its id or the prefix of its issuer and the group's name in the token.
 _FOREIGN: Final = re.compile(r"[!-9;-~]{1,64}:[!-~]{1,255}")
 
 
@@ -35,7 +35,7 @@ class Access(Vaults):
         key_permissions: Sequence[str] | None = None,
         certificate_permissions: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Grants a principal exactly these permissions; a kind that is None keeps its own."""
+        """Grants a principal exactly these permissions; a kind that is None does not change."""
         object_id = self._object_id(principal)
         if application_id is not None and _GUID.fullmatch(application_id):
             application_id = application_id.lower()  # otherwise it would be granted twice
@@ -54,7 +54,7 @@ class Access(Vaults):
             held[place].check()
             return msgspec.structs.replace(settings, policies=tuple(held.values()))
 
-        # As it was when this change was stored: by now another may have followed.
+        # The settings as this change stored them: another change may have followed.
         policies = self._revise(vault, revise).policies
         found = next(
             p for p in policies if (p.object_id, p.application_id) == (object_id, application_id)
@@ -63,7 +63,7 @@ class Access(Vaults):
 
     @operation("access.remove", "VaultPatch")
     def access_remove(self, *, vault: str, principal: str) -> dict[str, Any]:
-        """Takes every permission on a vault from a principal."""
+        """Removes every permission that a principal has on a vault."""
         object_id = self._object_id(principal)
 
         def revise(settings: VaultSettings) -> VaultSettings:
@@ -89,7 +89,7 @@ class Access(Vaults):
 
     @operation("access.administrator", "InstallationPatch")
     def access_administrator(self, *, principal: str, remove: bool = False) -> dict[str, Any]:
-        """Lets a principal use the management plane over HTTPS, or no longer."""
+        """Allows a principal to use the management plane over HTTPS, or revokes that."""
         object_id = self._object_id(principal)
         if object_id.startswith(GROUP) and not remove:
             raise BadParameterError("administrators are named one by one; a group cannot be one")
@@ -109,7 +109,7 @@ class Access(Vaults):
         with contextlib.suppress(NotFoundError):
             found = self._engine.issuer.applications.find(principal)
             if foreign:
-                # Names with a colon were allowed once; which of the two is meant cannot be known.
+                # Names with a colon were allowed once, so it is unknown which of the two is meant.
                 raise BadParameterError(
                     f"`{principal[:64]}` is the name of an application and could be a principal of "
                     f"a trusted issuer: name the application by its object id, {found.object_id}"

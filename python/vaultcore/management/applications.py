@@ -11,7 +11,7 @@ class Applications(Operator):
 
     @operation("app.create", "ApplicationPut")
     def app_create(self, *, name: str) -> dict[str, Any]:
-        """Makes an application with a secret, which is shown this once."""
+        """Creates an application with a secret, which is shown only now."""
         return self._shown_once(self._engine.issuer.applications.create(name))
 
     @operation("app.list", "ApplicationList")
@@ -26,12 +26,12 @@ class Applications(Operator):
 
     @operation("app.add_secret", "ApplicationSecretPut")
     def app_add_secret(self, *, name: str) -> dict[str, Any]:
-        """Gives an application a further secret, which is shown this once."""
+        """Gives an application one more secret, which is shown only now."""
         return self._shown_once(self._engine.issuer.applications.add_secret(name))
 
     @operation("app.remove_secret", "ApplicationSecretDelete")
     def app_remove_secret(self, *, name: str, id: str) -> dict[str, Any]:  # noqa: A002
-        """Removes one secret of an application; the tokens got with it are refused at once."""
+        """Removes a secret of an application; the tokens got with it are refused at once."""
         return self._application(self._engine.issuer.applications.remove_secret(name, id))
 
     def _application(self, found: Application) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from vaultcore.installation.vault_settings import VaultSettings
 from vaultcore.management.operation import operation
 from vaultcore.management.vaults import Vaults
 
-#: The contract's own number.
+#: The contract's limit.
 MAXIMUM_RANGES: Final = 1000
 
 
@@ -20,7 +20,7 @@ class Firewalls(Vaults):
 
     @operation("firewall.set", "VaultPatch")
     def firewall_set(self, *, vault: str, default_action: str) -> dict[str, Any]:
-        """Sets what happens to addresses that no range holds: Allow or Deny."""
+        """Sets what happens to addresses that are in no range: Allow or Deny."""
         return self._firewall(vault, lambda wall: with_action(wall, default_action))
 
     @operation("firewall.add", "VaultPatch")
@@ -30,7 +30,7 @@ class Firewalls(Vaults):
 
     @operation("firewall.remove", "VaultPatch")
     def firewall_remove(self, *, vault: str, address: str) -> dict[str, Any]:
-        """Takes an address or range off the list."""
+        """Removes an address or a range from the list."""
         return self._firewall(vault, lambda wall: without_range(wall, address))
 
     @operation("firewall.list", "VaultGet")
@@ -56,14 +56,14 @@ def with_range(wall: Firewall, address: str) -> Firewall:
     """Returns a firewall with one more address or range.
 
     Raises:
-        BadParameterError: it is full, or that is neither an address nor a range.
+        BadParameterError: the list is full, or this is neither an address nor a range.
     """
     if address in wall.ranges:
         return wall
     try:
         Firewall(ranges=(address,)).check()
     except UsageError:
-        # The list's own message counts ranges, of which the caller named one.
+        # The list's own message counts ranges, and the caller named only one.
         raise BadParameterError(
             f"`{address[:64]}` is neither an address nor a range: 192.0.2.7, 2001:db8::/32"
         ) from None
@@ -76,7 +76,7 @@ def without_range(wall: Firewall, address: str) -> Firewall:
     """Returns a firewall without an address or range.
 
     Raises:
-        NotFoundError: it is not on the list.
+        NotFoundError: it is not in the list.
     """
     if address not in wall.ranges:
         raise NotFoundError(f"`{address[:64]}` is not on the firewall's list")

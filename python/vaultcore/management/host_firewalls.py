@@ -1,7 +1,7 @@
 """Operations on the firewalls of the issuer and of the management plane itself.
 
-They hold over the network only. Whoever is on the server has the command line on the folder, so
-that nobody can lock himself out of his own installation.
+They apply only to requests over the network. On the server, the command line works on the folder,
+so an administrator cannot be locked out of the installation.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,11 +18,11 @@ Host = Literal["issuer", "management"]
 
 
 class HostFirewalls(Operator):
-    """The firewalls of the hosts that are no vault's."""
+    """The firewalls of the hosts that do not belong to a vault."""
 
     @operation("host_firewall.set", "InstallationPatch")
     def host_firewall_set(self, *, host: Host, default_action: str) -> dict[str, Any]:
-        """Sets what happens to addresses that no range holds: Allow or Deny."""
+        """Sets what happens to addresses that are in no range: Allow or Deny."""
         return self._revise_wall(host, lambda wall: with_action(wall, default_action))
 
     @operation("host_firewall.add", "InstallationPatch")
@@ -32,7 +32,7 @@ class HostFirewalls(Operator):
 
     @operation("host_firewall.remove", "InstallationPatch")
     def host_firewall_remove(self, *, host: Host, address: str) -> dict[str, Any]:
-        """Takes an address or range off the list."""
+        """Removes an address or a range from the list."""
         return self._revise_wall(host, lambda wall: without_range(wall, address))
 
     @operation("host_firewall.list", "InstallationGet")

@@ -18,7 +18,7 @@ class Installations(Operator):
     def installation_move(self, *, domain: str) -> dict[str, Any]:
         """Gives every host of the installation another parent domain, from the next opening on.
 
-        Tokens that are out are for the old domain, and are refused from then on.
+        Tokens issued before are for the old domain, and are refused from then on.
         """
         if not domain or "/" in domain:
             raise BadParameterError("a domain is a host name, with a port unless that is 443")
@@ -36,14 +36,14 @@ class Installations(Operator):
     def installation_rekey(self, *, vault: str | None = None) -> dict[str, Any]:
         """Gives a vault, or the whole installation, new keys, and removes the old ones.
 
-        All that is stored is moved to the new keys; done again after an end that nobody wanted, it
-        goes on. For the whole installation the issuer's signing key and the keys of the audit log
-        are replaced too, so that all tokens that are out are refused.
+        Everything stored is moved to the new keys. If this is interrupted, the next call continues.
+        For the whole installation, the issuer's signing key and the keys of the audit log are
+        replaced too, so all tokens issued before are refused.
         """
         engine = self._engine
         if vault is None:
             names = {SYSTEM: SYSTEM, **{s.name.lower(): s.id for s in engine.states()}}
-            # What else lies sealed under the system key and is worth a theft.
+            # What else is sealed under the system key and is worth a theft.
             renewals = [engine.issuer.keys.replace, lambda: rotate_audit_keys(engine)]
         else:
             state = engine.state(vault)
@@ -55,5 +55,5 @@ class Installations(Operator):
 
     @operation("clock.confirm", "ClockConfirm")
     def clock_confirm(self) -> dict[str, Any]:
-        """Believes the clock as it is, after it has jumped, so that what is due is purged."""
+        """Trusts the clock as it is, after a jump, so that purges continue."""
         return {"clock": int(self._engine.purge_time.confirm())}

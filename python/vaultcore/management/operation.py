@@ -1,7 +1,7 @@
-"""The one place that every operation of an administrator goes through, however it is called.
+"""The one path of every operation of an administrator, however it is called.
 
-As an attribute in process, by name, from the command line or over HTTPS: the caller is checked,
-then the arguments, and whatever comes of it is on record.
+An operation is called as an attribute in process, or by name from the command line or over HTTPS.
+The caller is checked, then the arguments, and the outcome is recorded.
 """
 
 import functools
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 API_VERSION: Final = "v1"
 _UNKNOWN: Final = "ManagementOperation"
-#: The largest number that every reader of JSON takes as it is.
+#: The largest integer that every reader of JSON reads exactly.
 _LARGEST: Final = 2**53
-#: How far an operation has come: what it does, how much of it is done, and how much there is.
+#: The progress of an operation: the current step, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
 
 P = ParamSpec("P")
@@ -42,11 +42,11 @@ class Operation:
     """An operation and how the audit log names it.
 
     Args:
-        method: what carries it out.
+        method: the function that performs it.
         audited: the name of its records.
         local: whether it is refused over the network.
-        quiet: tells whether a call goes on with one that is on record; such a call is not recorded
-            when it succeeds.
+        quiet: returns whether a call continues one that is on record; such a call is not recorded
+            if it succeeds.
 
     Attributes:
         audited: the name of its records.
@@ -90,7 +90,7 @@ class Operation:
         }
 
     def call(self, operator: "Operator", arguments: Mapping[str, Any]) -> Any:
-        """Carries it out."""
+        """Performs it."""
         return self._method(operator, **arguments)
 
 
@@ -105,7 +105,7 @@ def operation(
     local: bool = False,
     quiet: "Callable[[Any, dict[str, Any]], bool] | None" = None,
 ) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
-    """Makes a method an operation: calling it is :meth:`Operator.perform` by its name.
+    """Turns a method into an operation: calling it is :meth:`Operator.perform` by its name.
 
     Args:
         name: for example ``vault.create``.
@@ -128,15 +128,15 @@ def operation(
 
 
 class Operator:
-    """Who carries out operations, and where the request came from.
+    """Performs operations for a principal at an address.
 
     Args:
         engine: the engine.
-        principal: who acts; whoever holds the folder by default.
+        principal: who acts; by default, whoever has the folder.
         address: where the request came from; empty in process.
-        client: what the client calls itself.
+        client: how the client identifies itself.
         remote: whether the request came over the network.
-        progress: told how far long operations have come.
+        progress: called with the progress of long operations.
         peer: where the connection came from, if that is not the address.
     """
 
@@ -168,14 +168,14 @@ class Operator:
 
         Raises:
             AuditError: it could not be recorded.
-            BadParameterError: there is no such operation, or the arguments do not fit it.
+            BadParameterError: the operation does not exist, or the arguments do not fit it.
             ForbiddenError: the principal is not an administrator.
         """
         found = OPERATIONS.get(operation)
         event = self._event(operation, _UNKNOWN if found is None else found.audited, arguments)
         change: Change | None = None
         quiet = False
-        status = 500  # whatever nobody foresaw is a failure, never a success
+        status = 500  # anything unforeseen is a failure, never a success
         try:
             found = self._admit(operation)
             try:
@@ -207,7 +207,7 @@ class Operator:
         return result
 
     def _record_begun(self, name: str, audited: str, arguments: Mapping[str, Any]) -> None:
-        """Records that a long operation has begun: it may be killed before its record.
+        """Records that a long operation has begun: it may be killed before its last record.
 
         Raises:
             AuditError: it could not be recorded.
@@ -218,7 +218,7 @@ class Operator:
         event.write(self._engine.audit.record, 202)
 
     def _look_again(self, transaction: "Transaction") -> None:
-        """Refuses a caller who was removed while his operation waited for the store."""
+        """Refuses a caller who was removed while the operation waited for the store."""
         if not Installation.load(transaction, self._engine.key_ring.system).obeys(self._principal):
             raise _not_an_administrator()
 
@@ -230,7 +230,7 @@ class Operator:
             raise BadParameterError(f"there is no operation named `{name[:64]}`")
         if found.local and self._remote:
             raise ForbiddenError(
-                f"{name} concerns code, files or keys of the server, and is done on the server "
+                f"{name} concerns code, files or keys of the server: run it on the server "
                 "itself, with --data"
             )
         return found
@@ -257,21 +257,21 @@ def _not_an_administrator() -> ForbiddenError:
 
 
 def _addressed(name: str, arguments: Mapping[str, Any]) -> str:
-    """Returns the vault that an operation is about, for its record."""
+    """Returns the vault that an operation concerns, for its record."""
     vault = arguments.get("name" if name.startswith("vault.") else "vault")
     return _text(vault[:64]) if isinstance(vault, str) else ""
 
 
 def _told(arguments: Mapping[str, Any], result: Any) -> dict[str, str | int | bool]:
-    """Returns the arguments as a record holds them: who reads it wants to know who got what.
+    """Returns the arguments for the record: a reader of it wants to know who got what.
 
-    A name can be another's later, so the object id that it stood for is told too.
+    A name can belong to another principal later, so the object id is recorded too.
     """
     told: dict[str, str | int | bool] = {}
     for name, value in arguments.items():
         if name == "cursor":
             continue
-        # The record has a member `id` of its own.
+        # A record already has a member `id`.
         member = "secretId" if name == "id" else _camel(name)
         if isinstance(value, bool) or (isinstance(value, int) and abs(value) <= _LARGEST):
             told[member] = value
@@ -287,7 +287,7 @@ def _told(arguments: Mapping[str, Any], result: Any) -> dict[str, str | int | bo
 
 
 def _text(text: str) -> str:
-    # Half a surrogate pair cannot be written; a caller in process may have passed one.
+    # Half a surrogate pair cannot be written, and a caller in process may pass one.
     return text.encode("utf-8", "replace").decode()
 
 

@@ -38,17 +38,17 @@ class Protectors(Operator):
 
     @operation("protector.remove", "ProtectorDelete", local=True)
     def protector_remove(self, *, name: str) -> dict[str, Any]:
-        """Removes a protector, if another still opens every vault key."""
+        """Removes a protector, if another one still opens every vault key."""
         remove_protector(self._engine.key_ring, self._engine.data, name)
         return {"name": name}
 
     @operation("protector.verify", "ProtectorVerify")
     def protector_verify(self) -> list[dict[str, Any]]:
-        """Rehearses every protector: each must open every vault key by itself."""
+        """Tries every protector: each must open every vault key by itself."""
         return [self._told(row) for row in self._engine.key_ring.verify()]
 
     def _told(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what may be said of a protector; over the network, nothing of this machine."""
+        """Returns what may be shown of a protector; over the network, nothing about this host."""
         if not self._remote:
             return dict(row)
         shown = {member: value for member, value in row.items() if member not in _PLACES}

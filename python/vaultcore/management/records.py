@@ -15,22 +15,22 @@ from vaultcore.engine.auditing import FOLDER
 from vaultcore.errors import AuditError, BadParameterError, DecryptionError, TamperedError
 from vaultcore.management.operation import Operator, operation
 
-#: How long one record stands for all the looks of somebody who follows the log, in seconds.
+#: How long one record covers all polls of a caller who follows the log, in seconds.
 TAIL_SECONDS: Final = 3600
 _CURSOR: Final = Context({"purpose": "audit-tail"})
-#: How many records the first look into the log takes; each further one takes twice as many.
+#: How many records the first read of the log takes; each further one takes twice as many.
 _LOOK: Final = 1000
-#: Not `isdigit`: a superscript is a digit too, but of no number; nor is any length a number.
+#: Not `isdigit`: a superscript is a digit too, but not a number; and the length is limited.
 _SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
 
 
 class _Cursor(msgspec.Struct, frozen=True):
-    """How far somebody follows the log; sealed, so that nobody looks on without a record.
+    """How far a caller has followed the log; sealed, so that nobody continues without a record.
 
     Attributes:
-        principal: the object id of who follows.
+        principal: the object id of the caller.
         recorded: when that was recorded last, in Unix seconds.
-        seen: the number of the last record that was looked at.
+        seen: the number of the last record that was read.
         vault: the filter, as of :meth:`Records.audit_query`.
         operation: the same.
         by: the same.
@@ -61,7 +61,7 @@ class Records(Operator):
         until: str | None = None,
         limit: int = 100,
     ) -> list[dict[str, Any]]:
-        """Returns the newest records that fit, oldest first."""
+        """Returns the newest records that match, oldest first."""
         return list(
             query_records(
                 self._engine.data / FOLDER,
@@ -85,7 +85,7 @@ class Records(Operator):
         status: int | None = None,
         lines: int = 10,
     ) -> dict[str, Any]:
-        """Begins to follow the log: the newest records that fit, and a cursor to go on from."""
+        """Begins to follow the log: the newest matching records, and a cursor to continue from."""
         cursor = _Cursor(
             principal=self._principal.object_id,
             recorded=int(self._engine.clock.now()),
@@ -100,9 +100,9 @@ class Records(Operator):
 
     @operation("audit.follow", "AuditTail", quiet=lambda self, given: self._is_followed(given))
     def audit_follow(self, *, cursor: str) -> dict[str, Any]:
-        """Returns what was recorded since, and the cursor for the next look.
+        """Returns what was recorded since, and the cursor for the next poll.
 
-        All looks of an hour are one act, and one record stands for them.
+        All polls within an hour count as one act, and one record covers them.
         """
         before = self._opened(cursor)
         seen = max(self._newest(), before.seen)
@@ -146,7 +146,7 @@ class Records(Operator):
 
     @operation("audit.rotate_keys", "AuditKeyRotate", local=True)
     def audit_rotate_keys(self) -> dict[str, Any]:
-        """Gives the log new keys; the old ones go on to verify what they have signed."""
+        """Gives the log new keys; the old ones still verify what they signed."""
         return {**rotate_audit_keys(self._engine)}
 
     def _newest(self) -> int:

@@ -1,4 +1,4 @@
-"""Operations on vaults: made, shown, changed, removed, their keys rotated."""
+"""Operations on vaults: create, show, change and remove them, and rotate their keys."""
 
 import re
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Vaults(Operator):
         secret_expiry: str = "enforce",  # noqa: S107 - a mode, not a secret
         sku: str = "standard",
     ) -> dict[str, Any]:
-        """Makes a vault with a key of its own; its creator may do everything in it."""
+        """Creates a vault with a key of its own; its creator may do everything in it."""
         if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
             raise BadParameterError(
                 "the name of a vault is 3 to 24 letters, digits and single hyphens, and begins "
@@ -52,7 +52,7 @@ class Vaults(Operator):
         )
         settings.check()
         vault_id = self._engine.key_ring.create_vault(settings)
-        # What was stored: by now another may have changed it.
+        # The settings as they were stored: another change may have followed.
         return self._shown(vault_id, settings, 1)
 
     @operation("vault.list", "VaultList")
@@ -74,7 +74,7 @@ class Vaults(Operator):
         secret_expiry: str | None = None,
         sku: str | None = None,
     ) -> dict[str, Any]:
-        """Changes a vault; purge protection cannot be taken back."""
+        """Changes a vault; purge protection cannot be switched off again."""
 
         def revise(settings: VaultSettings) -> VaultSettings:
             if purge_protection is False and settings.purge_protection:
@@ -92,7 +92,7 @@ class Vaults(Operator):
 
     @operation("vault.delete", "VaultDelete")
     def vault_delete(self, *, name: str) -> dict[str, Any]:
-        """Removes an empty vault, with its key, for good."""
+        """Removes an empty vault, with its key, permanently."""
         state = self._engine.state(name)
         shown = self._show(state)
         self._engine.key_ring.remove_vault(state.id, state.name.lower())
@@ -100,7 +100,7 @@ class Vaults(Operator):
 
     @operation("vault.rotate_key", "VaultKeyRotate")
     def vault_rotate_key(self, *, name: str) -> dict[str, Any]:
-        """Gives the vault key a new generation; what is stored stays readable."""
+        """Gives the vault key a new generation; what is stored remains readable."""
         state = self._engine.state(name)
         generation = self._engine.key_ring.rotate(state.id, state.name.lower())
         return {"name": state.name, "generation": generation}
@@ -108,7 +108,7 @@ class Vaults(Operator):
     def _revise(
         self, vault: str, revise: Callable[[VaultSettings], VaultSettings]
     ) -> VaultSettings:
-        """Changes a vault's settings in one transaction, and returns what they are then."""
+        """Changes a vault's settings in one transaction, and returns the new ones."""
         state = self._engine.state(vault)
         return self._engine.key_ring.save_vault(state.id, state.name.lower(), revise)
 
