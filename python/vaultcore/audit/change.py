@@ -1,4 +1,4 @@
-"""One operation that may change something, and what came of its transactions."""
+"""One operation that may change something, and the outcome of its transactions."""
 
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,12 +16,12 @@ class Change:
     """One operation that may change something: a witness of its transactions.
 
     Use it with :func:`vaultcore.storage.witness.witnessed`, between :meth:`Outbox.begin` and
-    :meth:`Outbox.end`. Of several transactions the last one carries the record.
+    :meth:`Outbox.end`. If there are several transactions, the last one carries the record.
 
     Attributes:
-        candidate: what a transaction made of it that may or may not have been committed, or None.
-        revision: what the last committed transaction made of the store, or None.
-        entry: what lies in the outbox if the candidate was committed.
+        candidate: what a transaction that may or may not have been committed did, or None.
+        revision: the revision of the last committed transaction, or None.
+        entry: the entry in the outbox if the candidate was committed.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Change:
         self.entry = b""
 
     def joined(self, work: "Callable[[Transaction], T]") -> "Callable[[Transaction], T]":
-        """Returns the work with the record beside it."""
+        """Returns the work with the record added to it."""
 
         def run(transaction: "Transaction") -> T:
             if self._guard is not None:
@@ -57,7 +57,7 @@ class Change:
         return run
 
     def committed(self) -> None:
-        """Takes over the revision of the transaction that was committed."""
+        """Adopts the revision of the transaction that was committed."""
         if self.candidate is not None:
             self.revision, self.candidate = self.candidate, None
 

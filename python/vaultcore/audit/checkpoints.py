@@ -1,11 +1,11 @@
-"""Signed checkpoints: how far the log had come, in the words of a key.
+"""Signed checkpoints: how far the log had come, with a signature.
 
-The hash chain alone shows an accident and a careless change; whoever can write the files can also
-compute every hash again. A checkpoint is what he cannot make: number and hash of a record, signed.
-Checkpoints form a chain of their own, so that none can be left out.
+The hash chain alone reveals accidents and careless changes, but an attacker with write access to
+the files can compute every hash again. A checkpoint is what the attacker cannot create: number and
+hash of a record, signed. Checkpoints form a chain of their own, so none can be left out.
 
-What stands behind the last checkpoint that holds is no checkpoint. It is moved to a file of its
-own, so that a torn write or a stranger's line keeps nobody from signing.
+Anything after the last valid checkpoint is not a checkpoint. It is moved to a file of its own, so
+a torn write or a stranger's line does not prevent further signatures.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from vaultcore._core import Key
 
 FILE: Final = "checkpoints.jsonl"
-#: What every signature begins with, so that it means nothing anywhere else.
+#: The prefix of everything that is signed, so that a signature has no meaning anywhere else.
 LABEL: Final = b"vaultcore audit checkpoint 1\n"
 _SIGNATURE: Final = b',"signature":"'
-#: What a checkpoint begins with.
+#: The beginning of a checkpoint.
 _SEQUENCE: Final = re.compile(rb'\{"sequence":([1-9][0-9]{0,18}),')
 _NOTHING: Final = "0" * 64
 _BLOCK: Final = 64 * 1024
-_MOST_KEPT: Final = 64 * 1024 * 1024  # bytes of what does not hold
+_MOST_KEPT: Final = 64 * 1024 * 1024  # bytes of invalid data that are kept
 _ALGORITHMS: Final = {("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
@@ -46,7 +46,7 @@ class Checkpoint(NamedTuple):
         hash: its hash.
         time: when it was signed, RFC 3339 in UTC.
         end: where the record ends in its segment, in bytes; None in checkpoints of older versions.
-        revision: the highest revision of the store that a record had told of.
+        revision: the highest revision of the store that a record had named.
     """
 
     sequence: int
@@ -57,7 +57,7 @@ class Checkpoint(NamedTuple):
 
 
 class Retired(NamedTuple):
-    """A key that signed checkpoints once.
+    """A key that signed checkpoints in the past.
 
     Attributes:
         key: its public part.
@@ -74,7 +74,7 @@ class Checkpoints:
     Args:
         directory: the folder.
         signer: a P-256 or Ed25519 key with its private part.
-        retired: the keys that signed before it.
+        retired: the keys that signed before this one.
 
     Raises:
         UsageError: The key cannot sign checkpoints.
@@ -90,11 +90,11 @@ class Checkpoints:
         self._retired = tuple(retired)
         self._directory = directory
         self._path = directory / FILE
-        #: Names of the files that what did not hold was moved to, until somebody records them.
+        #: Names of the files that invalid data was moved to, until that is recorded.
         self.kept: list[str] = []
 
     def last(self) -> Checkpoint | None:
-        """Returns the newest checkpoint of any process that holds.
+        """Returns the newest valid checkpoint of any process.
 
         Raises:
             AuditError: The file cannot be read.
@@ -103,7 +103,7 @@ class Checkpoints:
             return self._last(file)[0]
 
     def sign(self, made: Checkpoint) -> bool:
-        """Signs a record that is on the disk, unless a checkpoint reaches as far already.
+        """Signs a record that is on the disk, unless a checkpoint already covers it.
 
         Returns:
             Whether it was signed, and is on the disk.
@@ -119,7 +119,7 @@ class Checkpoints:
             return True
 
     def prune(self, until: int) -> None:
-        """Removes the checkpoints up to a record, but for the last one of all.
+        """Removes the checkpoints up to a record, except the very last one.
 
         Raises:
             AuditError: The file cannot be written.
@@ -142,7 +142,7 @@ class Checkpoints:
             _sync_folder(self._directory)
 
     def _first_behind(self, until: int, last: int) -> int:
-        """Returns where the checkpoints behind a record begin; at the latest, the last of all.
+        """Returns where the checkpoints after a record begin; at the latest, the very last one.
 
         Args:
             until: the record.
@@ -153,7 +153,7 @@ class Checkpoints:
             while position < last:
                 line = file.readline(last - position)
                 found = _SEQUENCE.match(line)
-                # What is no checkpoint goes with those around it.
+                # Anything that is not a checkpoint is removed with those around it.
                 if found is not None and int(found[1]) > until:
                     break
                 position += len(line)
@@ -176,16 +176,16 @@ class Checkpoints:
         return signed + _SIGNATURE + urlsafe_b64encode(signature).rstrip(b"=") + b'"}\n'
 
     def _last(self, file: int) -> tuple[Checkpoint | None, bytes, int]:
-        """Returns the last checkpoint that holds, its line and where that ends.
+        """Returns the last valid checkpoint, its line, and where that line ends.
 
-        What stands behind it is moved away.
+        Anything after it is moved aside.
         """
         size = os.fstat(file).st_size
         reach = _BLOCK
         while True:
             start = max(0, size - reach)
             tail = os.pread(file, size - start, start)
-            # A line that begins further to the left is looked at when more is read.
+            # A line that begins further to the left is examined when more is read.
             first = tail.find(b"\n") + 1 if start else 0
             end = tail.rfind(b"\n") + 1
             while end > first:
@@ -202,7 +202,7 @@ class Checkpoints:
             reach *= 4
 
     def _read(self, line: bytes) -> Checkpoint | None:
-        """Returns what a line says, if a key that may say it has signed it."""
+        """Returns the content of a line, if a key that was valid for it has signed it."""
         signed, found, rest = line.partition(_SIGNATURE)
         if not found or not rest.endswith(b'"}'):
             return None
@@ -213,7 +213,7 @@ class Checkpoints:
         keys = [(self._signer, None), *((old.key, old.until) for old in self._retired)]
         signers = [until for key, until in keys if _verifies(key, signed, signature)]
         if not signers:
-            # Nothing is read in what nobody signed: a stranger's line must not be able to fail.
+            # Unsigned content is not parsed: a stranger's line must not be able to cause a failure.
             return None
         try:
             members = json.loads(signed + b"}")
@@ -270,7 +270,7 @@ class Checkpoints:
             raise AuditError(f"cannot use the checkpoints of the audit log: {error}") from error
 
     def _open(self) -> int:
-        """Opens and locks the file that has the name, also if another took its place meanwhile."""
+        """Opens and locks the file of that name, even if another one took its place meanwhile."""
         while True:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
@@ -285,7 +285,7 @@ class Checkpoints:
 
 
 def timestamp(now: float) -> str:
-    """Returns a time in Unix seconds as checkpoints tell it."""
+    """Returns a time in Unix seconds in the form that checkpoints use."""
     time = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds")
     return time.replace("+00:00", "Z")
 

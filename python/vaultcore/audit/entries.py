@@ -1,6 +1,6 @@
-"""The records of changes as they lie in the store, each in the transaction of its change.
+"""The records of changes in the store, each in the transaction of its change.
 
-Entries carry a MAC: a writer of the database cannot make a record.
+Entries carry a MAC: an attacker with write access to the database cannot create a record.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from vaultcore.storage import Store, Transaction
 
-#: Entries of one process are a collection of documents; its name ends with the process's own.
+#: The entries of one process are a collection of documents; its name ends with the process's name.
 COLLECTION: Final = "outbox/"
 
 
@@ -23,8 +23,8 @@ class Entries:
     """The entries of this process.
 
     Args:
-        name: of the process; see :class:`~vaultcore.audit.writers.Writers`.
-        tag: makes the MAC of a document.
+        name: the name of the process; see :class:`~vaultcore.audit.writers.Writers`.
+        tag: computes the MAC of a document.
     """
 
     def __init__(self, name: str, tag: "Callable[[bytes], bytes]") -> None:
@@ -32,7 +32,7 @@ class Entries:
         self._tag = tag
 
     def put(self, transaction: "Transaction", revision: int, record: Record) -> bytes:
-        """Puts the record of a change into its transaction, and returns what it put there."""
+        """Puts the record of a change into its transaction, and returns the entry."""
         key = f"{revision:020d}"
         body = msgspec.json.encode(record)
         entry = self._tag(_tagged(self._collection, key, body)) + body
@@ -40,7 +40,7 @@ class Entries:
         return entry
 
     def withdraw(self, transaction: "Transaction", revision: int) -> None:
-        """Takes back the record of an earlier transaction of the same operation."""
+        """Withdraws the record of an earlier transaction of the same operation."""
         transaction.delete_document(self._collection, f"{revision:020d}")
 
     def remove(self, transaction: "Transaction", until: int) -> None:
@@ -62,10 +62,10 @@ def is_tagged(
     """Returns whether an entry of any process has a MAC of the log.
 
     Args:
-        collection: where it lies.
-        key: under which key.
-        entry: what lies there.
-        tagged: tells whether a document has a MAC.
+        collection: its collection.
+        key: its key.
+        entry: its content.
+        tagged: returns whether a document has a MAC of the log.
     """
     return tagged(_tagged(collection, key, entry[TAG:]), entry[:TAG])
 

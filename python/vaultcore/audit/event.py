@@ -1,4 +1,4 @@
-"""What an audit record says about one operation: built here, whatever the operation came by."""
+"""The content of an audit record about one operation, built here for every interface."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,30 +10,30 @@ if TYPE_CHECKING:
     from vaultcore._core import Principal
 
 T = TypeVar("T")
-#: What callers in this process are called.
+#: The name of callers in this process.
 CLIENT: Final = "vaultcore"
 
 
 class Event:
-    """One operation on its way to its record.
+    """One operation, before it becomes a record.
 
     Attributes:
-        vault: the name of the vault; empty where it is about none.
-        operation: the audit's name for what is asked.
-        api_version: of the interface that it was asked in.
-        object_id: the identifier of what it is about, or the empty string.
-        principal: who asks, once that is known.
+        vault: the name of the vault; empty if the operation concerns none.
+        operation: the audit's name of the operation.
+        api_version: the version of the interface that the request used.
+        object_id: the identifier of the object, or the empty string.
+        principal: the caller, once that is known.
         address: the address that the caller came from; empty in this process.
         correlation: the caller's own name for the request.
         uri: the address of the request, without the query.
-        client: what the client calls itself.
-        reason: why it was refused, or what became of it.
-        extra: what the operation adds to the record.
-        came_by: what its way adds to the record.
+        client: how the client identifies itself.
+        reason: why it was refused, or its outcome.
+        extra: members that the operation adds to the record.
+        came_by: members that the interface adds to the record.
         started: when it began, by :func:`time.perf_counter`.
     """
 
-    # Most events leave most of these as they are, and need not set them.
+    # Most events leave most of these at their defaults, and need not set them.
     vault = ""
     operation = ""
     api_version = ""
@@ -51,17 +51,17 @@ class Event:
         self.started = time.perf_counter()
 
     def write(self, write: Callable[..., T], status: int) -> T:
-        """Has something written that takes the members of a record.
+        """Passes the members of the record to a function that writes it.
 
-        Every record is built here. It may be called before what it tells is committed.
+        Every record is built here. This may be called before the change in the record is committed.
 
         Args:
-            write: is called with the members, by name: :meth:`AuditLog.append`, or
+            write: called with the members, by name: :meth:`AuditLog.append`, or
                 :meth:`~vaultcore.audit.record.Record.of`.
-            status: of the answer.
+            status: the status of the answer.
         """
         extra = self.extra
-        # Handed on by name: a dictionary between the two would cost as much again.
+        # Passed by name: a dictionary in between would cost as much again.
         return write(
             vault=self.vault,
             operation=self.operation,
@@ -82,7 +82,7 @@ class Event:
         """Notes why the operation failed, for the record, and returns that as a refusal.
 
         Args:
-            failure: what was raised. What nobody foresaw is a failure too.
+            failure: what was raised. An unforeseen exception is a failure, too.
         """
         refusal = as_refusal(failure)
         self.reason = refusal.message

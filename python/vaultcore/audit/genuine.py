@@ -1,7 +1,7 @@
-"""Whether a line of the log is a record that this installation made.
+"""Checks whether a line of the log is a record that this installation wrote.
 
-The files may have been changed by whoever can write them. What is done because of a record, and
-not only shown, is done because of one whose hash fits and whose MAC a key of the log made.
+An attacker with write access may have changed the files. Before anything is done because of a
+record, and not only displayed, its hash must fit and its MAC must be from a key of the log.
 """
 
 import hashlib
@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-#: What is hashed before the line.
+#: Hashed before the line.
 _LABEL: Final = b"vaultcore audit record 1\n"
-#: The end of a record; what stands before its hash is covered by it.
+#: The end of a record; what comes before its hash is covered by it.
 _END: Final = re.compile(
     rb',"sequence":([1-9][0-9]{0,18}),"previous":"[0-9a-f]{64}"'
     rb'(,"hash":"[0-9a-f]{64}"(?:,"mac":"([0-9a-f]{32})")?\})$'
@@ -19,11 +19,11 @@ _END: Final = re.compile(
 
 
 def is_genuine(line: bytes, made: Callable[[int, str, str | None], bool]) -> bool:
-    """Returns whether a line is a record that this installation made.
+    """Returns whether a line is a record that this installation wrote.
 
     Args:
         line: the line, without its newline.
-        made: tells whether a number, a hash and a MAC belong together; :meth:`Audit.made`.
+        made: returns whether a number, a hash and a MAC belong together; :meth:`Audit.made`.
     """
     end = _END.search(line)
     if end is None:

@@ -1,7 +1,7 @@
-"""The keys of the audit log: sealed with the installation, which knows which they are.
+"""The keys of the audit log, sealed with the installation, which names them.
 
-They are made with the installation. A key that is missing, or is another, was removed or replaced
-by a writer of the database, and the folder is not opened with it.
+They are created with the installation. If a key is missing or is a different one, somebody with
+write access to the database removed or replaced it, and the folder is not opened with it.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _COLLECTION: Final = "keys"
 _SIGNER: Final = "audit-signer"
 _MAC: Final = "audit-mac"
-#: What the MAC of a document begins with, as the core makes it.
+#: The prefix of a document's MAC input, as the core computes it.
 DOCUMENT_LABEL: Final = b"vaultcore audit document 1\n"
 _NOTHING: Final = "0" * 64
 _FINGERPRINT: Final = b"vaultcore audit mac key 1\n"
-#: How many records a process that has not yet heard of a new key may still make with the old one.
+#: How many records a process that has not yet heard of a new key may still write with the old one.
 _OVERLAP: Final = 1000
 
 
 class RetiredSigner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key that signed checkpoints once.
+    """A key that signed checkpoints in the past.
 
     Attributes:
         jwk: its public part.
@@ -43,7 +43,7 @@ class RetiredSigner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RetiredMac(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key that made MACs once.
+    """A key that made MACs in the past.
 
     Attributes:
         mac: its fingerprint.
@@ -57,15 +57,15 @@ class RetiredMac(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuditIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which keys the audit log has; part of the sealed installation.
+    """The names of the audit log's keys; part of the sealed installation.
 
     Attributes:
         signer: the thumbprint (RFC 7638) of the key that signs checkpoints.
         mac: the fingerprint of the key of the MACs.
-        signer_place: where the signing key lies.
+        signer_place: where the signing key is stored.
         unkeyed: the last record from before there were MACs.
-        retired: the keys that signed before.
-        retired_macs: the keys that made MACs before.
+        retired: the keys that signed before this one.
+        retired_macs: the keys that made MACs before this one.
     """
 
     signer: str
@@ -77,7 +77,7 @@ class AuditIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def legacy_signer(store: "Store", system: "KeyEncryptionKey") -> Key | None:
-    """Returns the signing key of a folder that an older version made, or None.
+    """Returns the signing key of a folder that an older version created, or None.
 
     Raises:
         TamperedError: it does not verify.
@@ -86,20 +86,20 @@ def legacy_signer(store: "Store", system: "KeyEncryptionKey") -> Key | None:
 
 
 def create_keys(transaction: "Transaction", system: "KeyEncryptionKey") -> AuditIdentity:
-    """Makes the keys of a new log; the caller stores the identity in the same transaction."""
+    """Creates the keys of a new log; the caller stores the identity in the same transaction."""
     return upgrade_keys(transaction, system, None, State(0, _NOTHING))
 
 
 def upgrade_keys(
     transaction: "Transaction", system: "KeyEncryptionKey", signer: Key | None, state: "State"
 ) -> AuditIdentity:
-    """Gives the log of an older version a key of MACs.
+    """Gives the log of an older version a key for MACs.
 
     Args:
-        transaction: in which the caller stores the identity.
-        system: seals the key.
+        transaction: the one in which the caller stores the identity.
+        system: the key that seals it.
         signer: the key that signs its checkpoints; None for a new one.
-        state: how far it has come, with records that have no MAC.
+        state: how far the log has come, with records that have no MAC.
     """
     identity, mac = _create(transaction, system, unkeyed=state.sequence, signer=signer)
     keep_state(transaction, lambda body: _tag(mac, body), state)
@@ -114,21 +114,21 @@ def rotate_keys(
     last: int,
     now: int,
 ) -> AuditIdentity:
-    """Makes new keys, and remembers which records the old ones may have made.
+    """Creates new keys, and remembers which records the old ones may have signed.
 
     Args:
-        transaction: in which the caller stores the identity.
-        system: seals the keys.
-        identity: of the keys until now.
+        transaction: the one in which the caller stores the identity.
+        system: the key that seals them.
+        identity: the identity with the keys until now.
         keys: the keys until now.
         last: the last record of the log.
         now: Unix seconds.
 
     Raises:
-        TamperedError: what the store knows of the log was not made with these keys.
+        TamperedError: the state in the store was not written with these keys.
     """
     made, mac = _create(transaction, system, unkeyed=identity.unkeyed, signer=None)
-    # With the old key the state could be made up by whoever stole it.
+    # A thief of the old key could forge the state with it.
     state = load_state(transaction, lambda body, tag: _tag(keys.macs[0][0], body) == tag)
     keep_state(transaction, lambda body: _tag(mac, body), state)
     until = last + _OVERLAP
@@ -145,7 +145,7 @@ def load_keys(
     """Returns the keys that an identity names.
 
     Raises:
-        TamperedError: one is missing, is another, or does not verify.
+        TamperedError: one is missing, is a different one, or does not verify.
     """
     signer = _require(_load(store, system, identity.signer_place), "signs its checkpoints")
     if signer.thumbprint() != identity.signer:
@@ -153,9 +153,9 @@ def load_keys(
     macs: list[tuple[Key, int | None]] = []
     earlier = [(old.mac, old.until) for old in reversed(identity.retired_macs)]
     for fingerprint, until in ((identity.mac, None), *earlier):
-        key = _require(_load(store, system, f"{_MAC}-{fingerprint}"), "vouches for its records")
+        key = _require(_load(store, system, f"{_MAC}-{fingerprint}"), "authenticates its records")
         if _fingerprint(key) != fingerprint:
-            raise _replaced("vouches for its records")
+            raise _replaced("authenticates its records")
         macs.append((key, until))
     retired = tuple(Retired(Key.from_jwk(old.jwk), old.until) for old in identity.retired)
     changed = max((old.at for old in identity.retired_macs), default=0)
@@ -205,8 +205,8 @@ def _require(key: Key | None, what: str) -> Key:
 
 def _replaced(what: str) -> TamperedError:
     return TamperedError(
-        f"the key of the audit log that {what} is another one: it was replaced outside the vault; "
-        "restore the database from a backup"
+        f"the key of the audit log that {what} is a different one: it was replaced outside the "
+        "vault; restore the database from a backup"
     )
 
 

@@ -1,4 +1,4 @@
-"""The audit log as the rest of the package uses it: records now, checkpoints every second."""
+"""The audit log as the rest of the package uses it: records at once, checkpoints every second."""
 
 import logging
 import threading
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: A folder beside the log, in which processes show that they are alive.
+#: A folder beside the log, in which processes show that they are running.
 WRITERS: Final = "writers"
-#: For how long documents of a key that was retired are believed, in seconds.
+#: For how long documents with the MAC of a retired key are accepted, in seconds.
 OVERLAP_SECONDS: Final = 60
 
 logger = logging.getLogger("vaultcore.audit")
@@ -40,8 +40,8 @@ class AuditKeys(NamedTuple):
 
     Attributes:
         signer: signs checkpoints, on P-256 or Ed25519.
-        retired: the keys that signed before it.
-        macs: the keys of the MACs, each with the last record that it may have made; the one in use
+        retired: the keys that signed before this one.
+        macs: the keys of the MACs, each with the last record that it may have made; the current one
             comes first and has None.
         unkeyed: the last record from before there were MACs.
         changed: when the keys were changed last, in Unix seconds; 0 if never.
@@ -59,19 +59,19 @@ class Audit:
 
     Args:
         directory: the folder of the log, created if it does not exist.
-        clock: tells the time of records and checkpoints.
-        keys: sign checkpoints and make MACs; without them there are none.
-        reload: returns the keys as they are stored now, because another process may change them.
+        clock: the time of records and checkpoints.
+        keys: the keys for checkpoints and MACs; without them, there are none of these.
+        reload: returns the keys that are stored now, because another process may change them.
 
     Attributes:
         directory: the folder of the log.
-        outbox: commits changes together with their records, once :meth:`attach` gave it a store.
-        now: tells the time, in Unix seconds.
+        outbox: commits changes together with their records, after :meth:`attach` gave it a store.
+        now: returns the time, in Unix seconds.
         record: writes the record of an answered request; see :meth:`AuditLog.append`.
-        refusing: whether :meth:`require` may refuse; cheaper to ask than to call.
+        refusing: whether :meth:`require` may refuse; reading it is cheaper than the call.
 
     Raises:
-        AuditError: The log cannot be used, or does not hold the last record that was signed.
+        AuditError: The log cannot be used, or does not contain the last record that was signed.
         UsageError: The keys cannot sign checkpoints or make MACs.
     """
 
@@ -102,7 +102,7 @@ class Audit:
             self._checkpoints = Checkpoints(directory, keys.signer, keys.retired)
             last = self._checkpoints.last()
         self._log = self._opened(last)
-        # Each answered request comes here, so it is the log's own method.
+        # Each answered request comes here, so this is the log's own method.
         self.record = self._log.append
         self.tag = self._log.tag
         self.require()
@@ -122,11 +122,11 @@ class Audit:
         try:
             return AuditLog(str(self.directory), **options)
         except AuditKeyError:
-            # The keys were read a moment ago: what they did not make was not made by us.
+            # The keys were read a moment ago, so what they did not sign is not from this vault.
             return AuditLog(str(self.directory), distrust=True, **options)
 
     def _failed(self, error: Exception, attempt: int) -> bool:
-        """Is told of an append that failed; returns whether it is worth another attempt."""
+        """Handles a failed append; returns whether another attempt is worthwhile."""
         if isinstance(error, AuditKeyError) and attempt < len(_DOUBTS):
             _DOUBTS[attempt](self)
             return True
@@ -139,28 +139,28 @@ class Audit:
             self._log.set_keys(self._reload().macs)
 
     def _distrust(self) -> None:
-        # Until the next checkpoint, what no key of this vault made is put aside.
+        # Until the next checkpoint, records that no key of this vault made are moved aside.
         self._log.set_distrust(True)
 
     def tagged(self, document: bytes, tag: bytes) -> bool:
         """Returns whether a document has a MAC of this log.
 
-        A key that was retired is believed for a minute more, for what a process left behind that
-        ended in that moment. Whoever stole it has had it for longer.
+        A retired key is accepted for a minute more, for what a process left behind that ended at
+        that moment. A thief of the key has had it for longer than that.
         """
         keys = self._keys
         recent = keys is not None and self.now() - keys.changed < OVERLAP_SECONDS
         return self._log.tagged(document, tag, retired=recent)
 
     def attach(self, store: "Store") -> None:
-        """Joins the log and a store, after making sure that neither was put back alone.
+        """Joins the log and a store, after checking that neither was restored alone.
 
         Args:
-            store: the store whose changes the log tells of.
+            store: the store whose changes the log records.
 
         Raises:
-            AuditError: the log is older than the store, or the store than the log.
-            TamperedError: what the store knows of the log was changed.
+            AuditError: the log is older than the store, or the store is older than the log.
+            TamperedError: the state of the log in the store was changed.
             StorageError: the store cannot be read or written.
         """
         self.compare(store)
@@ -173,48 +173,48 @@ class Audit:
         self.outbox = outbox
         if adopted:
             logger.warning(
-                "%d records of changes were taken over from processes that had ended", adopted
+                "%d records of changes were adopted from processes that had ended", adopted
             )
 
     def compare(self, store: "Store") -> None:
-        """Makes sure that the log and a store are of the same moment.
+        """Checks that the log and a store are from the same time.
 
         Raises:
-            AuditError: the log is older than the store, or the store than the log.
-            TamperedError: what the store knows of the log was changed.
+            AuditError: the log is older than the store, or the store is older than the log.
+            TamperedError: the state of the log in the store was changed.
             StorageError: the store cannot be read.
         """
-        # In this order: both go on meanwhile, and the log is always told of the store's past.
+        # In this order: both continue meanwhile, and the log must be compared with an older store.
         known = self.known(store)
         sequence, head, revision = self.reached()
         if known.sequence > sequence or (known.sequence == sequence and known.head != head):
             raise AuditError(
-                f"the audit log ends with record {sequence}, and the store knows that it had come "
-                f"to record {known.sequence}: it was removed, changed or put back without its "
+                f"the audit log ends with record {sequence}, and the store knows that it had "
+                f"reached record {known.sequence}: it was removed, changed or restored without its "
                 "database; see `vaultcore audit reconcile`"
             )
-        # A feed that was put right after it went back holds later revisions, but not this one.
+        # A feed that was repaired after a restore contains later revisions, but not this one.
         if revision > known.revision and not _has(store, revision):
             raise AuditError(
-                f"the audit log tells of change {revision}, which the database does not hold: it "
-                "was put back without its log; see `vaultcore audit reconcile`"
+                f"the audit log names change {revision}, which the database does not contain: it "
+                "was restored without its log; see `vaultcore audit reconcile`"
             )
 
     def known(self, store: "Store") -> State:
-        """Returns how far the log had come, as a store knows it.
+        """Returns how far the log had come, according to a store.
 
         Raises:
-            TamperedError: what the store knows was changed.
+            TamperedError: the state of the log in the store was changed.
             StorageError: the store cannot be read.
         """
         return load_state(store, self.tagged)
 
     def keep(self, transaction: "Transaction", state: State) -> None:
-        """Keeps how far the log has come in the store."""
+        """Stores how far the log has come."""
         keep_state(transaction, self.tag, state)
 
     def reached(self) -> tuple[int, str, int]:
-        """Returns number and hash of the last record, and the highest change that was told.
+        """Returns number and hash of the last record, and the highest change that a record names.
 
         Raises:
             AuditError: the log cannot be read.
@@ -223,10 +223,10 @@ class Audit:
         return sequence, head, revision
 
     def require(self) -> None:
-        """Makes sure, before something is done, that it can be recorded.
+        """Checks, before something is done, that it can be recorded.
 
         Raises:
-            AuditError: The log has no space in reserve, or does not take what was done before.
+            AuditError: The log has no space in reserve, or refuses the record of an earlier change.
             ForkError: The log was opened by another process.
         """
         self._noting(self._ready)
@@ -251,11 +251,11 @@ class Audit:
 
     @property
     def problem(self) -> str | None:
-        """Why the log did not take the last record, or None while it takes them."""
+        """Why the log refused the last record, or None while it accepts them."""
         return self._problem
 
     def checkpoint(self) -> Checkpoint | None:
-        """Brings the log to the disk and signs how far it has come, if it has come further.
+        """Syncs the log to the disk and signs how far it has come, if there are new records.
 
         Raises:
             AuditError: The log or its checkpoints cannot be written.
@@ -295,13 +295,13 @@ class Audit:
         while checkpoints.kept:
             self.record_own(
                 "AuditCheckpointsRepaired",
-                "the end of the checkpoints did not hold and was put aside",
+                "the end of the checkpoints was not valid and was moved aside",
                 {"keptIn": checkpoints.kept[0]},
             )
             checkpoints.kept.pop(0)
 
     def record_own(self, operation: str, what: str, extra: Mapping[str, str | int | bool]) -> int:
-        """Records something that nobody asked for.
+        """Records something that no caller requested.
 
         Raises:
             AuditError: It cannot be written.
@@ -317,7 +317,7 @@ class Audit:
         """Removes the checkpoints of records that have expired.
 
         Args:
-            until: the last record that is gone.
+            until: the last record that was removed.
 
         Raises:
             AuditError: The checkpoints cannot be written.
@@ -326,7 +326,7 @@ class Audit:
             self._checkpoints.prune(until)
 
     def sync(self) -> None:
-        """Brings what was recorded to the disk.
+        """Syncs what was recorded to the disk.
 
         Raises:
             AuditError: The log cannot be written, or was moved.
@@ -338,17 +338,17 @@ class Audit:
         return self._with_new_keys(self._log.position)
 
     def adopt_keys(self, keys: AuditKeys) -> None:
-        """Takes over keys that were changed, by this process or another.
+        """Adopts keys that this process or another one changed.
 
-        It waits for nobody: the writer of the store calls it before it writes, and a checkpoint
-        that is being signed waits for the writer. That one is still signed by the key before.
+        It does not wait: the writer of the store calls it before it writes, and a checkpoint in
+        progress waits for the writer. That checkpoint is still signed with the previous key.
         """
         self._keys = keys
         self._checkpoints = Checkpoints(self.directory, keys.signer, keys.retired)
         self._log.set_keys(keys.macs)
 
     def _with_new_keys(self, call: Callable[[], T]) -> T:
-        """Calls again with keys that another process may have made, before a record is doubted."""
+        """Calls again with keys that another process may have created, before doubting a record."""
         for doubt in _DOUBTS:
             try:
                 return call()
@@ -365,7 +365,7 @@ class Audit:
 
     def _fails(self, error: AuditError) -> None:
         if self._problem is None:
-            logger.error("the audit log takes no records: %s", error)
+            logger.error("the audit log refuses records: %s", error)
         self._problem = str(error)
         self.refusing = True
 
@@ -374,7 +374,7 @@ class Audit:
         return None if self._keys is None else dict(self._keys.signer.public_jwk())
 
     def retired_keys(self) -> Sequence[tuple[dict[str, Any], int]]:
-        """Returns the keys that signed before it, as JWKs, with the last record of each."""
+        """Returns the earlier signing keys, as JWKs, with the last record of each."""
         keys = () if self._keys is None else self._keys.retired
         return [(dict(old.key.public_jwk()), old.until) for old in keys]
 
@@ -388,7 +388,7 @@ class Audit:
         return self._log.sequence
 
     def close(self) -> None:
-        """Signs a last checkpoint; records can still be written, but are not signed any more.
+        """Signs a last checkpoint; records can still be written, but are no longer signed.
 
         Raises:
             AuditError: The log or its checkpoints cannot be written.
@@ -398,14 +398,14 @@ class Audit:
             try:
                 self.checkpoint()
             except (StorageError, UnavailableError, UsageError) as error:
-                # Everything is on record and signed; the store knows of an earlier moment.
+                # Everything is on record and signed; only the state in the store is older.
                 logger.error("the store does not know how far the audit log has come: %s", error)  # noqa: TRY400
             finally:
                 if self.outbox is not None:
                     self.outbox.close()
 
 
-#: What is done, one after the other, about a record whose MAC no known key made.
+#: The steps, in order, for a record whose MAC no known key made.
 _DOUBTS: Final = (Audit._load_keys, Audit._distrust)  # noqa: SLF001 - its own
 
 

@@ -1,10 +1,10 @@
-"""The outbox: the record of a change lies in the transaction that makes the change.
+"""The outbox: the record of a change is stored in the transaction of the change.
 
-A change and its record are committed together, so that neither is there without the other,
-whatever fails. The log takes the record over before the answer leaves. A record that the log does
-not take is kept in the store and taken over as soon as the log takes records again, by the next
-start or by another process if this one has ended; until then nothing more is done. An entry is
-removed after the log was brought to the disk.
+A change and its record are committed together, so neither exists without the other, whatever
+fails. The record is appended to the log before the answer leaves. If the log refuses it, the
+record stays in the store and is appended as soon as the log accepts records again: by this
+process, by the next start or by another process. Until then nothing else is done. An entry is
+removed after the log was synced to the disk.
 """
 
 import logging
@@ -33,7 +33,7 @@ logger = logging.getLogger("vaultcore.audit")
 
 
 class Log(Protocol):
-    """What the outbox needs of the log; :class:`~vaultcore.audit.log.Audit` is one.
+    """What the outbox needs from the log; :class:`~vaultcore.audit.log.Audit` implements it.
 
     Attributes:
         directory: its folder.
@@ -51,13 +51,13 @@ class Log(Protocol):
         """Returns the time in Unix seconds."""
 
     def tag(self, document: bytes) -> bytes:
-        """Makes the MAC of a document."""
+        """Computes the MAC of a document."""
 
     def require(self) -> None:
-        """Makes sure that something can be recorded, or raises an AuditError."""
+        """Checks that something can be recorded, or raises an AuditError."""
 
     def sync(self) -> None:
-        """Brings what was recorded to the disk, or raises an AuditError."""
+        """Syncs what was recorded to the disk, or raises an AuditError."""
 
     def tagged(self, document: bytes, tag: bytes) -> bool:
         """Returns whether a document has a MAC of this log."""
@@ -71,8 +71,8 @@ class Outbox:
 
     Args:
         store: where both are written.
-        log: takes the records over.
-        directory: a folder in which processes show that they are alive.
+        log: receives the records.
+        directory: a folder in which processes show that they are running.
 
     Raises:
         AuditError: the folder cannot be used.
@@ -93,19 +93,19 @@ class Outbox:
 
     @property
     def backlog(self) -> int:
-        """How many records of committed changes the log has not taken yet."""
+        """How many records of committed changes the log does not have yet."""
         return len(self._backlog)
 
     def begin(self, record: Record, guard: "Callable[[Transaction], None] | None" = None) -> Change:
         """Begins an operation that may change something.
 
         Args:
-            record: what is on record if it is done and nobody lives to say more.
-            guard: is called inside each transaction, before anything is done in it, and raises if
-                the caller may not do it any more.
+            record: the record if the change is committed and the process ends before :meth:`end`.
+            guard: called inside each transaction, before anything is done in it; raises if the
+                caller is no longer allowed to do it.
 
         Raises:
-            AuditError: the log takes no records, so that nothing may be done.
+            AuditError: the log refuses records, so nothing may be done.
         """
         self._log.require()
         record.after = self._log.sequence
@@ -116,14 +116,14 @@ class Outbox:
         return change
 
     def end(self, change: Change, record: Record) -> None:
-        """Ends an operation: the log takes its record over.
+        """Ends an operation: its record is appended to the log.
 
         Args:
             change: what :meth:`begin` returned.
-            record: what came of it.
+            record: the outcome.
 
         Raises:
-            AuditError: the log does not take the record, and nothing was changed.
+            AuditError: the log refuses the record, and nothing was changed.
         """
         record.time = record.time or self._log.now()
         try:
@@ -134,10 +134,10 @@ class Outbox:
             self._taken(change)
 
     def finish(self, change: Change, **members: Any) -> None:
-        """Does what :meth:`end` does, given the members as :meth:`Audit.record` takes them.
+        """The same as :meth:`end`, given the members in the form of :meth:`Audit.record`.
 
         Raises:
-            AuditError: the log does not take the record, and nothing was changed.
+            AuditError: the log refuses the record, and nothing was changed.
         """
         try:
             self._log.record(**members, revision=change.revision)
@@ -150,14 +150,14 @@ class Outbox:
         if change.revision is None:
             self.abandon(change)
             raise error
-        # It happened, and it is on record in the store. Nothing more may happen before the log
-        # has it as well.
-        logger.error("the audit log does not take the record of a change: %s", error)
+        # The change happened, and it is on record in the store. Nothing else may happen before the
+        # log has the record as well.
+        logger.error("the audit log refuses the record of a change: %s", error)
         with self._lock:
             self._backlog.append((change, record))
 
     def abandon(self, change: Change) -> None:
-        """Ends an operation that changed nothing and is not worth a record."""
+        """Ends an operation that changed nothing and needs no record."""
         self._ended(change)
 
     def _taken(self, change: Change) -> None:
@@ -168,7 +168,7 @@ class Outbox:
     def _ended(self, change: Change) -> None:
         doubtful = False
         if change.candidate is not None:
-            # It failed at its commit or behind it. Most were not committed, and cost no more.
+            # It failed at its commit or later. Most were not committed, and cost nothing more.
             try:
                 doubtful = self._committed(change) is not None
             except VaultcoreError:
@@ -184,14 +184,14 @@ class Outbox:
         if change.candidate is None:
             return None
         entry = self._entries.find(self._store, change.candidate)
-        # A revision that was not committed is given to the next change.
+        # A revision that was not committed is reused for the next change.
         return entry if entry == change.entry else None
 
     def look_up(self) -> None:
-        """Records the changes that were committed although their callers heard of a failure.
+        """Records the changes that were committed although their callers got an error.
 
         Raises:
-            AuditError: the log does not take it.
+            AuditError: the log refuses the record.
             StorageError: the store cannot be read.
             UnavailableError: the database is not in its place.
         """
@@ -200,7 +200,7 @@ class Outbox:
             self._store.check_presence()
             entry = self._committed(change)
             if entry is not None:
-                logger.error("a change was made that was answered as a failure; it is recorded")
+                logger.error("a change was committed but answered as a failure; it is recorded")
                 self._adopt(f"{change.candidate:020d}", entry)
                 change.revision = change.candidate
             change.candidate = None
@@ -208,12 +208,12 @@ class Outbox:
             self._taken(change)
 
     def drain(self) -> None:
-        """Gives the log what it has not taken yet.
+        """Appends the records that the log does not have yet.
 
         Raises:
-            AuditError: it does not take it.
+            AuditError: the log refuses them.
         """
-        # One at a time: two would give the log the same record.
+        # One thread at a time: two would append the same record.
         with self._draining:
             while self._backlog:
                 change, record = self._backlog[0]
@@ -229,11 +229,11 @@ class Outbox:
             return min([self._highest, *(low - 1 for low in lacking if low is not None)])
 
     def settle(self, taken: int, state: State | None) -> None:
-        """Removes entries whose records are on the disk, and keeps what the log had come to.
+        """Removes entries whose records are on the disk, and stores how far the log had come.
 
         Args:
-            taken: what :meth:`taken` returned before the log was brought to the disk.
-            state: how far the log has come, or None where another process tells that.
+            taken: what :meth:`taken` returned before the log was synced to the disk.
+            state: how far the log has come, or None if another process stores that.
 
         Raises:
             StorageError: the store cannot be written.
@@ -252,15 +252,15 @@ class Outbox:
         self._removed = max(self._removed, taken)
 
     def adopt(self) -> int:
-        """Takes over what processes that have ended left behind, and returns how many records.
+        """Adopts what ended processes left behind, and returns how many records there were.
 
         Raises:
-            AuditError: the log does not take it.
+            AuditError: the log refuses a record.
             StorageError: the store cannot be read or written.
         """
         names, strange = self._left_behind()
         if strange:
-            # A name leads to a file, so one that no process gives itself leads nowhere.
+            # A name leads to a file, so a name that no process would choose is not followed.
             self._refuse(len(strange), "")
             self._remove(strange)
         adopted = 0
@@ -279,7 +279,7 @@ class Outbox:
         return adopted
 
     def _left_behind(self) -> tuple[list[str], list[bytes]]:
-        """Returns the processes that have entries, and what no process can have put there."""
+        """Returns the processes that have entries, and collections that no process can create."""
         names, strange = [], []
         for collection in self._store.collections(COLLECTION):
             name = collection.decode("utf-8", "replace").removeprefix(COLLECTION)
@@ -319,7 +319,7 @@ class Outbox:
         revision = int(key)
 
         def ours(line: bytes) -> bool:
-            # A line that a stranger put into the log must not stand for the record.
+            # A line that a stranger put into the log must not count as the record.
             return is_genuine(line, self._log.made)
 
         for found in newest_first(self._log.directory, takes=ours):
@@ -345,5 +345,5 @@ class Outbox:
         )
 
     def close(self) -> None:
-        """Says that this process has ended; what the log has not taken is left to others."""
+        """Marks this process as ended; other processes append what the log does not have yet."""
         self._writers.close()

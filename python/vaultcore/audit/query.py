@@ -1,4 +1,4 @@
-"""Reading the audit log."""
+"""Reads the audit log."""
 
 import json
 from collections import deque
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 from vaultcore.errors import AuditError, UsageError
 
 _BLOCK: Final = 1024 * 1024
-#: What a record begins with, and where its time ends: always UTC, with microseconds.
+#: The beginning of a record, and where its time ends: always UTC, with microseconds.
 _TIME: Final = b'{"time":"'
 _TIME_END: Final = len(_TIME) + len("2030-01-31T12:00:00.000000Z")
 _OBJECT_ID: Final = "http://schemas.microsoft.com/identity/claims/objectidentifier"
@@ -28,29 +28,29 @@ def query_records(
     until: str | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """Returns the newest records that fit, oldest first.
+    """Returns the newest records that match, oldest first.
 
     Args:
         directory: the folder of the log.
-        vault: only this vault, without regard to case.
-        operation: only this operation, for example ``SecretGet``, without regard to case.
-        principal: only this object id, application id or name, without regard to case.
+        vault: only this vault, ignoring case.
+        operation: only this operation, for example ``SecretGet``, ignoring case.
+        principal: only this object id, application id or name, ignoring case.
         status: only this HTTP status.
-        since: only from this time on, as ``2030-01-31T12:00:00Z``.
+        since: only from this time on, for example ``2030-01-31T12:00:00Z``.
         until: only up to this time.
         limit: the most records to return.
 
     Raises:
         AuditError: The log cannot be read.
-        UsageError: A time cannot be understood.
+        UsageError: A time is malformed.
     """
     first = None if since is None else _time(since)
     last = None if until is None else _time(until)
     found: deque[dict[str, Any]] = deque()
     if limit <= 0:
         return []
-    # Records are in the order they were written. A clock may have been set back in between, by any
-    # time, so one that is too old says nothing about those before it.
+    # Records are in the order in which they were written. The clock may have been set back, by any
+    # amount, so a record that is too old says nothing about those before it.
     for record in newest_first(directory, _text(first)):
         time = _time(record["time"])
         if first is not None and time < first:
@@ -94,12 +94,12 @@ def _time(text: str) -> datetime:
 
 
 def _text(time: datetime | None) -> bytes:
-    """Returns a time as records have it, so that it compares with theirs as text."""
+    """Returns a time in the form that records use, so that the two compare as text."""
     if time is None:
         return b""
     try:
         text = time.astimezone(UTC).isoformat(timespec="microseconds")
-    except OverflowError:  # the first or the last day that there is, in another zone
+    except OverflowError:  # the first or the last possible day, in another zone
         return b""
     return text.replace("+00:00", "Z").encode()
 
@@ -107,12 +107,12 @@ def _text(time: datetime | None) -> bytes:
 def newest_first(
     directory: Path, first: bytes = b"", takes: Callable[[bytes], bool] = bool
 ) -> Iterator[dict[str, Any]]:
-    """Yields records; ``httpStatusCode`` and the like are as they were written.
+    """Yields records; ``httpStatusCode`` and similar members are as they were written.
 
     Args:
         directory: the folder of the log.
-        first: those before this time may be left out unread; empty for all.
-        takes: tells whether a line is to be read; without it, all are.
+        first: records before this time may be left out unread; empty to read all.
+        takes: returns whether a line is to be read; without it, all are.
 
     Raises:
         AuditError: The log cannot be read.
@@ -130,7 +130,7 @@ def newest_first(
             for record in _records(current, first, takes):
                 lowest = record["sequence"]
                 yield record
-        # To open a pipe would not end.
+        # Opening a pipe would block.
         segments = [path for path in directory.glob("audit-*.jsonl") if path.is_file()]
         for segment in sorted(segments, reverse=True):
             with segment.open("rb") as file:
@@ -149,7 +149,7 @@ def _records(
     file: BinaryIO, first: bytes, takes: Callable[[bytes], bool]
 ) -> Iterator[dict[str, Any]]:
     for line in _lines_from_the_end(file):
-        # Reading a record takes a hundred times as long as looking at its time.
+        # Parsing a record takes a hundred times as long as reading its time.
         if line.startswith(_TIME) and line[len(_TIME) : _TIME_END] < first:
             continue
         if not takes(line):
@@ -159,7 +159,7 @@ def _records(
             _time(record["time"])
             record["sequence"] = int(record["sequence"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            # Not for a query to judge: the verifier says what is wrong with it.
+            # A query does not judge this: the verifier reports what is wrong with it.
             continue
         yield record
 

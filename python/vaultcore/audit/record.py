@@ -1,4 +1,4 @@
-"""What an answered request says on the log, before the log has it."""
+"""The record of an answered request, before it is in the log."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asked, as a record names him."""
+    """A caller, in the terms of a record."""
 
     object_id: str
     app_id: str
@@ -21,11 +21,11 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """What an answered request says on the log; see ``docs/audit.md`` for the members.
+    """The record of an answered request; see ``docs/audit.md`` for the members.
 
     Attributes:
         time: Unix seconds.
-        principal: who asked, if that is known.
+        principal: the caller, if known.
         after: the last record of the log when this one was built.
     """
 
@@ -56,7 +56,7 @@ class Record(msgspec.Struct, kw_only=True):
         extra: "Mapping[str, str | int | bool] | None" = None,
         **members: Any,
     ) -> "Record":
-        """Returns a record with the members that :meth:`Audit.record` takes."""
+        """Returns a record with the members that :meth:`Audit.record` accepts."""
         caller = None
         if principal is not None:
             caller = Caller(

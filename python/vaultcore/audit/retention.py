@@ -1,7 +1,7 @@
-"""Old segments are removed when their retention has passed, and the log says which.
+"""Removes segments whose retention has expired, and records which.
 
-The record of a removal holds number and hash of the last record that is gone, and is signed before
-anything is removed. So the log that is left is known to be the end of a longer one, and a verifier
+The record of a removal names number and hash of the last record that is removed, and is signed
+before anything is removed. So what remains is known to be the end of a longer log, and a verifier
 can tell what has expired from what was cut off.
 """
 
@@ -20,30 +20,30 @@ from vaultcore.errors import AuditError
 if TYPE_CHECKING:
     from vaultcore.audit.log import Audit
 
-#: For how long records are kept unless the configuration says otherwise, in days.
+#: For how long records are kept by default, in days.
 RETENTION_DAYS: Final = 365
-#: The operation of the record that tells of a removal.
+#: The operation in the record of a removal.
 EXPIRED: Final = "AuditSegmentExpired"
-#: The operation of the record that closes a segment.
+#: The operation in the record that closes a segment.
 _CLOSING: Final = "AuditLogRotated"
 _LONGEST_LINE: Final = 64 * 1024
 _DAY: Final = 86_400.0
 
 
 def expire(audit: "Audit", days: int, now: float) -> int:
-    """Removes closed segments whose last record is older than so many days.
+    """Removes closed segments whose last record is older than the retention.
 
     Args:
         audit: the log.
         days: the retention; 0 keeps everything.
-        now: Unix seconds, by a clock that is believed: one that is ahead would remove everything.
+        now: Unix seconds, by a trusted clock: a clock that is ahead would remove everything.
 
     Returns:
         How many segments were removed.
 
     Raises:
-        AuditError: a segment cannot be read or removed, or its removal not be recorded; or it does
-            not end with a record of ours, so that nobody knows what was in it, and how old it is.
+        AuditError: a segment cannot be read or removed, or its removal cannot be recorded; or it
+            does not end with a record of this vault, so its content and its age are unknown.
         StorageError: the store cannot be written.
     """
     if not days:
@@ -63,7 +63,7 @@ def expire(audit: "Audit", days: int, now: float) -> int:
                 "lastHash": last["hash"],
             }
             audit.record_own(EXPIRED, f"its records are older than {days} days", told)
-            # Signed before it is gone: without this nobody could say why it is not there.
+            # Signed before the removal: without it, nobody could explain the missing segment.
             audit.checkpoint()
             try:
                 segment.unlink()
@@ -79,7 +79,7 @@ def expire(audit: "Audit", days: int, now: float) -> int:
 @contextlib.contextmanager
 def _held(segment: Path) -> Iterator[bool]:
     try:
-        # A pipe of that name must not keep this from going on.
+        # A pipe of that name must not block this.
         descriptor = os.open(segment, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         yield False
@@ -112,7 +112,7 @@ def _last_record(segment: Path, audit: "Audit") -> dict[str, Any]:
         raise AuditError(f"cannot read `{segment.name}` of the audit log") from error
     except (ValueError, IndexError, KeyError, TypeError, RecursionError) as error:
         raise AuditError(_foreign(segment)) from error
-    # A removal is signed, and believed from then on: a stranger's file must not be one's reason.
+    # A removal is signed, and trusted from then on: a stranger's file must not be its reason.
     if not (closes and named and is_genuine(line, audit.made)):
         raise AuditError(_foreign(segment))
     return record

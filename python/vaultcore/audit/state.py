@@ -1,4 +1,4 @@
-"""How far the log had come, as the store keeps it: a log that was put back alone is found by it."""
+"""How far the log had come, according to the store; reveals a log that was restored alone."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
     from vaultcore.storage import Store, Transaction
 
-#: The document that tells it.
+#: The document with the state.
 STATE: Final = ("audit", "state")
-#: How many bytes a MAC has; it stands before what it vouches for.
+#: The size of a MAC in bytes; it comes before what it authenticates.
 TAG: Final = 16
 _LABEL: Final = b"audit/state\n"
 
 
 class State(msgspec.Struct, frozen=True):
-    """How far the log had come, as the store keeps it.
+    """How far the log had come, according to the store.
 
     Attributes:
         sequence: the number of a record that was signed.
         head: its hash.
-        revision: the highest revision of the store that a record had told of.
+        revision: the highest revision of the store that a record had named.
     """
 
     sequence: int
@@ -33,22 +33,22 @@ class State(msgspec.Struct, frozen=True):
 
 
 def keep_state(transaction: "Transaction", tag: "Callable[[bytes], bytes]", state: State) -> None:
-    """Keeps how far the log has come, with a MAC."""
+    """Stores how far the log has come, with a MAC."""
     body = msgspec.json.encode(state)
     transaction.put_document(*STATE, tag(_LABEL + body) + body)
 
 
 def load_state(store: "Store | Transaction", tagged: "Callable[[bytes, bytes], bool]") -> State:
-    """Returns how far the log had come, as a store knows it.
+    """Returns how far the log had come, according to a store.
 
     Raises:
-        TamperedError: what the store knows was changed.
+        TamperedError: the state was changed.
         StorageError: the store cannot be read.
     """
     blob = store.document(*STATE) or b""
     if not tagged(_LABEL + blob[TAG:], blob[:TAG]):
         raise TamperedError(
-            "what the store knows of the audit log does not verify: it was changed outside the "
+            "the state of the audit log in the store does not verify: it was changed outside the "
             "vault; restore the database from a backup, or see `vaultcore audit reconcile`"
         )
     return msgspec.json.decode(blob[TAG:], type=State)

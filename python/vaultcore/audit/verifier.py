@@ -1,8 +1,8 @@
-"""The offline verifier of the audit log. It trusts nothing that wrote the log.
+"""The offline verifier of the audit log. It does not trust the code that wrote the log.
 
 It shares no code with the writer: SHA-256 from the standard library, signatures by
-``cryptography``, and the format as ``docs/audit.md`` describes it. What it cannot know is whether
-everything from some record on was cut or written anew together with the checkpoints; for that,
+``cryptography``, and the format as ``docs/audit.md`` describes it. It cannot know whether
+everything from some record on was cut off or rewritten together with the checkpoints. For that,
 note number and hash of a record elsewhere from time to time, and pass them as ``expect``.
 """
 
@@ -41,10 +41,10 @@ _MAX_PROBLEMS: Final = 100
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that would not be there if nobody had touched the log.
+    """Something that would not be there if nobody had changed the log.
 
     Attributes:
-        sequence: the record it is about, or the one before; 0 at the beginning.
+        sequence: the record that it concerns, or the one before; 0 at the beginning.
         what: what is wrong.
     """
 
@@ -57,16 +57,16 @@ class Report:
     """What the verifier found.
 
     Attributes:
-        ok: whether the log is untouched as far as can be known.
+        ok: whether the log is unchanged, as far as can be known.
         records: how many records were read.
         last: the number of the last record.
         head: its hash. Note ``last:head`` elsewhere and expect it the next time.
         checkpoints: how many checkpoints were read.
-        signed: the last record that a checkpoint vouches for; later ones hang on the chain alone.
-        key_id: the thumbprint of the key that signs checkpoints now.
-        repairs: how many ends that did not hold were put aside, as after a loss of power.
+        signed: the last record that a checkpoint covers; the chain alone protects later ones.
+        key_id: the thumbprint of the current signing key.
+        repairs: how many invalid ends were moved aside, for example after a loss of power.
         problems: what is wrong; the first hundred.
-        notes: what is not wrong, but good to know.
+        notes: what is not wrong, but useful to know.
     """
 
     ok: bool = True
@@ -102,12 +102,12 @@ def verify(
         public_key: the JWK that verifies checkpoints; without it only the chain is verified.
         expect: number and hash of a record, noted earlier, that must still be there.
         retired: the JWKs that verify older checkpoints, each with the last record it may sign.
-        made: tells whether the installation made the MAC of a record (number, hash, MAC); it
-            needs the keys of the installation, and without it MACs are not looked at.
+        made: returns whether the installation made the MAC of a record (number, hash, MAC); it
+            needs the keys of the installation, and without it MACs are not checked.
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: The key is no public key on P-256 or Ed25519.
+        ValueError: The key is not a public key on P-256 or Ed25519.
     """
     report = Report()
     check = None
@@ -125,8 +125,8 @@ def verify(
         report.notes.append("no public key: checkpoints were compared, but not verified")
     if check is not None and report.last > report.signed:
         report.notes.append(
-            f"records {report.signed + 1} to {report.last} are not signed yet: whoever can write "
-            "the files could have written them anew"
+            f"records {report.signed + 1} to {report.last} are not signed yet: anyone with write "
+            "access to the files could have rewritten them"
         )
     return report
 
@@ -157,7 +157,7 @@ class _Chain:
         segments = _segments(self._directory)
         current = self._directory / "audit.jsonl"
         for path in self._directory.iterdir():
-            # To open a pipe would not end.
+            # Opening a pipe would block.
             if path.suffix == ".jsonl" and not path.is_file():
                 self._problem(f"{path.name} is not a regular file")
         ended = False
@@ -189,22 +189,22 @@ class _Chain:
             if told is not None and told <= self._report.signed:
                 self._report.notes.append(f"records up to {last} have expired and were removed")
             else:
-                # Such a record is signed before anything is removed; others can be forged.
+                # Such a record is signed before anything is removed; an unsigned one can be forged.
                 self._report.problem(last, f"missing before record {last + 1}: 1 to {last}")
         if self._expect is not None:
             self._problem(f"record {self._expect[0]}, which was expected, is not there")
         for name, digest in self._kept.items():
             path = self._directory / name
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-                self._problem(f"the torn end kept in {name} is gone or changed")
+                self._problem(f"the torn end kept in {name} was removed or changed")
 
     def _segment(self, path: Path, *, closed: bool) -> bool:
-        """Follows one segment; returns whether it ended with the record that closes one."""
+        """Follows one segment; returns whether it ended with a closing record."""
         ended = False
         with path.open("rb") as file:
             while line := file.readline(_MAX_LINE + 1):
                 if ended:
-                    self._problem("there is something behind the record that closes a segment")
+                    self._problem("there is something after the record that closes a segment")
                 if not line.endswith(b"\n"):
                     self._unfinished(line, closed=closed)
                     if len(line) <= _MAX_LINE:
@@ -217,15 +217,15 @@ class _Chain:
             self._problem("a line has no end")
             return
         self._report.notes.append(
-            f"{len(line)} bytes behind record {self._sequence} are an unfinished record, as a "
-            "process leaves one that is killed; the next record moves them aside"
+            f"{len(line)} bytes after record {self._sequence} are an unfinished record, as a "
+            "killed process leaves it; the next record moves them aside"
         )
 
     def _record(self, line: bytes) -> bool:
         """Checks one line; returns whether it closes its segment."""
         parts = _RECORD.fullmatch(line)
         if parts is None:
-            self._problem(f"what stands behind record {self._sequence} is no record")
+            self._problem(f"what follows record {self._sequence} is not a record")
             return False
         self._report.records += 1
         covered, number, previous, claimed, mac = parts.groups()
@@ -238,7 +238,7 @@ class _Chain:
             sequence, actual.decode(), None if mac is None else mac.decode()
         ):
             self._report.problem(sequence, f"record {sequence} was not made by this vault")
-        # A jump is told once: from here on the chain is followed as the log claims it.
+        # A gap is reported once: from here on, the chain is followed as the log claims it.
         self._sequence, self._head = sequence, claimed
         self._witnesses.see(sequence, actual.decode())
         if self._expect is not None and sequence == self._expect[0]:
@@ -249,7 +249,7 @@ class _Chain:
 
     def _place(self, sequence: int, previous: bytes) -> None:
         if self._sequence == 0 and sequence > 1:
-            # What came before may have expired; the log itself must say so.
+            # The records before may have expired; the log itself must say so.
             self._before = (sequence - 1, previous.decode())
             self._witnesses.skip(sequence)
             return
@@ -258,7 +258,7 @@ class _Chain:
             missing = f"{expected}" if sequence == expected + 1 else f"{expected} to {sequence - 1}"
             self._problem(f"missing before record {sequence}: {missing}")
         elif sequence < expected:
-            self._problem(f"record {sequence} stands behind record {self._sequence}")
+            self._problem(f"record {sequence} comes after record {self._sequence}")
         elif previous != self._head:
             self._report.problem(
                 sequence, f"record {sequence} does not continue the record before it"
@@ -286,7 +286,7 @@ class _Chain:
 
 
 class _Witnesses:
-    """Compares checkpoints with the records as they come by."""
+    """Compares checkpoints with the records as they are read."""
 
     def __init__(self, report: Report, checkpoints: Iterator[tuple[int, str]]) -> None:
         self._report = report
@@ -305,7 +305,7 @@ class _Witnesses:
             self._next = next(self._checkpoints, None)
 
     def skip(self, sequence: int) -> None:
-        """Passes over the checkpoints of records that come before."""
+        """Skips the checkpoints of records that come before."""
         while self._next is not None and self._next[0] < sequence:
             self._next = next(self._checkpoints, None)
 
@@ -320,7 +320,7 @@ class _Witnesses:
 def _checkpoints(
     directory: Path, report: Report, check: "_Check | None"
 ) -> Iterator[tuple[int, str]]:
-    """Yields number and hash of each checkpoint that is to be believed, in order."""
+    """Yields number and hash of each valid checkpoint, in order."""
     path = directory / "checkpoints.jsonl"
     if not path.is_file():
         return
@@ -333,7 +333,9 @@ def _checkpoints(
                 return
             parts = _CHECKPOINT.fullmatch(line[:-1])
             if parts is None:
-                report.problem(last, f"what stands behind the checkpoint of record {last} is none")
+                report.problem(
+                    last, f"what follows the checkpoint of record {last} is not a checkpoint"
+                )
                 continue
             report.checkpoints += 1
             signed, number, digest, previous, algorithm, signature = parts.groups()
@@ -341,10 +343,14 @@ def _checkpoints(
             if check is not None and not check(
                 sequence, _CHECKPOINT_LABEL + signed, algorithm, signature
             ):
-                report.problem(sequence, f"the checkpoint of record {sequence} is not signed by us")
+                report.problem(
+                    sequence, f"the checkpoint of record {sequence} has no valid signature"
+                )
                 continue
             if link is not None and previous.decode() != link:
-                report.problem(sequence, f"before the checkpoint of record {sequence} one is gone")
+                report.problem(
+                    sequence, f"a checkpoint is missing before that of record {sequence}"
+                )
             link = hashlib.sha256(line[:-1]).hexdigest()
             if sequence <= last:
                 report.problem(sequence, f"the checkpoint of record {sequence} is out of order")
@@ -360,7 +366,7 @@ def _segments(directory: Path) -> list[Path]:
 
 
 def _begins(directory: Path) -> bool:
-    """Returns whether the log holds its first record, with which its checkpoints begin."""
+    """Returns whether the log contains its first record, so that its checkpoints begin there."""
     current = directory / "audit.jsonl"
     first = next(iter([*_segments(directory), current]))
     if not first.is_file():
@@ -375,7 +381,7 @@ _Check = Callable[[int, bytes, bytes, bytes], bool]
 
 
 def _check_of_all(current: "_Check", retired: Sequence[tuple[Mapping[str, Any], int]]) -> _Check:
-    """Makes the check of signatures that takes each key for the records of its time."""
+    """Returns the check of signatures that uses each key for the records of its time."""
     older = [(_signature_check(jwk), until) for jwk, until in retired]
 
     def check(sequence: int, message: bytes, algorithm: bytes, signature: bytes) -> bool:
@@ -395,7 +401,7 @@ def _thumbprint(jwk: Mapping[str, Any]) -> str:
 
 
 def _signature_check(jwk: Mapping[str, Any]) -> _Check:
-    """Makes the check of a signature. The key decides the algorithm, not the checkpoint."""
+    """Returns the check of a signature. The key determines the algorithm, not the checkpoint."""
     match jwk.get("kty"), jwk.get("crv"):
         case "EC", "P-256":
             numbers = ec.EllipticCurvePublicNumbers(

@@ -1,6 +1,6 @@
-"""Which processes write to a folder: each holds a lock on a file of its own while it lives.
+"""Which processes write to a folder: each holds a lock on a file of its own while it runs.
 
-A lock ends with its process, however that ends, so that nobody has to trust a process id.
+A lock ends with its process, however the process ends, so no process id has to be trusted.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ _all: "weakref.WeakSet[Writers]" = weakref.WeakSet()
 
 
 class Writers:
-    """This process among those that write.
+    """This process, as one of the writers.
 
     Args:
         directory: the folder of their files, created if it does not exist.
 
     Attributes:
-        name: of this process's file.
+        name: the name of this process's file.
 
     Raises:
         AuditError: the folder cannot be used.
@@ -44,10 +44,10 @@ class Writers:
         _all.add(self)
 
     def ended(self, candidates: Sequence[str]) -> Iterator[str]:
-        """Yields those that have ended, one after the other, while no other process does the same.
+        """Yields ended processes, one after the other, while no other process does the same.
 
         Args:
-            candidates: names that left something behind, with or without a file; each has to
+            candidates: names that left something behind, with or without a file; each must
                 :func:`name a process <names_a_process>`.
 
         Raises:
@@ -70,18 +70,18 @@ class Writers:
             raise AuditError(f"cannot use `{self._directory.name}`: {error.strerror}") from error
 
     def close(self) -> None:
-        """Says that this process has ended."""
+        """Marks this process as ended."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
     def disinherit(self) -> None:
-        """Gives up the lock of the parent; called in a child process, which it would outlive."""
+        """Releases the parent's lock; called in a child process, which would keep it too long."""
         self.close()
 
 
 def names_a_process(name: str) -> bool:
-    """Returns whether a name is one that a process gives itself, and so no path to elsewhere."""
+    """Returns whether a process could have this name, so that it is not a path to elsewhere."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -91,7 +91,7 @@ def _enter(directory: Path) -> tuple[str, int]:
         path = directory / name
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Between the two steps another process may have taken it for one that ended.
+        # Between the two steps, another process may have considered this one ended.
         with contextlib.suppress(FileNotFoundError):
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
                 return name, descriptor
@@ -110,11 +110,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _taken(path: Path) -> Iterator[bool]:
-    """Holds the lock of another process if that has ended; says whether it is held."""
+    """Takes the lock of another process if that has ended; returns whether it was taken."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        # What it left behind came from a backup, which holds no such files.
+        # What it left behind came from a backup, which contains no such files.
         yield True
         return
     try:

@@ -126,13 +126,13 @@ def test_records_in_another_order(folder: Path, log: Any, first: Any, second: An
     changed = lines(folder)
     changed[first], changed[second] = changed[second], changed[first]
     write(folder, changed)
-    assert "stands behind record" in told(folder, log)
+    assert "comes after record" in told(folder, log)
 
 
 def test_a_repeated_record(folder: Path, log: Any) -> None:
     changed = lines(folder)
     write(folder, [*changed[:5], changed[4], *changed[5:]])
-    assert "record 5 stands behind record 5" in told(folder, log)
+    assert "record 5 comes after record 5" in told(folder, log)
 
 
 def test_an_inserted_record(folder: Path, log: Any, tmp_path: Path) -> None:
