@@ -1,1 +1,1 @@
-"""A data folder, open, and what keeps it going."""
+"""An open data folder, and its background work."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def rotate_audit_keys(engine: "Engine") -> dict[str, str]:
     """Gives the log of an open folder new keys, and returns the names of the old and the new one.
 
-    Records and checkpoints so far stay what they are: it is known up to which record the old keys
-    were in use, give or take what was under way.
+    Records and checkpoints so far are not changed: it is known up to which record the old keys
+    were in use, with a margin for records in progress.
 
     Raises:
         AuditError: the log cannot be written.

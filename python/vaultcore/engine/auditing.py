@@ -1,7 +1,7 @@
 """Opens the audit log of a folder with the keys that its installation names.
 
-It also gives the log of an older version its keys, and goes on after the log and the
-database were put back to different moments.
+It also gives the log of an older version its keys, and reconciles a log and a database that were
+restored to different times.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vaultcore.clock import Clock
     from vaultcore.storage import Store, Transaction
 
-#: The folder of the log, inside of the data folder.
+#: The folder of the log, inside the data folder.
 FOLDER: Final = "audit"
 
 logger = logging.getLogger("vaultcore.audit")
@@ -33,7 +33,7 @@ def open_audit(data: Path, store: "Store", clock: "Clock", system: "KeyEncryptio
     """Opens the log of a folder, and joins it with the store.
 
     Raises:
-        AuditError: the log cannot be used, or it and the store are of different moments.
+        AuditError: the log cannot be used, or it and the store are from different times.
         TamperedError: a key of the log is missing, was replaced, or does not verify.
     """
     if Installation.load(store, system).audit is None:
@@ -48,17 +48,17 @@ def open_audit(data: Path, store: "Store", clock: "Clock", system: "KeyEncryptio
 def _check_there(data: Path, store: "Store") -> None:
     """Checks that the folder of the log was not moved away.
 
-    An empty one in its place would be in the way of who puts it back, and `mv` would put it inside.
+    An empty folder in its place would hinder its restoration: `mv` would put the log inside it.
     """
     blob = store.document(*STATE) or b""
     if (data / FOLDER).exists() or not blob:
         return
-    # Whether it is genuine is looked at when there is a log.
+    # Whether it is genuine is checked when there is a log.
     known = msgspec.json.decode(blob[TAG:], type=State)
     if known.sequence:
         raise AuditError(
-            f"the audit log is not there, and the store knows that it had come to record "
-            f"{known.sequence}: it was removed, or moved: put it back, or see `vaultcore audit "
+            f"the audit log is missing, and the store knows that it had reached record "
+            f"{known.sequence}: it was removed or moved: put it back, or see `vaultcore audit "
             "reconcile`"
         )
 
@@ -66,15 +66,15 @@ def _check_there(data: Path, store: "Store") -> None:
 def reconcile(
     data: Path, store: "Store", clock: "Clock", system: "KeyEncryptionKey"
 ) -> dict[str, str | int]:
-    """Goes on after the log and the database were put back to different moments, and records that.
+    """Reconciles a log and a database that were restored to different times, and records that.
 
-    What does not hold is put aside: a log that cannot be followed is renamed, and a new one begins.
+    Invalid data is moved aside: a log that cannot be continued is renamed, and a new one begins.
 
     Returns:
-        What was found, as it stands on the record.
+        What was found, as in the record.
 
     Raises:
-        AuditError: the log cannot be written, or it and the database are of the same moment.
+        AuditError: the log cannot be written, or it and the database are from the same time.
         TamperedError: a key of the log is missing, was replaced, or does not verify.
     """
     keys = _keys(store, system)
@@ -104,7 +104,7 @@ def reconcile(
     }
 
     def work(transaction: "Transaction") -> None:
-        # Whatever the log told of belongs to a database that is not this one.
+        # Everything that the log recorded belongs to another database.
         transaction.skip_to(revision)
         transaction.changed(SYSTEM, "audit-reconciled", str(sequence), "", "reconcile")
         audit.keep(transaction, State(sequence, head, revision))
@@ -112,7 +112,7 @@ def reconcile(
     store.write(work)
     audit.attach(store)
     try:
-        what = "the log and the database were of different moments"
+        what = "the log and the database were from different times"
         audit.record_own("AuditReconciled", what, found)
         audit.checkpoint()
     finally:
@@ -121,14 +121,14 @@ def reconcile(
 
 
 def _check_different(audit: Audit, store: "Store") -> None:
-    """Checks that there is something to reconcile: the record of it would not be true otherwise."""
+    """Checks that there is something to reconcile: otherwise the record of it would be false."""
     try:
         audit.compare(store)
     except (AuditError, TamperedError):
         return
     audit.close()
     raise AuditError(
-        "the audit log and the database are of the same moment: there is nothing to reconcile"
+        "the audit log and the database are from the same time: there is nothing to reconcile"
     )
 
 
@@ -136,14 +136,14 @@ def _keys(store: "Store", system: "KeyEncryptionKey") -> AuditKeys:
     identity = Installation.load(store, system).audit
     if identity is None:
         raise TamperedError(
-            "the installation does not name the keys of its audit log: it was put back to an older "
+            "the installation does not name the keys of its audit log: it was reset to an older "
             "version; restore the database from a backup"
         )
     return load_keys(store, system, identity)
 
 
 def _upgrade(data: Path, store: "Store", clock: "Clock", system: "KeyEncryptionKey") -> None:
-    """Gives the log of an older version a key of MACs, after signing what it holds until now."""
+    """Gives the log of an older version a MAC key, after signing its content so far."""
     signer = legacy_signer(store, system)
     checkpoints = data / FOLDER / CHECKPOINTS
     if signer is None and checkpoints.exists() and checkpoints.stat().st_size:
@@ -164,7 +164,7 @@ def _upgrade(data: Path, store: "Store", clock: "Clock", system: "KeyEncryptionK
             identity = upgrade_keys(transaction, system, signer, state)
             msgspec.structs.replace(stored, audit=identity).put(transaction, system)
         else:
-            # Another process was quicker.
+            # Another process was faster.
             transaction.unnoticed()
 
     store.write(work)

@@ -7,13 +7,13 @@ if TYPE_CHECKING:
 
 
 class Caller:
-    """Who acts, from where, and until when.
+    """The caller of an operation: who, from where, and until when.
 
     Args:
-        principal: who.
-        address: the address that the caller came from; None for a caller in this process, which
-            the firewall, a guard of the network door, does not concern.
-        token: the token that showed it, which must stay valid.
+        principal: the principal of the caller.
+        address: the address that the caller came from; None for a caller in this process, to which
+            the firewall, a guard of the network interface, does not apply.
+        token: the token that the caller presented, which must stay valid.
     """
 
     def __init__(

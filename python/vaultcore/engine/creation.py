@@ -1,9 +1,10 @@
-"""Making a data folder, whole or not at all, whatever ends the process that makes it.
+"""Creates a data folder, whole or not at all, however the creating process ends.
 
-A file in the folder says that the vault in it is not finished. It is there before anything else is,
-and removing it is what makes the vault. As long as it is there, nothing opens the folder, and who
-makes a vault in it removes what the attempt before has left, and begins again. What is made outside
-of the folder is written down in it first. The folder is never renamed: it may be a mount point.
+A file in the folder marks the vault in it as unfinished. It is created before everything else, and
+removing it completes the vault. While it exists, nothing opens the folder, and a process that
+creates a vault in it first removes what the previous attempt left. Everything that is created
+outside the folder is listed in that file first. The folder is never renamed: it may be a mount
+point.
 """
 
 import contextlib
@@ -28,49 +29,49 @@ from vaultcore.ownership import LIST, secure_folder
 from vaultcore.protectors.file import key_id_of
 from vaultcore.protectors.options import ProtectorOptions, planned
 
-#: Says that the vault in a folder is not finished, and what was begun.
+#: Marks the vault in a folder as unfinished, and lists what was begun.
 UNFINISHED: Final = ".unfinished"
-#: Says that `vaultcore dev` made a folder, and may change it.
+#: Marks a folder that `vaultcore dev` created, and may change.
 DEVELOPMENT: Final = ".made-by-dev"
 _DATABASE_FILES: Final = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
 _LOCKS: Final = ("vaultcore.lock", "vaultcore.lock-next")
 _SIGNAL: Final = "vaultcore.signal"
 _FOLDERS: Final = ("audit", "writers")
-#: What a vault has of its own. Where one of these is, and no vault, something was lost.
+#: The files of a vault. If one of these exists without a vault, something was lost.
 _OWN: Final = (*_DATABASE_FILES, _SIGNAL, LIST, *_FOLDERS)
 _DRAFTS: Final = (f".{LIST}.*", f".{_SIGNAL}.*", f".{DEVELOPMENT}.*.new", f"{UNFINISHED}.*")
 
-#: What an empty file system holds.
+#: The content of an empty file system.
 _OF_THE_FILE_SYSTEM: Final = "lost+found"
 
 logger = logging.getLogger("vaultcore.creation")
 
 
 def holds_vault(folder: Path) -> bool:
-    """Returns whether there is a vault in a folder that was made to the end."""
+    """Returns whether a folder contains a finished vault."""
     return (folder / DATABASE).is_file() and not (folder / UNFINISHED).exists()
 
 
 def check_finished(folder: Path) -> None:
-    """Checks that the vault in a folder was made to the end.
+    """Checks that the vault in a folder is finished.
 
     Raises:
-        ConfigurationError: it is being made, or whoever made it was stopped.
+        ConfigurationError: it is being created, or its creation was interrupted.
     """
     if (folder / UNFINISHED).exists():
         raise ConfigurationError(
-            f"the vault in `{folder}` is not finished: another process is making it, or was "
+            f"the vault in `{folder}` is not finished: another process is creating it, or was "
             "stopped; wait for it, or run the same command again"
         )
 
 
 def prepare_place(folder: Path) -> None:
-    """Makes the folder of a new vault, and checks that the vault would be its owner's alone.
+    """Creates the folder of a new vault, and checks that only its owner could reach the vault.
 
     Raises:
-        OSError: it cannot be made or looked at.
-        ConfigurationError: the folder belongs to somebody else, or it is open to others and holds
-            something already.
+        OSError: it cannot be created or examined.
+        ConfigurationError: the folder belongs to somebody else, or it is open to others and already
+            contains something.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.stat()
@@ -78,7 +79,7 @@ def prepare_place(folder: Path) -> None:
     if mode & 0o077 and not mode & stat.S_ISVTX:
         if any(path.name != _OF_THE_FILE_SYSTEM for path in folder.iterdir()):
             raise ConfigurationError(
-                f"`{folder}` holds other files and is open to other users (mode {mode:04o}): "
+                f"`{folder}` contains other files and is open to other users (mode {mode:04o}): "
                 "choose an empty folder, or run chmod 700 on it"
             )
         if status.st_uid == os.geteuid():
@@ -87,30 +88,30 @@ def prepare_place(folder: Path) -> None:
 
 
 class Draft:
-    """A vault that is being made; a context manager.
+    """A vault that is being created; a context manager.
 
     It is removed if the block ends before :meth:`finish`.
 
     Args:
-        folder: the data folder; made if it does not exist.
-        wanted: the protectors that the vault shall have.
+        folder: the data folder; created if it does not exist.
+        wanted: the protectors of the new vault.
 
     Raises:
-        ConfigurationError: the folder holds a vault or what is left of one, others can reach what
-            is in it, or another process makes a vault there.
+        ConfigurationError: the folder contains a vault or remains of one, others can reach its
+            content, or another process is creating a vault there.
     """
 
     def __init__(self, folder: Path, wanted: Sequence[ProtectorOptions]) -> None:
         self._folder = folder
         if holds_vault(folder):
-            raise ConfigurationError(f"`{folder}` holds a vault already; open it instead")
+            raise ConfigurationError(f"`{folder}` contains a vault already; open it instead")
         try:
             self._made = not folder.exists()
             prepare_place(folder)
             self._descriptor = self._begin()
         except OSError as error:
             raise ConfigurationError(
-                f"no vault can be made in `{folder}`: {error.strerror}"
+                f"no vault can be created in `{folder}`: {error.strerror}"
             ) from None
         try:
             _check_unused(folder)
@@ -122,21 +123,21 @@ class Draft:
             if before:
                 self._remove(before)
             for name in folder.glob(f"{UNFINISHED}.*"):
-                name.unlink(missing_ok=True)  # of somebody who was killed
+                name.unlink(missing_ok=True)  # of a process that was killed
             self._check_free()
-            #: The protectors, with what is known of them before they are made.
+            #: The protectors, with what is known of them before they are created.
             self.plan = [_continued(planned(options), before) for options in wanted]
             for options in self.plan:
                 _check_key_file(folder, options)
             token = [o.options["folder"] for o in self.plan if o.kind == "softhsm"]
             absent = [name for name in token if not (folder / name).exists()]
             self._note({"plan": msgspec.to_builtins(self.plan), "absent": absent})
-            # As private as the folder, also while a caller of the library keeps another umask.
+            # As private as the folder, even if a caller of the library has another umask.
             os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
             self._give_up()
             raise ConfigurationError(
-                f"no vault can be made in `{folder}`: {error.strerror}"
+                f"no vault can be created in `{folder}`: {error.strerror}"
             ) from None
         except BaseException:
             self._give_up()
@@ -155,10 +156,10 @@ class Draft:
             self._give_up()
 
     def note_key_file(self, path: Path, key_id: str) -> None:
-        """Writes down that a key file is about to be made, so that it can be told from others.
+        """Notes that a key file is about to be created, so that it can be identified later.
 
         Raises:
-            ConfigurationError: that cannot be written.
+            ConfigurationError: the note cannot be written.
         """
         try:
             self._note({"file": str(path.absolute()), "key_id": key_id})
@@ -168,7 +169,7 @@ class Draft:
             ) from None
 
     def finish(self) -> None:
-        """Makes the vault be there, also after a loss of power.
+        """Completes the vault, durably: it also exists after a loss of power.
 
         Raises:
             ConfigurationError: the folder cannot be written; there is no vault then.
@@ -182,7 +183,7 @@ class Draft:
             try:
                 _sync(self._folder)
             except OSError:
-                # Whether it is gone for good is not known, so it is put back before all else goes.
+                # It is not known whether the removal is durable, so the file is restored first.
                 self._put_back(marker)
                 raise
         except OSError as error:
@@ -202,7 +203,7 @@ class Draft:
         os.write(descriptor, content)
 
     def _begin(self) -> int:
-        """Returns the file that says so, opened and locked; it is made unless it is there."""
+        """Returns the marker file, opened and locked; creates it if it does not exist."""
         marker = self._folder / UNFINISHED
         while True:
             with contextlib.suppress(FileNotFoundError):
@@ -214,7 +215,7 @@ class Draft:
                 except BlockingIOError:
                     os.close(descriptor)
                     raise ConfigurationError(
-                        f"another process is making a vault in `{self._folder}`: wait for it"
+                        f"another process is creating a vault in `{self._folder}`: wait for it"
                     ) from None
                 except BaseException:
                     os.close(descriptor)
@@ -224,14 +225,14 @@ class Draft:
             self._create(marker)
 
     def _create(self, marker: Path) -> None:
-        # A link appears whole, and never replaces that of another process.
+        # A link appears whole, and never replaces the marker of another process.
         descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=f"{UNFINISHED}.")
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(json.dumps({"made": self._made}) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            # Another process was faster, or took the draft for one that was left.
+            # Another process was faster, or considered the draft abandoned.
             with contextlib.suppress(FileExistsError, FileNotFoundError):
                 os.link(name, marker)
         finally:
@@ -239,9 +240,9 @@ class Draft:
         _sync(self._folder)
 
     def _lines(self) -> list[dict[str, Any]]:
-        """Returns what was written down; the last line may be torn, and then nothing followed it.
+        """Returns the notes; the last line may be torn, and then nothing followed it.
 
-        The first line is that of the folder; there are others only if an attempt went on.
+        The first line concerns the folder; there are others only if an attempt got further.
         """
         found = []
         text = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
@@ -252,7 +253,7 @@ class Draft:
         return [line for line in found if "made" not in line]
 
     def _note(self, line: dict[str, Any]) -> None:
-        # A torn line before it stays a line of its own.
+        # A torn line before this one stays a line of its own.
         content = f"\n{json.dumps(line)}\n".encode()
         if os.write(self._descriptor, content) != len(content):
             raise OSError(28, "no space left on the device")
@@ -262,18 +263,18 @@ class Draft:
         for name in _OWN:
             if (self._folder / name).exists():
                 raise ConfigurationError(
-                    f"`{self._folder}` holds `{name}` of another vault, and no vault: restore "
-                    "that, or choose an empty folder"
+                    f"`{self._folder}` contains `{name}` of another vault, but no vault: restore "
+                    "that vault, or choose an empty folder"
                 )
 
     def _give_up(self) -> None:
-        """Removes what was made; what cannot be removed is left to the next attempt."""
+        """Removes what was created; what cannot be removed is left to the next attempt."""
         descriptor = self._descriptor
         try:
             lines = self._lines()
             if lines:
                 self._remove(lines)
-            # A key in a token may be there: its id is kept, and taken up by the next attempt.
+            # There may be a key in a token: its id is kept, and the next attempt reuses it.
             if not any(options.kind == "pkcs11" for options in _plan(lines)):
                 (self._folder / UNFINISHED).unlink(missing_ok=True)
                 _sync(self._folder)
@@ -291,13 +292,13 @@ class Draft:
             os.close(descriptor)
 
     def _remove(self, lines: list[dict[str, Any]]) -> None:
-        """Removes what an attempt made, and nothing else."""
+        """Removes what an attempt created, and nothing else."""
         folder = self._folder
         for line in lines:
             if "file" in line:
                 _remove_key_file(Path(line["file"]), line["key_id"])
             for name in line.get("absent", ()):
-                # One elsewhere stays: it may be another's by now, and making it again finds it.
+                # A key file elsewhere is left: it may belong to another vault by now.
                 if (folder / name).resolve().is_relative_to(folder.resolve()):
                     shutil.rmtree(folder / name, ignore_errors=True)
         for name in _FOLDERS:
@@ -316,7 +317,7 @@ class Draft:
 def _remove_key_file(path: Path, key_id: str) -> None:
     for draft in path.parent.glob(f".{path.name}.*.new"):
         draft.unlink(missing_ok=True)
-    # Whatever else stands there by now is not of this attempt.
+    # Any other file there by now does not belong to this attempt.
     if key_id_of(path) == key_id:
         path.unlink()
         _sync(path.parent)
@@ -326,7 +327,7 @@ def _check_unused(folder: Path) -> None:
     """Checks that an unfinished vault was never used, whatever its marker says.
 
     Raises:
-        ConfigurationError: there are secrets or keys in it.
+        ConfigurationError: it contains secrets or keys.
     """
     if not (folder / DATABASE).exists():
         return
@@ -335,7 +336,7 @@ def _check_unused(folder: Path) -> None:
         with contextlib.closing(sqlite3.connect(folder / DATABASE)) as connection:
             ((used,),) = connection.execute("SELECT count(*) FROM objects").fetchall()
     except sqlite3.Error:
-        return  # it did not come so far
+        return  # the attempt did not get that far
     if used:
         raise ConfigurationError(
             f"`{folder / UNFINISHED}` says that the vault is not finished, but it was used: remove "
@@ -347,12 +348,12 @@ def _check_key_file(folder: Path, options: ProtectorOptions) -> None:
     if options.kind == "file" and (path := folder / options.options["path"]).exists():
         raise ProtectorError(
             f"the key file `{path}` exists already: choose another path, or remove the file if "
-            "nothing is opened by it any more"
+            "nothing needs it any more"
         )
 
 
 def _continued(options: ProtectorOptions, before: list[dict[str, Any]]) -> ProtectorOptions:
-    """Takes up the id of a key that the attempt before may have left in the same token."""
+    """Reuses the id of a key that the previous attempt may have left in the same token."""
     for known in _plan(before):
         if known.name != options.name or known.kind != "pkcs11":
             continue
@@ -360,8 +361,8 @@ def _continued(options: ProtectorOptions, before: list[dict[str, Any]]) -> Prote
         if taken == known.options and options.kind == known.kind:
             return known
         logger.warning(
-            "the attempt before may have left the key `%s` with id %s in the token `%s`: remove it "
-            "there if nothing else uses it",
+            "the previous attempt may have left the key `%s` with id %s in the token `%s`: remove "
+            "it there if nothing else uses it",
             known.options["key_label"],
             known.options["key_id"],
             known.options["token_label"],

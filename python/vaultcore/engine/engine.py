@@ -1,7 +1,7 @@
 """The engine: one data folder, opened.
 
-It holds what the two forms share: the store, the vault keys, the gate, the audit log and the
-built-in issuer. The service and a caller in process differ only in how they ask.
+It holds what the service and the library share: the store, the vault keys, the gate, the audit log
+and the built-in issuer. The two differ only in how requests arrive.
 """
 
 import contextlib
@@ -42,24 +42,24 @@ _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 class Engine:
     """A data folder, opened; use :func:`vaultcore.open` or :func:`vaultcore.create`.
 
-    Safe to use from several threads. A child process must not use what it inherits:
-    that is refused with a :class:`ForkError`. Close the engine before a fork, or start a process
-    afresh.
+    Safe to use from several threads. A child process must not use an inherited engine: that is
+    refused with a :class:`ForkError`. Close the engine before a fork, or start a new process
+    instead.
 
     Attributes:
         data: the folder.
         store: the store.
-        clock: tells the time.
+        clock: the current time.
         gate: the compiled gate.
         audit: the audit log.
         issuer: the built-in issuer.
         key_ring: the vault keys and their protectors.
-        installation: what the installation is called.
+        installation: the settings of the installation.
         vaults: what is in memory about each vault.
-        feed: keeps that fresh.
-        housekeeper: does what is due now and then.
-        purger: purges what is due.
-        purge_time: tells the time by which housekeeping purges.
+        feed: keeps that up to date.
+        housekeeper: does the periodic work.
+        purger: purges objects whose retention has expired.
+        purge_time: the time by which housekeeping purges.
         management_validator: validates tokens for the management plane.
     """
 
@@ -95,15 +95,15 @@ class Engine:
             (installation.resource, *installation.audiences)
         )
         self._validator = self._new_validator()
-        #: Validates tokens of administrators, which only the built-in issuer gives.
+        #: Validates tokens of administrators, which only the built-in issuer issues.
         self.management_validator = TokenValidator(
             self.issuer.trust((installation.management_resource,)), clock=clock
         )
         self.identity_epoch = 0
-        #: Moves with everything that decides who may do what, once that has taken effect.
+        #: Changes with everything that decides who may do what, once that has taken effect.
         self.access_epoch = 0
         self.vaults = Vaults(store, keys, clock, self.gate, installation)
-        #: Counts what strangers are answered beyond a rate, so that they cannot fill the disk.
+        #: Counts answers to strangers beyond a rate, so that strangers cannot fill the disk.
         self.strangers = Strangers(clock)
         self.feed = Feed(self)
         self.purger = Purger(store, self.vaults, self.audit)
@@ -119,11 +119,11 @@ class Engine:
             purge_time=self.purge_time,
             strangers=self.strangers,
         )
-        #: Takes over what any process has committed; see :meth:`Feed.synchronise`. Each request
-        #: calls it, so it is the feed's own method, and not one more call on the way there.
+        #: Applies what any process has committed; see :meth:`Feed.synchronise`. Each request
+        #: calls it, so it is the feed's own method, which saves one call.
         self.synchronise = self.feed.synchronise
-        # What a work of ours seals must open for whoever reads it: a key that another process
-        # has changed is taken over before the work runs.
+        # What a write seals must open for every later reader: a key that another process has
+        # changed is adopted before the write runs.
         store.before_works(self.feed.take_over)
         self._closed = False
         self._forked = False
@@ -137,19 +137,19 @@ class Engine:
         self.close()
 
     def state(self, name: str) -> OpenVault:
-        """Returns what the engine knows about a vault.
+        """Returns the open vault of a name.
 
         Raises:
             NotFoundError: there is no such vault.
             ProtectorError: no protector opens its key.
-            TamperedError: its settings or its key do not verify; other vaults are not concerned.
+            TamperedError: its settings or its key do not verify; other vaults are not affected.
         """
         self.synchronise()
         found = self.vaults.find(name)
         if found is None:
             raise NotFoundError(
-                f"there is no vault named `{name[:64]}` here; `vaultcore vault list` shows those "
-                "that are",
+                f"there is no vault named `{name[:64]}` here; `vaultcore vault list` shows the "
+                "existing ones",
                 code="VaultNotFound",
             )
         return found
@@ -160,9 +160,9 @@ class Engine:
         return self.vaults.all()
 
     def administrator(self) -> Principal:
-        """Returns the principal of whoever holds this folder and its keys.
+        """Returns the principal of the local administrator, who has this folder and its keys.
 
-        It has the permissions that the vaults' policies give it, no others.
+        It has the permissions that the vaults' policies grant it, and no others.
         """
         return Principal(
             object_id=self.installation.operator,
@@ -203,7 +203,7 @@ class Engine:
             address: the client's.
 
         Raises:
-            ForbiddenError: the firewall of that host does not let it in.
+            ForbiddenError: the firewall of that host does not allow the address.
             StorageError: the change feed cannot be read.
         """
         self.synchronise()
@@ -212,7 +212,7 @@ class Engine:
     # identity
 
     def trust(self, issuers: Sequence[TrustedIssuer]) -> None:
-        """Accepts tokens of further issuers, beside the built-in one."""
+        """Accepts tokens of further issuers, in addition to the built-in one."""
         self._trusted.extend(issuers)
         self._validator = self._new_validator()
         for issuer in issuers:
@@ -235,23 +235,23 @@ class Engine:
 
     @property
     def validator(self) -> TokenValidator:
-        """Validates tokens of the issuers that this engine trusts."""
+        """The validator of tokens of the issuers that this engine trusts."""
         return self._validator
 
     def validate(self, token: str) -> Principal:
-        """Returns who a token speaks for; waits a few seconds for the keys of its issuer.
+        """Returns the principal of a token; may wait a few seconds for the keys of its issuer.
 
-        They are fetched if it names one that is not known.
+        They are fetched if the token names a key that is not known.
 
         Raises:
             UnauthorizedError: the token is not valid; the message says why.
-            UnavailableError: the keys of its issuer are out of reach.
+            UnavailableError: the keys of its issuer are unavailable.
         """
         self._fetch_keys(token)
         return self.accept(token).principal
 
     def accept(self, token: str) -> ValidToken:
-        """Validates a token and makes the gate remember it.
+        """Validates a token and adds it to the gate's memory.
 
         Raises:
             UnauthorizedError: the token is not valid; the message says why.
@@ -261,7 +261,7 @@ class Engine:
         valid = self._validator.validate(token)
         self.gate.remember(token, valid.principal, valid.expires, valid.not_before)
         if epoch != self.identity_epoch:
-            # An application was removed meanwhile: what was remembered may be its token.
+            # An application was removed meanwhile: the remembered token may be its own.
             self.gate.forget_tokens()
         return valid
 
@@ -285,7 +285,7 @@ class Engine:
             wait([flight], FLIGHT_SECONDS)
 
     def load_installation(self) -> None:
-        """Takes over the installation as it is stored, with the keys of its audit log.
+        """Reads the installation from the store, with the keys of its audit log.
 
         Raises:
             TamperedError: it does not verify.
@@ -306,13 +306,13 @@ class Engine:
     # housekeeping
 
     def start_housekeeping(self) -> None:
-        """Starts the thread that signs checkpoints and purges what is due."""
+        """Starts the thread that signs checkpoints and purges expired objects."""
         self.housekeeper.start()
 
     def purge_due(self) -> int:
-        """Purges deleted objects whose retention has passed by the clock, and returns how many.
+        """Purges deleted objects whose retention has expired by the clock, and returns how many.
 
-        The clock is believed here, as housekeeping does not.
+        Here the clock is trusted without the check that housekeeping makes.
         """
         return self.purger.purge_due(self.clock.now())
 
@@ -320,15 +320,15 @@ class Engine:
         """Records how many answers to strangers were only counted.
 
         Args:
-            everything: whether that too is recorded which is not due yet.
+            everything: whether to record also counts that are not complete yet.
 
         Raises:
-            AuditError: it could not be recorded; what is left stays counted.
+            AuditError: it could not be recorded; the rest stays counted.
         """
         self.strangers.flush(self.audit.record, everything=everything)
 
     def close(self) -> None:
-        """Closes the folder: the last checkpoint is signed, waiting writes are finished."""
+        """Closes the folder: signs the last checkpoint and finishes waiting writes."""
         if self._forked or self._closed:
             return
         self._closed = True

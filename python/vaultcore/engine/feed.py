@@ -1,9 +1,9 @@
-"""The change feed as one process follows it: what others commit holds here for the next request.
+"""Follows the change feed, so that the next request sees what other processes committed.
 
-The feed has no gaps and only grows, so a process that has read it up to a revision knows all that
-was committed. Whoever writes the database otherwise, or puts a backup in its place, breaks that:
-an entry is missing, or the last one that was read is another one now. Then nothing that is in
-memory can be believed, so everything is read again, and the audit log says so.
+The feed has no gaps and only grows, so a process that has read it up to a revision knows everything
+that was committed. Writing the database in another way, or restoring a backup in its place, breaks
+that: an entry is missing, or the last entry that was read is now a different one. Then nothing in
+memory can be trusted, so everything is read again, and the audit log says so.
 """
 
 import logging
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
     from vaultcore.storage import Store
     from vaultcore.storage.rows import ChangeRow
 
-#: The kinds of what is in a vault; every other kind of change may change who may do what.
+#: The kinds of objects in a vault; any other kind of change may change who may do what.
 OBJECTS: Final = frozenset({*KINDS, "rekey"})
-_BATCH: Final = 1000  # entries that are read at once
+_BATCH: Final = 1000  # entries per read
 _NOTHING: Final = -2  # a revision that no position equals
 
 logger = logging.getLogger("vaultcore.feed")
 
 
 class Followed(Protocol):
-    """What is in memory of a folder, and changes with it; an engine is one.
+    """The memory of a folder's content, which changes with the folder; an engine implements it.
 
     Attributes:
         store: the store that has the feed.
         key_ring: the vault keys and their protectors.
         vaults: the vaults.
         audit: records when everything had to be read again.
-        installation: what the installation is called.
-        access_epoch: moves with everything that decides who may do what.
+        installation: the settings of the installation.
+        access_epoch: changes with everything that decides who may do what.
     """
 
     store: "Store"
@@ -58,17 +58,17 @@ class Followed(Protocol):
     access_epoch: int
 
     def load_installation(self) -> None:
-        """Takes over the installation as it is stored."""
+        """Reads the installation from the store."""
 
     def forget_identities(self) -> None:
         """Forgets every token."""
 
 
 class Feed:
-    """Takes over what any process has committed.
+    """Applies what any process has committed.
 
     Args:
-        engine: what is kept fresh.
+        engine: what is kept up to date.
     """
 
     def __init__(self, engine: Followed) -> None:
@@ -77,20 +77,20 @@ class Feed:
         # The position at which requests need not look any further: what was read, or nothing.
         self._fresh = _NOTHING
         self._seen = _NOTHING
-        # The entry of the revision that was seen; None before the first one.
+        # The last entry that was read; None before the first one.
         self._anchor: ChangeRow | None = None
-        # Why everything has to be read again, and the revision that was seen until then.
+        # Why everything has to be read again, and the revision that was read until then.
         self._broken: tuple[str, int] | None = None
         self._refusal = ""
         self._catching_up = threading.Lock()
         self._forked = False
 
     def synchronise(self) -> None:
-        """Takes over what any process has committed since the last call.
+        """Applies what any process has committed since the last call.
 
         Raises:
             ForkError: this is a child of the process that opened the engine.
-            StorageError: the feed cannot be read, so that nothing cached may be used.
+            StorageError: the feed cannot be read, so nothing cached may be used.
             UnavailableError: the database was moved or replaced, the feed was broken and that
                 cannot be recorded, or requests are refused for now.
         """
@@ -100,29 +100,29 @@ class Feed:
         self._catch_up()
 
     def look(self) -> None:
-        """Does what `synchronise` does, and asks the database itself whether it is up to date.
+        """Does the same as `synchronise`, and checks the database itself for other changes.
 
-        The signal tells of the commits of vaultcore. What else happens to the database is seen
-        here: housekeeping calls it each second.
+        The signal covers the commits of vaultcore. Other changes to the database are noticed here:
+        housekeeping calls it each second.
 
         Raises:
-            StorageError: the feed cannot be read, so that nothing cached may be used.
+            StorageError: the feed cannot be read, so nothing cached may be used.
             UnavailableError: the database was moved or replaced, or the feed was broken and that
                 cannot be recorded.
         """
         try:
             self._follow()
         except BaseException:
-            # Nothing may be answered from memory until the database can be asked.
+            # Nothing may be answered from memory until the database can be checked.
             self._fresh = _NOTHING
             raise
 
     def take_over(self) -> None:
-        """Does what `synchronise` does, also while requests are refused.
+        """Does the same as `synchronise`, even while requests are refused.
 
         Raises:
             ForkError: this is a child of the process that opened the engine.
-            StorageError: the feed cannot be read, so that nothing cached may be used.
+            StorageError: the feed cannot be read, so nothing cached may be used.
             UnavailableError: the database was moved or replaced, or the feed was broken and that
                 cannot be recorded.
         """
@@ -136,7 +136,7 @@ class Feed:
         self._fresh = _NOTHING
 
     def accept(self) -> None:
-        """Takes requests again."""
+        """Accepts requests again."""
         self._refusal = ""
 
     def disinherit(self) -> None:
@@ -165,12 +165,12 @@ class Feed:
                 self._start_over(*self._broken)
                 self._broken = None
             self._fresh = self._seen
-            # In this order: a refusal that comes meanwhile finds it set, or is found here.
+            # In this order: a concurrent refusal finds it set, or is found here.
             if self._refusal:
                 self._fresh = _NOTHING
 
     def _read_on(self) -> tuple[str, int] | None:
-        """Applies what follows; returns what is wrong with the feed, if anything is."""
+        """Applies later entries; returns what is wrong with the feed, if anything."""
         while True:
             anchor, seen = self._anchor, self._seen
             entries = self._store.changes(seen - 1 if anchor else seen, _BATCH)
@@ -178,11 +178,11 @@ class Feed:
                 if not entries:
                     return "the feed went back", seen
                 if entries[0] != anchor:
-                    return "the last entry that was read is another one now", seen
+                    return "the last entry that was read is now a different one", seen
                 del entries[0]
             for entry in entries:
                 if entry.kind == REPAIR:
-                    return "the feed was put right", seen
+                    return "the feed was repaired", seen
                 if entry.revision != self._seen + 1:
                     return "entries of the feed are missing", self._seen
                 self._apply(entry.vault_id, entry.kind, entry.name)
@@ -191,7 +191,7 @@ class Feed:
                 return None
 
     def _load(self) -> int:
-        """Reads everything; returns the revision from which on the feed tells of changes."""
+        """Reads everything; returns the revision after which the feed lists the changes."""
         revision, anchor = self._end()
         self._engine.vaults.load_all()
         self._engine.access_epoch += 1
@@ -200,7 +200,7 @@ class Feed:
 
     def _end(self) -> tuple[int, "ChangeRow | None"]:
         while True:
-            # What is committed meanwhile comes later in the feed.
+            # Anything that is committed meanwhile comes later in the feed.
             revision = self._store.revision()
             entries = self._store.changes(revision - 1, 1) if revision else []
             if [entry.revision for entry in entries] == [revision] * bool(revision):
@@ -211,7 +211,7 @@ class Feed:
         engine = self._engine
         revision, anchor = self._end()
         logger.error(
-            "the database was changed outside of vaultcore: %s (seen %d, found %d); everything is "
+            "the database was changed outside vaultcore: %s (seen %d, found %d); everything is "
             "read again",
             reason,
             seen,
@@ -221,14 +221,14 @@ class Feed:
         installation = Installation.load(self._store, engine.key_ring.system)
         if installation.id != engine.installation.id:
             raise StorageError(
-                "the database is that of another installation: put the right one in its place, "
+                "the database belongs to another installation: put the right one in its place, "
                 "and restart"
             )
         engine.load_installation()
         engine.vaults.reload(installation)
         engine.forget_identities()
         engine.access_epoch += 1
-        # Only what is on record has happened: without a record it is all done again.
+        # Only what is on record has happened: without a record, all of this is repeated.
         self._record(reason, seen, revision)
         self._anchor, self._seen = anchor, revision
 
@@ -236,13 +236,13 @@ class Feed:
         try:
             self._engine.audit.record_own(
                 "StoreReset",
-                f"the database was changed outside of vaultcore: {reason}",
+                f"the database was changed outside vaultcore: {reason}",
                 {"seenRevision": seen, "foundRevision": found},
             )
         except AuditError as error:
             raise UnavailableError(
-                "the database was changed outside of vaultcore, and the audit log cannot be "
-                "written, so that nothing may be answered; try again later"
+                "the database was changed outside vaultcore, and the audit log cannot be written, "
+                "so no request is answered; try again later"
             ) from error
 
     def _apply(self, vault_id: str, kind: str, key: str) -> None:
@@ -263,14 +263,14 @@ class Feed:
             engine.forget_identities()
         elif kind == "installation":
             engine.load_installation()
-        # After it has taken effect: who has seen this count goes by the new rules.
+        # After it has taken effect: a reader of this count uses the new rules.
         engine.access_epoch += 1
 
     def _take_over_protectors(self) -> None:
         try:
             self._engine.key_ring.reopen()
         except ConfigurationError as failure:
-            # Those that are open go on; a key that another wraps says so when it is needed.
+            # The open ones remain in use; a key under another protector fails when it is needed.
             logger.warning("the protectors that were changed cannot be opened: %s", failure)
 
     def _take_over_key(self, vault_id: str, key: str) -> None:
@@ -281,10 +281,10 @@ class Feed:
         try:
             engine.key_ring.refresh(vault_id)
         except (ProtectorError, TamperedError):
-            # It concerns this vault only, which the next lines set aside.
+            # It affects only this vault, which the next lines set aside.
             engine.key_ring.forget(vault_id)
         state = engine.vaults.find_by_id(vault_id)
         if state is not None:
-            # What is kept may lie sealed under a generation that is gone.
+            # Cached content may be sealed under a generation that was removed.
             state.clear()
         engine.vaults.load(key)

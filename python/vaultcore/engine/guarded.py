@@ -1,8 +1,8 @@
-"""Writes that happen only if their caller may still make them when they do.
+"""Writes that only happen if the caller is still allowed to make them at that time.
 
-Between the moment when a caller was admitted and the moment when his write is done there are the
-queue of the writer, the generation of a key, a slow body. A revocation that was committed by then
-counts, and so does one that shares the commit and stands before the write.
+Between the admission of a caller and the write, there may be the queue of the writer, the creation
+of a key, or a slow body. A revocation that was committed by then applies, and so does one in the
+same commit, before the write.
 """
 
 from collections.abc import Callable
@@ -16,39 +16,39 @@ if TYPE_CHECKING:
     from vaultcore.storage import Store, Transaction
 
 T = TypeVar("T")
-#: How often a write steps back behind changes of the rules, before it gives up.
+#: How often a write yields to changes of the rules before it gives up.
 ATTEMPTS: Final = 100
 
 
 class OvertakenError(UnavailableError):
-    """Works of the same commit have changed the rules; after it, everybody sees how."""
+    """Earlier works of the same commit changed the rules; after it, everybody sees them."""
 
 
 def guarded(work: "Work[T]", look_again: Callable[[], None]) -> "Work[T]":
-    """Returns a work that asks again whether it may be done, where nobody can come between.
+    """Returns a work that checks again whether it is allowed, at the time of the write.
 
     Args:
         work: the work.
-        look_again: raises a refusal if the caller may not do it by what is committed. It writes
-            nothing, and waits for nobody who does.
+        look_again: raises a refusal if the committed rules do not allow the caller to do it. It
+            writes nothing, and does not wait for a writer.
     """
 
     def run(transaction: "Transaction") -> T:
         look_again()
         if not transaction.kinds <= OBJECTS:
-            raise OvertakenError("rules are being changed in the same moment; try again later")
+            raise OvertakenError("rules are being changed at the same time; try again later")
         return work(transaction)
 
     return run
 
 
 def write(store: "Store", work: "Work[T]") -> T:
-    """Does a guarded work.
+    """Performs a guarded work.
 
     Raises:
-        OvertakenError: the rules go on changing.
-        StorageError: the store cannot be written; UnavailableError if that may pass.
-        VaultError: the caller may not do it any more, or what the work raised.
+        OvertakenError: the rules keep changing.
+        StorageError: the store cannot be written; UnavailableError if that may be temporary.
+        VaultError: the caller is no longer allowed to do it, or what the work raised.
     """
     for _ in range(ATTEMPTS - 1):
         try:
@@ -59,12 +59,12 @@ def write(store: "Store", work: "Work[T]") -> T:
 
 
 async def write_async(store: "Store", work: "Work[T]") -> T:
-    """Does what :func:`write` does, for a coroutine.
+    """The same as :func:`write`, for a coroutine.
 
     Raises:
-        OvertakenError: the rules go on changing.
-        StorageError: the store cannot be written; UnavailableError if that may pass.
-        VaultError: the caller may not do it any more, or what the work raised.
+        OvertakenError: the rules keep changing.
+        StorageError: the store cannot be written; UnavailableError if that may be temporary.
+        VaultError: the caller is no longer allowed to do it, or what the work raised.
     """
     for _ in range(ATTEMPTS - 1):
         try:

@@ -1,4 +1,4 @@
-"""How an open folder is: whether it serves, and what fails, in words that anybody may read."""
+"""The health of an open folder: whether it serves, and what fails, in words for anybody."""
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -7,20 +7,20 @@ from vaultcore.errors import VaultcoreError
 if TYPE_CHECKING:
     from vaultcore.engine.engine import Engine
 
-#: What keeps every request from being answered; whatever else fails concerns a part.
+#: The failures that prevent every answer; any other failure affects a part.
 _FATAL: Final = frozenset({"audit", "housekeeping", "storage"})
 
 
 class Health(NamedTuple):
-    """How it is.
+    """The health of a folder.
 
     Attributes:
         serves: whether requests are answered.
         reasons: what fails, in a word each: ``audit`` (nothing can be recorded), ``storage`` (the
             database cannot be read, or its file was moved), ``checkpoint`` (the audit log cannot be
             signed), ``housekeeping`` (a thread has ended), ``purge`` and ``issuer`` (this duty
-            fails), ``clock`` (the clock has jumped, so that nothing is purged), ``token`` (keys in
-            the token cannot be used), ``protector`` (one of them cannot be opened).
+            fails), ``clock`` (the clock has jumped, so nothing is purged), ``token`` (keys in the
+            HSM cannot be used), ``protector`` (one of them cannot be opened).
     """
 
     serves: bool
@@ -28,7 +28,7 @@ class Health(NamedTuple):
 
 
 def health(engine: "Engine") -> Health:
-    """Returns how an open folder is; costs no more than a request, whoever asks."""
+    """Returns the health of an open folder; it costs no more than a request, whoever calls it."""
     housekeeper = engine.housekeeper
     reasons = set(housekeeper.failing)
     if not housekeeper.alive:

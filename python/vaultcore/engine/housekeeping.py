@@ -1,7 +1,7 @@
-"""The housekeeping of an open folder: what is due now and then, each duty by itself.
+"""The housekeeping of an open folder: its periodic duties, each by itself.
 
-A duty has a thread of its own, so that one which fails or hangs keeps no other from its turn. It is
-tried again, more and more rarely. The log tells of the first failure and of its end.
+Each duty has a thread of its own, so one that fails or hangs does not delay the others. It is tried
+again, less and less often. The log reports the first failure and its end.
 """
 
 import logging
@@ -25,38 +25,37 @@ if TYPE_CHECKING:
     from vaultcore.installation.key_ring import KeyRing
     from vaultcore.protectors.hsm import Hsm
 
-#: How often the audit log is signed, and the database looked at, in seconds.
+#: How often the audit log is signed, and the database checked, in seconds.
 CHECKPOINT_SECONDS: Final = 1.0
-#: How often what is due is purged, and the issuer's keys are looked after, in seconds.
+#: How often expired objects are purged, and the issuer's keys maintained, in seconds.
 PURGE_SECONDS: Final = 60.0
 RETENTION_SECONDS: Final = 3600.0
 #: How long after the last checkpoint requests are still answered, in seconds.
 STALE_SECONDS: Final = 60.0
-#: After how long a duty that has not finished counts as failing, in seconds.
+#: After how long an unfinished duty counts as failing, in seconds.
 HANG_SECONDS: Final = 60.0
-#: The longest pauses before a duty that fails is tried again, in seconds.
+#: The longest pauses before a failing duty is tried again, in seconds.
 _SHORT_PAUSE: Final = 5.0
 _LONG_PAUSE: Final = 60.0
 _STALE: Final = (
-    "the audit log has not been signed for too long, so that nothing may be answered; "
-    "try again later"
+    "the audit log has not been signed for too long, so no request is answered; try again later"
 )
 
 logger = logging.getLogger("vaultcore.housekeeping")
 
 
 class Duty:
-    """Something that is done now and then, and how it goes.
+    """A periodic task, and its state.
 
     Args:
         name: one general word, which anybody may read.
-        act: does it.
-        seconds: the pause between two times, in seconds.
+        act: performs it.
+        seconds: the pause between two runs, in seconds.
         longest: the longest pause after a failure, in seconds.
 
     Attributes:
         name: as above.
-        done: how many times it went well.
+        done: how many runs succeeded.
     """
 
     def __init__(
@@ -74,14 +73,14 @@ class Duty:
 
     @property
     def failing(self) -> bool:
-        """Whether the last try failed, or does not end."""
+        """Whether the last run failed, or does not end."""
         started = self._started
         hangs = started is not None and time.monotonic() - started > HANG_SECONDS
         return self._failures > 0 or hangs
 
     @property
     def dead(self) -> bool:
-        """Whether its thread has ended, which it does only at the end of the folder."""
+        """Whether its thread has ended, which it only does when the folder is closed."""
         return self._thread is not None and not self._thread.is_alive()
 
     def start(self, closing: threading.Event) -> None:
@@ -92,7 +91,7 @@ class Duty:
         self._thread.start()
 
     def join(self) -> None:
-        """Waits until what it is at has been done."""
+        """Waits for the current run to end."""
         if self._thread is not None:
             self._thread.join()
 
@@ -102,11 +101,11 @@ class Duty:
             pause = self.do()
 
     def do(self) -> float:
-        """Does it once, and returns the pause until the next time, in seconds."""
+        """Runs it once, and returns the pause until the next run, in seconds."""
         self._started = time.monotonic()
         try:
             self._act()
-        except Exception as failure:  # noqa: BLE001 - whatever it is, the thread lives on
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the thread must not end
             return self._failed(failure)
         finally:
             self._started = None
@@ -143,19 +142,19 @@ class Housekeeper:
 
     Args:
         audit: the log that is signed, and whose old records are removed.
-        feed: is told to look at the database, and to refuse requests while nothing is signed.
-        issuer: looks after its keys.
-        keys: their protectors are looked at.
-        purger: purges what is due.
-        purge_time: tells by which time, while the clock is believed.
-        strangers: what was counted of them is recorded.
+        feed: checks the database, and refuses requests while nothing is signed.
+        issuer: the issuer whose keys are maintained.
+        keys: the vault keys whose protectors are checked.
+        purger: purges expired objects.
+        purge_time: the time by which they are purged, while the clock is trusted.
+        strangers: the counts of answers to strangers, which are recorded.
 
     Attributes:
         audit_days: for how long the audit log is kept, in days; 0 for ever.
         checkpoint: signs how far the audit log has come.
-        storage: looks at the database itself.
-        absent: whether a protector could not be opened, when they were last looked at.
-        token: the token that holds keys of the vaults, if there was one then.
+        storage: checks the database itself.
+        absent: whether a protector could not be opened at the last check.
+        token: the HSM with keys of the vaults, if there was one at the last check.
     """
 
     def __init__(
@@ -204,7 +203,7 @@ class Housekeeper:
             self._watch.start()
 
     def close(self) -> None:
-        """Ends the threads, when they have done what they are at."""
+        """Ends the threads, after the current run of each."""
         self._closing.set()
         for duty in self._duties:
             duty.join()
@@ -213,7 +212,7 @@ class Housekeeper:
 
     @property
     def alive(self) -> bool:
-        """Whether every thread that was started still runs."""
+        """Whether every thread that was started is still running."""
         watching = self._watch is None or self._watch.is_alive()
         return watching and not any(duty.dead for duty in self._duties)
 
@@ -237,11 +236,11 @@ class Housekeeper:
         try:
             audit.checkpoint()
         except VaultcoreError:
-            # Records may be taken all the same: whoever writes the next one finds out.
+            # Records may be accepted all the same: the next write shows it.
             if audit.problem is not None and not known:
                 audit.require()
             raise
-        # Nobody sends requests to a service that is not ready: it finds out here.
+        # No requests are sent to a service that is not ready, so its recovery is noticed here.
         if audit.problem is not None:
             audit.require()
 
@@ -266,11 +265,11 @@ class Housekeeper:
             self.token.revive()
 
     def _keep_watch(self) -> None:
-        """Refuses requests while no checkpoint goes well; it does nothing that can hang."""
+        """Refuses requests while no checkpoint succeeds; does nothing that can hang."""
         done, age, last = self.checkpoint.done, 0.0, time.monotonic()
         while not self._closing.wait(CHECKPOINT_SECONDS):
             now = time.monotonic()
-            # A process that was stopped for a while has not failed in that time.
+            # A process that was stopped for a while did not fail during that time.
             age += min(now - last, 2 * CHECKPOINT_SECONDS)
             last = now
             if self.checkpoint.done != done:

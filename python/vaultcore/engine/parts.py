@@ -1,4 +1,4 @@
-"""What an engine stands on: the store of a folder, and the keys under their protectors."""
+"""The base of an engine: the store of a folder, and the keys under their protectors."""
 
 import contextlib
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from vaultcore.storage import Store, open_store
 def open_parts(
     folder: Path, undo: contextlib.ExitStack, *, passphrase: str | None, clock: Clock
 ) -> tuple[Store, KeyRing]:
-    """Opens what an engine stands on: the store, and the keys under their protectors.
+    """Opens the base of an engine: the store, and the keys under their protectors.
 
     Args:
         folder: the data folder.
-        undo: is given what closes them again.
+        undo: receives what closes them again.
         passphrase: of the file protector, if it has one.
-        clock: tells the time.
+        clock: the current time.
 
     Raises:
         ConfigurationError: there is no vault in the folder, or other users could change it.
@@ -35,7 +35,7 @@ def open_parts(
     check_finished(folder)
     if not (folder / DATABASE).is_file():
         raise ConfigurationError(
-            f"there is no vault in `{folder}`: name the folder that has one, or make one with "
+            f"there is no vault in `{folder}`: name the folder of a vault, or create one with "
             "`vaultcore init` or vaultcore.create()"
         )
     secure_folder(folder)
@@ -47,7 +47,7 @@ def open_parts(
 
 
 def reopen(folder: Path, passphrase: str | None) -> Reopen:
-    """Returns what opens the protectors of a folder again."""
+    """Returns a function that opens the protectors of a folder again."""
     return lambda held: open_protectors(folder, passphrase=passphrase, held=held)
 
 

@@ -1,10 +1,10 @@
-"""Whether the clock may be believed when something is destroyed by date.
+"""Decides whether the clock can be trusted when something is destroyed by date.
 
-A clock that is wrong for a second would purge everything that was deleted. So the clock is
-compared with one that nobody sets: how far both have moved since they were compared, and what was
-believed last, which is kept sealed in the store. When the clock is further ahead than that allows,
-nothing is purged until it has gone on steadily for an hour, or an operator confirms it with
-``vaultcore clock confirm``. A clock that is behind purges less, and harms nothing.
+A clock that is wrong for a second would purge everything that was deleted. So the clock is compared
+with one that nobody sets: with how far both have advanced since the last comparison, and with the
+last trusted time, which is sealed in the store. If the clock is further ahead than that allows,
+nothing is purged until it has advanced steadily for an hour, or an operator confirms it with
+``vaultcore clock confirm``. A clock that is behind purges less, and does no harm.
 """
 
 import logging
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from vaultcore.clock import Clock
     from vaultcore.storage import Store, Transaction
 
-#: How far ahead of what was believed the clock may be, a restart included, in seconds.
+#: How far ahead of the trusted time the clock may be, including a restart, in seconds.
 JUMP_SECONDS: Final = 7200.0
-#: How long a clock that is further ahead has to go on steadily until it is believed, in seconds.
+#: For how long a clock that is further ahead must advance steadily to be trusted, in seconds.
 STEADY_SECONDS: Final = 3600.0
 #: How far apart two steady clocks may drift in that time, in seconds.
 DRIFT_SECONDS: Final = 60.0
-#: How often the time that is believed is stored, in seconds.
+#: How often the trusted time is stored, in seconds.
 MARK_SECONDS: Final = 3600.0
 #: Where it is stored.
 COLLECTION: Final = "clock"
@@ -39,7 +39,7 @@ logger = logging.getLogger("vaultcore.housekeeping")
 
 
 class BelievedTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The time that was believed last.
+    """The last trusted time.
 
     Attributes:
         wall: Unix seconds.
@@ -49,14 +49,14 @@ class BelievedTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PurgeTime:
-    """Tells the time by which objects are purged, while the clock may be believed.
+    """The time by which objects are purged, while the clock is trusted.
 
     Args:
-        store: keeps what was believed last.
-        system: seals that.
+        store: keeps the last trusted time.
+        system: the key that seals it.
         clock: the clock that may be wrong.
-        audit: records when it is doubted, and when it is believed again.
-        created: when the installation was made, in Unix seconds.
+        audit: records when the clock is doubted, and when it is trusted again.
+        created: when the installation was created, in Unix seconds.
         steady: seconds of a clock that nobody sets.
     """
 
@@ -77,20 +77,20 @@ class PurgeTime:
         self._steady = steady
         self._documents = SealedDocuments(COLLECTION, BelievedTime, system)
         self._stored: BelievedTime | None = None
-        # By how much the clock may be ahead of the steady one: what is believed.
+        # How far the clock may be ahead of the steady one: the trusted offset.
         self._believed: float | None = None
-        # By how much it was ahead when it last jumped, and since when it has gone on steadily.
+        # How far it was ahead at its last jump, and since when it has advanced steadily.
         self._held = 0.0
         self._since = 0.0
         #: Whether the clock is doubted, so that nothing is purged.
         self.doubted = False
 
     def now(self) -> float | None:
-        """Returns Unix seconds, or None while the clock is not believed.
+        """Returns Unix seconds, or None while the clock is not trusted.
 
         Raises:
-            AuditError: that the clock is doubted, or believed again, cannot be recorded.
-            StorageError: what was believed last cannot be read or stored, or does not verify.
+            AuditError: the record that the clock is doubted, or trusted again, cannot be written.
+            StorageError: the trusted time cannot be read or stored, or does not verify.
         """
         wall, steady = self._clock.now(), self._steady()
         ahead = wall - steady
@@ -109,12 +109,12 @@ class PurgeTime:
             self.doubted = doubted
         if doubted:
             return None
-        # No more than is believed, or many small jumps would add up to a large one.
+        # Only the trusted offset, or many small jumps would add up to a large one.
         self._remember(min(wall, believed + steady), is_steady=is_steady)
         return wall
 
     def confirm(self) -> float:
-        """Believes the clock as it is, in every process, and returns its time.
+        """Trusts the clock as it is, in every process, and returns its time.
 
         Raises:
             StorageError: the store cannot be written.
@@ -126,7 +126,7 @@ class PurgeTime:
     def _read(self, ahead: float, steady: float) -> None:
         stored = self._documents.get(self._store, _KEY)
         if stored is not None and stored != self._stored:
-            # Another process believes it, or an operator has confirmed it.
+            # Another process trusts it, or an operator has confirmed it.
             self._believed = stored.wall - steady
         if self._believed is None:
             self._believed = self._last_change() - steady
@@ -135,7 +135,7 @@ class PurgeTime:
         self._stored = stored
 
     def _last_change(self) -> float:
-        """Returns when the store was last written, for a folder that has stored no time yet."""
+        """Returns when the store was last written, for a folder without a stored time."""
         entries = self._store.changes(self._store.revision() - 1, 1)
         return float(entries[0].at if entries else self._created)
 
@@ -159,11 +159,11 @@ class PurgeTime:
         if doubted:
             reason = (
                 f"the clock says {shown}, and {believed} was expected: nothing is purged until it "
-                f"has gone on steadily for {STEADY_SECONDS:g} seconds, or an operator confirms it "
+                f"has advanced steadily for {STEADY_SECONDS:g} seconds, or an operator confirms it "
                 "with `vaultcore clock confirm`"
             )
         else:
-            reason = f"the clock says {shown}, and is believed again: what is due is purged"
+            reason = f"the clock says {shown}, and is trusted again: expired objects are purged"
         self._audit.record_own(
             "ClockDoubted" if doubted else "ClockBelieved",
             reason,

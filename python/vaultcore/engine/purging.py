@@ -1,4 +1,4 @@
-"""The purge of deleted objects whose retention has passed."""
+"""Purges deleted objects whose retention has expired."""
 
 import functools
 from typing import TYPE_CHECKING, Final
@@ -31,7 +31,7 @@ _PURGED: Final = 204
 
 
 class Purger:
-    """Purges what is due, and nothing that was made due outside of the vault.
+    """Purges expired objects, and nothing whose date was changed outside the vault.
 
     Args:
         store: where the objects are.
@@ -47,7 +47,7 @@ class Purger:
         self._refused: set[tuple[int, int | None, bytes]] = set()
 
     def purge_due(self, now: float) -> int:
-        """Purges deleted objects whose retention has passed, and returns how many.
+        """Purges deleted objects whose retention has expired, and returns how many.
 
         Args:
             now: Unix seconds.
@@ -68,7 +68,7 @@ class Purger:
         return purged
 
     def _due(self, now: int) -> "Iterator[ObjectRow]":
-        """Yields what is due; what cannot be purged is passed, and keeps nothing from its turn."""
+        """Yields expired objects; one that cannot be purged is skipped, and delays no other."""
         after = (-(2**63), 0)
         while True:
             rows = self._store.due_for_purge(now, _PAGE, after=after)
@@ -82,7 +82,7 @@ class Purger:
         event = Event()
         event.vault = state.name
         event.operation = f"{KINDS[row.kind].noun}Purge"
-        event.reason = "the retention has passed"
+        event.reason = "the retention has expired"
         event.client = "vaultcore housekeeping"
         event.object_id = f"{state.url}/{row.kind}/{row.name}"
         changes = self._audit.changes
@@ -91,10 +91,10 @@ class Purger:
             with witnessed(change):
                 self._purge(state, row)
         except NotFoundError:
-            changes.abandon(change)  # another process was quicker
+            changes.abandon(change)  # another process was faster
             return False
         except TamperedError as failure:
-            # Somebody who moves a purge date in the database shall not make us destroy anything.
+            # An attacker who moves a purge date in the database must not cause a purge.
             event.write(functools.partial(changes.finish, change), event.fail(failure).status)
             self._refused.add((row.id, row.purge_at, row.seal))
             return False

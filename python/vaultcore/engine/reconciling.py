@@ -1,4 +1,4 @@
-"""Goes on with a folder whose log and database were put back to different moments."""
+"""Reconciles a folder whose log and database were restored to different times."""
 
 import contextlib
 from pathlib import Path
@@ -11,18 +11,18 @@ from vaultcore.engine.parts import open_parts
 def reconcile_folder(
     data: str | Path, *, passphrase: str | None = None, clock: Clock | None = None
 ) -> dict[str, str | int]:
-    """Records what was found of a log and a database of different moments; the folder opens then.
+    """Records the differences between a log and a database; then the folder opens again.
 
-    A log that cannot be followed is renamed, and a new one begins. Only somebody who knows why the
-    two differ should do this: it turns a discovery into a record.
+    A log that cannot be continued is renamed, and a new one begins. Only somebody who knows why
+    the two differ should do this: it turns a discovery into a record.
 
     Args:
         data: the data folder; no service may run on it.
         passphrase: of the file protector, if it has one.
-        clock: tells the time; the system's by default.
+        clock: the current time; the system's by default.
 
     Returns:
-        What was found, as the record tells it.
+        What was found, as in the record.
 
     Raises:
         AuditError: the log cannot be written, or there is nothing to reconcile.

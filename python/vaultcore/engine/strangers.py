@@ -1,10 +1,10 @@
 """The answers to strangers: recorded one by one, and beyond a rate only counted.
 
-A stranger is whoever shows no valid token. He can be answered faster than a disk can take records,
-and would fill it; so the first answers to an address are recorded each, and while more come than
-that, they are counted. The first one of those is recorded with the note that counting begins there,
-and a summary follows 10 seconds later: a process that is killed loses a count, never the fact that
-there was something to count.
+A stranger is a caller without a valid token. Strangers can be answered faster than a disk can take
+records, and would fill it. So the first answers to an address are recorded one by one; beyond
+a rate, they are counted. The first counted answer is recorded with a note that counting begins
+there, and a summary follows 10 seconds later: a process that is killed loses a count, but never the
+fact that there was something to count.
 
 Callers with a valid token are never counted: each of their requests has its record.
 """
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from vaultcore.clock import Clock
 
 #: How many answers to an address are recorded in a minute, and how many at once: all clients of a
-#: site that starts again may come from one address, and each begins without a token.
+#: site that restarts may come from one address, and each begins without a token.
 PER_MINUTE: Final = 20
 AT_ONCE: Final = 500
 #: How many bytes of records all strangers may cause, each second and at once, in each process.
 BYTES_PER_SECOND: Final = 8 * 1024
 BYTES_AT_ONCE: Final = 4 * 1024 * 1024
-#: How long answers are counted before the summary of them is due, in seconds.
+#: For how long answers are counted before their summary is written, in seconds.
 SPAN_SECONDS: Final = 10.0
-#: How many addresses are remembered, each with what is left of its rate.
+#: How many addresses are remembered, each with the rest of its allowance.
 MAXIMUM_ADDRESSES: Final = 4096
 
-#: What a record has beside what the stranger sent, in bytes; and a summary in all.
+#: The size of a record without what the stranger sent, in bytes; and the size of a summary.
 RECORD_BYTES: Final = 1024
-#: What a summary calls the address of those that could not be told apart.
+#: The address in a summary of those that could not be counted separately.
 TOGETHER: Final = "several"
-#: What the audit log calls a summary.
+#: The operation of a summary in the audit log.
 OPERATION: Final = "AnonymousRequestsCounted"
-#: What an announcement adds to its record.
+#: The member that an announcement adds to its record.
 ANNOUNCEMENT: Final[Mapping[str, bool]] = MappingProxyType({"countingBegan": True})
 _MAXIMUM_VAULTS: Final = 8
 _IPV4_MAPPED: Final = bytes(10) + b"\xff\xff"
@@ -51,28 +51,28 @@ _SECONDS: Final = 60.0
 
 
 class Verdict(Enum):
-    """What is to be done with an answer."""
+    """What to do with an answer."""
 
     RECORD = 1
     """Record it."""
     ANNOUNCE = 2
-    """Record it, and that those that follow are counted."""
+    """Record it, and note that the following ones are counted."""
     COUNT = 3
     """It was counted; there is nothing to record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was counted in a span.
+    """The counted answers of a span of time.
 
     Attributes:
         address: the address, the IPv6 network of 64 bits, or :data:`TOGETHER`.
-        count: how many were counted, beside the one that announced it.
+        count: how many were counted, without the one that announced it.
         first: when counting began, in Unix seconds.
         last: when the last one came, in Unix seconds.
         status: the HTTP status that most of them had.
         statuses: how many had which HTTP status.
-        vaults: the vaults that were asked, up to 8 of them; empty for the other hosts.
+        vaults: the vaults in the requests, up to 8 of them; empty for the other hosts.
     """
 
     address: str
@@ -84,7 +84,7 @@ class Summary:
     vaults: tuple[str, ...]
 
     def record(self, write: Callable[..., object]) -> None:
-        """Has its record written; its duration is the span.
+        """Writes its record, whose duration is the span.
 
         Args:
             write: see :meth:`Event.write`.
@@ -108,7 +108,7 @@ class Summary:
 
 
 class _Span:
-    """What is being counted of an address, or of several together."""
+    """The count in progress of an address, or of several together."""
 
     __slots__ = ("announced", "count", "due", "first", "last", "statuses", "vaults")
 
@@ -137,7 +137,7 @@ class _Span:
 
 
 class _Bucket:
-    """An allowance that is used up, and comes back at a rate."""
+    """An allowance that is used up and refills at a rate."""
 
     __slots__ = ("_at", "_left", "_most", "_rate")
 
@@ -157,12 +157,12 @@ class _Bucket:
 
 
 class Strangers:
-    """Says which answers to strangers to record, and counts the others.
+    """Decides which answers to strangers to record, and counts the others.
 
     Several threads may use it. Its memory is bounded: nothing that a stranger sends is kept.
 
     Args:
-        clock: tells the time that summaries speak of.
+        clock: the time in summaries.
         steady: a clock in seconds that nobody sets, for rates and spans.
         per_minute: how many answers to an address are recorded in a minute.
         at_once: how many of them may come at once.
@@ -188,20 +188,20 @@ class Strangers:
         self._at_once = at_once
         self._maximum = addresses
         self._lock = threading.Lock()
-        # The one that was heard of longest ago comes first.
+        # The least recently used one comes first.
         self._addresses: OrderedDict[str, _Bucket] = OrderedDict()
-        # The one that is due first comes first.
+        # The one whose summary is written first comes first.
         self._spans: OrderedDict[str, _Span] = OrderedDict()
         self._bytes = _Bucket(bytes_at_once, bytes_per_second, steady())
 
     def judge(self, address: str, status: int, vault: str, size: int) -> Verdict:
-        """Says what to do with an answer, and counts it unless it is to be recorded.
+        """Returns what to do with an answer, and counts it unless it is to be recorded.
 
         Args:
-            address: where the stranger is.
+            address: the address of the stranger.
             status: the HTTP status of the answer.
-            vault: the vault that was asked; empty for another host.
-            size: how many bytes of the record are of his making.
+            vault: the vault in the request; empty for another host.
+            size: how many bytes of the record the stranger determines.
         """
         now, steady = self._clock.now(), self._steady()
         price = RECORD_BYTES + size
@@ -214,7 +214,7 @@ class Strangers:
                 if self._bytes.pay(price, steady):
                     return Verdict.RECORD
             # The summary is paid for with the announcement, so that it can always be written. There
-            # are many spans only when none can be.
+            # are many spans only if none can be written.
             elif len(self._spans) < self._maximum and self._bytes.pay(price + RECORD_BYTES, steady):
                 self._spans[network] = _Span(status, now, steady + SPAN_SECONDS)
                 return Verdict.ANNOUNCE
@@ -224,12 +224,12 @@ class Strangers:
             return Verdict.ANNOUNCE
 
     def flush(self, record: Callable[..., object], *, everything: bool = False) -> None:
-        """Records the summaries that are due.
+        """Records the summaries whose time has come.
 
         Args:
-            record: writes one, see :meth:`Event.write`; what it raises ends the flush, and what is
-                left stays counted.
-            everything: whether those too that are not due yet, as at the end.
+            record: writes one, see :meth:`Event.write`; an exception ends the flush, and the rest
+                stays counted.
+            everything: whether to write all summaries now, as when the folder is closed.
         """
         while (found := self._take_due(everything=everything)) is not None:
             network, span = found
@@ -247,7 +247,7 @@ class Strangers:
         return span is not None
 
     def _find(self, network: str, steady: float) -> _Bucket:
-        """Returns the allowance of an address; the one heard of longest ago may be forgotten."""
+        """Returns the allowance of an address; the least recently used one may be forgotten."""
         bucket = self._addresses.get(network)
         if bucket is not None:
             self._addresses.move_to_end(network)
@@ -279,12 +279,12 @@ class Strangers:
 def network_of(address: str) -> str:
     """Returns what an address is counted under: itself, or the 64 bits of an IPv6 network.
 
-    Whoever has one IPv6 address has as a rule all of its network.
+    A host with one IPv6 address usually has the whole network.
     """
     if ":" not in address:
         return address
     try:
-        # As bytes: the module `ipaddress` would take longer than all the rest of a refusal.
+        # As bytes: the module `ipaddress` would take longer than the rest of a refusal.
         packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
     except (OSError, ValueError):
         return address

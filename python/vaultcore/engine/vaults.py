@@ -1,6 +1,6 @@
 """The vaults of a folder, in memory: each with its settings, its key, its caches, and its gate.
 
-A vault whose rows do not verify is set aside: it is refused, and the others go on.
+A vault whose rows do not verify is set aside: it is refused, and the others continue.
 """
 
 import logging
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vaultcore.protectors.hsm import Hsm
     from vaultcore.storage import Store
 
-#: How long a vault that could not be opened is refused without another look, in seconds.
+#: For how long a vault that could not be opened is refused before the next attempt, in seconds.
 RETRY_SECONDS: Final = 5.0
 
 logger = logging.getLogger("vaultcore.vaults")
@@ -37,14 +37,14 @@ class _Aside:
 
 
 class Vaults:
-    """What this process knows about each vault; the feed keeps it fresh.
+    """What this process knows about each vault; the feed keeps it up to date.
 
     Args:
         store: where the vaults are stored.
-        keys: opens their settings.
-        clock: tells the time.
-        gate: learns who may do what.
-        installation: what the installation is called.
+        keys: the keys that open their settings.
+        clock: the current time.
+        gate: the gate that decides who may do what.
+        installation: the settings of the installation.
     """
 
     def __init__(
@@ -63,21 +63,21 @@ class Vaults:
         self._by_name: dict[str, OpenVault] = {}
         self._by_id: dict[str, OpenVault] = {}
         self._aside: dict[str, _Aside] = {}
-        # Whoever reads later must not be overtaken by what was read before.
+        # A later read must not be overwritten by an earlier one.
         self._loading = threading.Lock()
 
     def find(self, name: str) -> OpenVault | None:
-        """Returns a vault by name, in any case.
+        """Returns a vault by name, ignoring case.
 
         Raises:
-            ProtectorError: there is such a vault, and no protector opens its key.
+            ProtectorError: the vault exists, and no protector opens its key.
             StorageError: the store cannot be read.
-            TamperedError: there is such a vault, and its settings or its key do not verify.
+            TamperedError: the vault exists, and its settings or its key do not verify.
         """
         key = name.lower()
         found = self._by_name.get(key)
         if found is None and (aside := self._aside.get(key)) is not None:
-            # What kept it from opening may have passed, and nobody writes to the feed then.
+            # The cause may have gone, and nothing is written to the feed then.
             if abs(self._clock.now() - aside.tried) >= RETRY_SECONDS:
                 self.load(key)
                 found = self._by_name.get(key)
@@ -94,7 +94,7 @@ class Vaults:
         return [self._by_name[name] for name in sorted(self._by_name)]
 
     def use_hsm(self, hsm: "Hsm | None") -> None:
-        """Takes over the HSM that holds the keys of ``-HSM`` types."""
+        """Uses another HSM for the keys of ``-HSM`` types."""
         for state in self._by_id.values():
             state.hsm = hsm
 
@@ -111,7 +111,7 @@ class Vaults:
         """Reads the settings of every vault again, and forgets what is cached of its objects.
 
         Args:
-            installation: what the installation is called now.
+            installation: the current settings of the installation.
 
         Raises:
             StorageError: the store cannot be read.
@@ -124,7 +124,7 @@ class Vaults:
             self.load(key)
 
     def load(self, key: str) -> None:
-        """Reads the settings of a vault; forgets one that was removed, sets aside a broken one.
+        """Reads the settings of a vault; forgets a removed one, and sets aside a broken one.
 
         Args:
             key: the vault's name in lower case.
@@ -148,7 +148,7 @@ class Vaults:
     def _set_aside(self, key: str, failure: TamperedError | ProtectorError) -> None:
         before = self._aside.get(key)
         if before is None or str(before.failure) != str(failure):
-            logger.error("vault %s is refused, the others go on: %s", key, failure)
+            logger.error("vault %s is refused, the others continue: %s", key, failure)
         self._aside[key] = _Aside(failure, self._clock.now())
         self._forget(key, failure)
 
@@ -162,7 +162,7 @@ class Vaults:
     def _serve(self, key: str, vault_id: str, settings: "VaultSettings", kek: "Kek") -> None:
         before = self._by_name.get(key)
         if before is not None and before.id != vault_id:
-            self._forget(key)  # removed, and another one made under its name
+            self._forget(key)  # removed, and another one was created under its name
         state = self._by_id.get(vault_id)
         if state is None:
             state = OpenVault(
