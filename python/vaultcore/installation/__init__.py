@@ -1,1 +1,1 @@
-"""What an installation stores about itself: its settings, its vault keys, its vaults."""
+"""The stored state of an installation: its settings, its vault keys, its vaults."""

@@ -27,7 +27,7 @@ class KeyRing(VaultKeys):
             key: the vault's name in lower case.
 
         Returns:
-            Its identifier, settings and key; None when there is no such vault.
+            Its identifier, settings and key; None if there is no such vault.
 
         Raises:
             ProtectorError: no protector opens its key.
@@ -41,11 +41,11 @@ class KeyRing(VaultKeys):
         return document.id, _open(kek, document, key), kek
 
     def create_vault(self, settings: VaultSettings) -> str:
-        """Makes a vault with a key of its own and returns its identifier.
+        """Creates a vault with a key of its own and returns its identifier.
 
         Raises:
             ConflictError: the name is taken.
-            ProtectorError: a protector is absent, or refuses.
+            ProtectorError: a protector is unavailable, or refuses.
         """
         vault_id = uuid.uuid4().hex
         made = VaultKey(KeyEncryptionKey.generate())
@@ -69,7 +69,7 @@ class KeyRing(VaultKeys):
     def save_vault(
         self, vault_id: str, key: str, revise: Callable[[VaultSettings], VaultSettings]
     ) -> VaultSettings:
-        """Changes a vault's settings, starting from what is stored.
+        """Changes a vault's settings, starting from the stored ones.
 
         Args:
             vault_id: the vault.
@@ -95,7 +95,7 @@ class KeyRing(VaultKeys):
         """Removes an empty vault with its key.
 
         Raises:
-            ConflictError: there is something in it, deleted objects included.
+            ConflictError: it contains objects, deleted ones included.
             NotFoundError: the vault was removed meanwhile.
         """
 
@@ -104,9 +104,7 @@ class KeyRing(VaultKeys):
             VaultDocument.present(transaction, vault_id, key)
             counts = transaction.counts(vault_id)
             if any(count.active or count.deleted for count in counts.values()):
-                raise ConflictError(
-                    f"vault {key} is not empty; delete and purge what it holds first"
-                )
+                raise ConflictError(f"vault {key} is not empty; delete and purge its objects first")
             transaction.delete_document("vaults", key)
             for wrap_key, _ in transaction.documents(COLLECTION):
                 if wrap_key.startswith(f"{vault_id}/"):

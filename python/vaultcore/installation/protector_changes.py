@@ -1,7 +1,7 @@
-"""Adding and removing protectors, so that whoever is killed at it can go on or go back.
+"""Adds and removes protectors, so that an interrupted change can be continued or reverted.
 
-The list in the folder says what is under way before anything is done. A protector counts once the
-store holds its wraps, which are all there or none: only then does another need it.
+The list in the folder names the change before anything is done. A protector counts once the store
+has its wraps, all of them in one transaction: only then does anything depend on it.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 def add_protector(
     ring: "KeyRing", folder: Path, options: ProtectorOptions, *, passphrase: str | None = None
 ) -> Protector:
-    """Makes one more protector and wraps every vault key with it.
+    """Creates one more protector and wraps every vault key with it.
 
-    Somebody may have been killed at it: then this goes on from there.
+    If an earlier attempt was interrupted, this continues it.
 
     Raises:
         ConfigurationError: the name is taken, or an option is wrong.
-        ProtectorError: the protector cannot be made, or another is absent.
+        ProtectorError: the protector cannot be created, or another one is unavailable.
     """
     with _alone(folder):
         present = read_list(folder)
@@ -59,7 +59,7 @@ def add_protector(
 
 
 def remove_protector(ring: "KeyRing", folder: Path, name: str) -> None:
-    """Removes a protector and its wraps; goes on where somebody was killed at it.
+    """Removes a protector and its wraps; continues an attempt that was interrupted.
 
     Raises:
         ConfigurationError: there is no protector of that name.
@@ -88,7 +88,7 @@ def _begun(
     before: ProtectorOptions | None,
     options: ProtectorOptions,
 ) -> ProtectorOptions:
-    """Writes down what is under way, or returns what somebody wrote down who was killed at it."""
+    """Notes the change in the list, or returns the note of an attempt that was interrupted."""
     adding = before if before is not None and before.state == "adding" else None
     if adding is not None and _continues(adding, options):
         return adding
@@ -97,16 +97,16 @@ def _begun(
             f"adding `{options.name}` was begun with other options and not finished: add it with "
             "those, or remove it first"
         )
-    # What is left of a removal goes; its key is not taken up again.
+    # What is left of a removal is dropped; its key is not reused.
     begun = msgspec.structs.replace(planned(options), state="adding")
     if adding is not None and "key_id" in adding.options and begun.kind != "file":
-        # So that the token's remnant of the first attempt, if there is one, is known.
+        # So that a remnant of the first attempt in the token, if there is one, is known.
         known = {**begun.options, "key_id": adding.options["key_id"]}
         begun = msgspec.structs.replace(begun, options=known)
     if begun.kind == "file" and (folder / begun.options["path"]).exists():
         raise ProtectorError(
             f"the key file `{folder / begun.options['path']}` exists already: choose another path, "
-            "or remove the file if nothing is opened by it any more"
+            "or remove the file if nothing needs it any more"
         )
     write_list(folder, [*others, begun])
     return begun
@@ -115,11 +115,11 @@ def _begun(
 def _made(
     folder: Path, begun: ProtectorOptions, passphrase: str | None
 ) -> tuple[Protector, ProtectorOptions]:
-    """Makes the key, or opens the one that was made before somebody was killed."""
+    """Creates the key, or opens the one that an interrupted attempt created."""
     if is_made(begun):
         return open_protector(folder, begun, passphrase), begun
     if begun.kind == "file" and (folder / begun.options["path"]).exists():
-        # Nothing stood there when this was begun, and key files are whole or absent.
+        # The path was free when this was begun, and key files are whole or absent.
         protector = open_protector(folder, msgspec.structs.replace(begun, state=""), passphrase)
         key_id = protector.describe()["key_id"]
         made = msgspec.structs.replace(begun, options={**begun.options, "key_id": key_id})
@@ -137,7 +137,7 @@ def _finish(folder: Path, others: list[ProtectorOptions], made: ProtectorOptions
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keeps a second change of the protectors waiting until this one is done."""
+    """Makes a second change of the protectors wait until this one has ended."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,15 +1,15 @@
-"""New system and vault keys: all that is sealed is moved to a new generation, the old ones go.
+"""New system and vault keys: everything sealed moves to a new generation, the old ones are removed.
 
-It is done while the folder is in use, and can be killed at any point: done again, it goes on.
+It works while the folder is in use, and can be killed at any point: run again, it continues.
 
-1. Each key gets a generation. Every process takes it over before it writes anything more.
+1. Each key gets a generation. Every process adopts it before it writes anything more.
 2. What is sealed under older generations is moved to the newest, batch by batch. The payloads are
    not touched (``docs/envelope.md``, Rewrapping).
-3. In one transaction for each key: what is left is moved, and the older generations are removed.
-   From then on neither an old wrap of the key nor the old key itself opens what is stored.
+3. In one transaction for each key, the rest is moved and the older generations are removed.
+   From then on neither an old wrap of the key nor the old key itself opens anything stored.
 
-Between the steps others get a moment to take over the keys, so that no request that is under way
-meets a key that it does not know.
+Between the steps, other processes get a moment to adopt the keys, so that no request in progress
+meets a key that its process does not know.
 """
 
 import contextlib
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 BATCH: Final = 500
 #: What the last transaction may still move of a key, in envelopes.
 REMNANT: Final = 2000
-#: How long others get to take over a key, in seconds.
+#: How long other processes get to adopt a key, in seconds.
 PAUSE: Final = 1.0
 
-#: How far it has come: what it is at, how many envelopes are moved, how many there are.
+#: The progress: the current step, how many envelopes are moved, how many there are.
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass
 class Moved:
-    """What became of a key.
+    """The outcome for one key.
 
     Attributes:
         name: the vault in lower case, or ``system``.
@@ -64,8 +64,8 @@ class Rekey:
     Args:
         store: the store.
         keys: the keys.
-        progress: told how far it has come.
-        pause: how long others get to take over a key, in seconds; `PAUSE` by default.
+        progress: called with the progress.
+        pause: how long other processes get to adopt a key, in seconds; `PAUSE` by default.
     """
 
     def __init__(
@@ -81,16 +81,16 @@ class Rekey:
     def run(
         self, names: Mapping[str, str], renewals: Sequence[Callable[[], object]] = ()
     ) -> list[Moved]:
-        """Does it for some keys, and returns what became of each.
+        """Replaces some keys, and returns the outcome for each.
 
         Args:
             names: the identifiers of the vaults, by their names in lower case, and ``system`` by
                 itself.
-            renewals: called when the new generations are there: makes other keys anew.
+            renewals: called when the new generations exist: they replace other keys.
 
         Raises:
             ConflictError: other processes kept changing the keys meanwhile.
-            ProtectorError: a protector is absent: nothing was removed.
+            ProtectorError: a protector is unavailable: nothing was removed.
         """
         results = {name: Moved(name) for name in names}
         for name, vault_id in names.items():
@@ -113,7 +113,7 @@ class Rekey:
                 vault_id,
                 name,
                 "rekey",
-                # One that somebody began and did not end goes on.
+                # A rekey that was begun and not ended is continued.
                 lambda held: held if held.rekeying else held.rotated(rekeying=True),
             )
 
@@ -196,7 +196,7 @@ def _batch(
         try:
             fresh = kek.rewrap(row.blob)
         except DecryptionError:
-            continue  # it was changed outside the vault, and does not open either
+            continue  # it was changed outside the vault, and does not open
         transaction.put_sealed(row, fresh)
         moved += 1
     if moved:
@@ -208,7 +208,7 @@ def _move_settings(
     transaction: "Transaction", kek: "KeyEncryptionKey", vault_id: str, name: str
 ) -> None:
     document = VaultDocument.present(transaction, vault_id, name)
-    # Settings that were changed outside the vault stay as they are, and are refused as before.
+    # Settings that were changed outside the vault are not moved, and are refused as before.
     with contextlib.suppress(DecryptionError):
         settings = kek.rewrap(document.settings)
         transaction.put_document(

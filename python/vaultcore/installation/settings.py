@@ -1,7 +1,7 @@
-"""What the store holds about the installation as a whole: its name, its administrators.
+"""The stored settings of the installation as a whole: its name, its administrators.
 
-Everything here is a small document, sealed under the key that it concerns, so that who can write
-the database can neither read nor change it unnoticed.
+Everything here is a small document, sealed under the key that it concerns, so an attacker with
+write access to the database can neither read it nor change it unnoticed.
 """
 
 from collections.abc import Mapping
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 Document = TypeVar("Document")
 DATABASE: Final = "vaultcore.db"
-#: The identifier of the key that seals what belongs to no vault.
+#: The identifier of the key that seals what does not belong to a vault.
 SYSTEM: Final = "system"
 
 
 class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the installation is called; sealed under the system key.
+    """The settings of the installation; sealed under the system key.
 
     Attributes:
         id: 32 hexadecimal characters.
         tenant_id: the tenant of the built-in issuer, a GUID.
         created: Unix seconds.
         domain: the parent domain of the vaults' host names, with a port unless that is 443.
-        issuer_url: of the built-in issuer.
-        location: what the contract calls the region.
-        operator: the object id of whoever holds the folder.
-        audiences: for whom tokens may be meant, beside the resource.
+        issuer_url: the URL of the built-in issuer.
+        location: the contract's region.
+        operator: the object id of the local administrator, who has the folder.
+        audiences: accepted audiences of tokens, in addition to the resource.
         administrators: object ids that may use the management plane over HTTPS.
         audit: the keys of the audit log; None in folders of older versions, until they are opened.
         firewalls: which addresses may talk to the issuer and to the management plane.
@@ -57,12 +57,12 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def resource(self) -> str:
-        """For whom tokens are meant (contract 3.2)."""
+        """The audience of tokens (contract 3.2)."""
         return f"https://{self.domain}"
 
     @property
     def management_resource(self) -> str:
-        """For whom tokens of administrators are meant; a vault's token is not one."""
+        """The audience of administrators' tokens; a token for a vault does not have it."""
         return f"https://management.{self.domain}"
 
     def obeys(self, principal: "Principal") -> bool:
@@ -94,15 +94,15 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         system: KeyEncryptionKey,
         change: "Callable[[Installation], Installation]",
     ) -> "Installation":
-        """Changes the installation, starting from what is stored, and returns what it is then.
+        """Changes the installation, starting from the stored one, and returns the new one.
 
         Args:
             store: the store.
             system: the system key.
-            change: returns what it shall be; it may be called again.
+            change: returns the new installation; it may be called again.
 
         Raises:
-            TamperedError: what is stored does not verify.
+            TamperedError: the stored installation does not verify.
         """
 
         def work(transaction: "Transaction") -> Installation:
@@ -123,7 +123,7 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return store.write(work)
 
     def put(self, transaction: "Transaction", system: KeyEncryptionKey) -> None:
-        """Writes the installation, inside of a transaction."""
+        """Writes the installation, inside a transaction."""
         blob = seal_document(system, msgspec.json.encode(self), "installation", "settings")
         transaction.put_document("installation", "settings", blob)
         transaction.changed(SYSTEM, "installation", "settings", "", "set")

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from vaultcore.storage import Store, Transaction
 
 T = TypeVar("T")
-#: How often a change is begun again when another process changed the keys meanwhile.
+#: How often a change is retried if another process changed the keys meanwhile.
 _ATTEMPTS: Final = 20
-#: Opens the protectors that the folder names by now; keeps those that it is given and still names.
+#: Opens the protectors that the folder names now; keeps those given that it still names.
 Reopen = Callable[["Sequence[Protector]"], "list[Protector]"]
 _Documents = Mapping[str, bytes]
 
 
 class VaultDocument(msgspec.Struct, frozen=True):
-    """What is stored of a vault.
+    """The stored form of a vault.
 
     Attributes:
         id: 32 hexadecimal characters.
@@ -47,7 +47,7 @@ class VaultDocument(msgspec.Struct, frozen=True):
 
     @classmethod
     def decode(cls, blob: bytes, key: str) -> Self:
-        """Reads what is stored.
+        """Reads the stored form.
 
         Raises:
             TamperedError: it cannot be read.
@@ -56,10 +56,10 @@ class VaultDocument(msgspec.Struct, frozen=True):
 
     @classmethod
     def present(cls, transaction: "Transaction", vault_id: str, key: str) -> Self:
-        """Returns what is stored of a vault.
+        """Returns the stored form of a vault.
 
         Raises:
-            NotFoundError: the vault was removed meanwhile, and its name is free or another's.
+            NotFoundError: the vault was removed meanwhile, and its name is free or reused.
         """
         blob = transaction.document("vaults", key)
         found = None if blob is None else cls.decode(blob, key)
@@ -71,13 +71,13 @@ class VaultDocument(msgspec.Struct, frozen=True):
 class VaultKeys:
     """The keys, each wrapped by every protector; any one opens them.
 
-    A key is one object for as long as the folder is open: who holds it sees each new generation,
-    and loses the old ones, as soon as this process has heard of it.
+    A key is one object for as long as the folder is open: every holder of it sees each new
+    generation, and loses the old ones, as soon as this process has heard of them.
 
     Args:
         store: the store.
-        protectors: those of the folder, absent ones too.
-        reopen: opens those that another process has added since; None if none is looked for.
+        protectors: those of the folder, including unavailable ones.
+        reopen: opens those that another process has added since; None to look for none.
 
     Raises:
         ProtectorError: no protector opens the system key; the message says why for each.
@@ -90,7 +90,7 @@ class VaultKeys:
         self._listed = list(protectors)
         self._reopen = reopen
         self._keks: dict[str, KeyEncryptionKey] = {}
-        # The wrap that each key was opened from: its place, and what stood there.
+        # The wrap that each key was opened from: its place, and its content.
         self._opened: dict[str, tuple[str, bytes]] = {}
         self.system = self.kek(SYSTEM)
 
@@ -98,7 +98,7 @@ class VaultKeys:
     def create(
         cls, store: "Store", protectors: Sequence["Protector"], reopen: Reopen | None = None
     ) -> Self:
-        """Makes the system key of a new installation."""
+        """Creates the system key of a new installation."""
         made = VaultKey(KeyEncryptionKey.generate())
         wraps = [(f"{SYSTEM}/{protector.name}", made.wrap(protector)) for protector in protectors]
 
@@ -117,7 +117,7 @@ class VaultKeys:
 
         Raises:
             ProtectorError: none can; the message says why for each.
-            TamperedError: none can, though each is there: the wraps of this key were changed.
+            TamperedError: none can, though all are available: the wraps of this key were changed.
         """
         found = self._keks.get(vault_id)
         if found is None:
@@ -129,19 +129,19 @@ class VaultKeys:
 
         Raises:
             ProtectorError: no protector can; the message says why for each.
-            TamperedError: none can, though each is there: the wraps of this key were changed.
+            TamperedError: none can, though all are available: the wraps of this key were changed.
         """
         return self._unwrapped(self._listed, vault_id)
 
     def _unwrapped(self, protectors: Sequence["Protector"], vault_id: str) -> VaultKey:
         reasons = []
-        present = vault_id != SYSTEM  # what is wrong with a protector shows at the system key
+        present = vault_id != SYSTEM  # a fault of a protector shows at the system key
         for protector in protectors:
             present = present and not isinstance(protector, AbsentProtector)
             place = f"{vault_id}/{protector.name}"
             wrap = self._store.document(COLLECTION, place)
             if wrap is None:
-                reasons.append(f"{protector.name}: holds no wrap of this key")
+                reasons.append(f"{protector.name}: has no wrap of this key")
                 continue
             try:
                 found = VaultKey.unwrap(protector, wrap)
@@ -159,7 +159,7 @@ class VaultKeys:
         )
 
     def refresh(self, vault_id: str) -> None:
-        """Takes over the generations that a key has by now, if it is in use here.
+        """Adopts the current generations of a key, if the key is in use here.
 
         Raises:
             ProtectorError: no protector opens the key.
@@ -179,10 +179,10 @@ class VaultKeys:
         self._opened.pop(vault_id, None)
 
     def forget_replaced(self) -> None:
-        """Forgets the keys whose wraps in the store are others than those they were opened from.
+        """Forgets the keys whose wraps in the store differ from those they were opened from.
 
-        A key whose wrap still stands is kept: the token that would unwrap it may be unavailable.
-        The system key is not forgotten; it takes over the generations that are stored.
+        A key whose wrap has not changed is kept: the HSM that would unwrap it may be unavailable.
+        The system key is not forgotten; it adopts the generations that are stored.
 
         Raises:
             StorageError: the store cannot be read.
@@ -194,19 +194,19 @@ class VaultKeys:
             if vault_id != SYSTEM:
                 self.forget(vault_id)
                 continue
-            # What it does not open says so itself.
+            # If the key does not open its data, the data's own check reports it.
             with contextlib.suppress(ProtectorError, TamperedError):
                 self.refresh(SYSTEM)
 
     def rotate(self, vault_id: str, key: str) -> int:
         """Gives a vault key a new generation and returns its number.
 
-        What is stored stays readable: the old generations stay in the key.
+        What is stored remains readable: the key keeps the old generations.
 
         Raises:
             ConflictError: other processes kept changing the keys meanwhile.
             NotFoundError: the vault was removed meanwhile.
-            ProtectorError: a protector is absent, or refuses.
+            ProtectorError: a protector is unavailable, or refuses.
         """
         return self.replace(
             vault_id, key, "rotate", lambda held: held.rotated(rekeying=held.rekeying)
@@ -220,19 +220,19 @@ class VaultKeys:
         change: Callable[[VaultKey], VaultKey],
         finish: "Callable[[Transaction], bool]" = lambda _: True,
     ) -> VaultKey:
-        """Stores another form of a key, wrapped anew by every protector, and returns it.
+        """Stores another form of a key, wrapped again by every protector, and returns it.
 
         Args:
             vault_id: the vault, or ``system``.
             key: its name in lower case, or ``system``.
-            what: what the change feed says.
+            what: the kind in the change feed.
             change: returns the new form; the same object if nothing is to be done.
-            finish: what else belongs into the transaction; False begins the whole again.
+            finish: other work of the same transaction; if it returns False, everything is retried.
 
         Raises:
             ConflictError: other processes kept changing the keys meanwhile.
             NotFoundError: the vault was removed meanwhile.
-            ProtectorError: a protector is absent, or refuses.
+            ProtectorError: a protector is unavailable, or refuses.
         """
 
         def begin(_: _Documents) -> tuple[dict[str, VaultKey], VaultKey]:
@@ -258,7 +258,7 @@ class VaultKeys:
             held.adopt(copy)
         except UsageError:
             raise TamperedError(
-                "another key is stored in the place of a vault key: it was changed outside the "
+                "a different key is stored in the place of a vault key: it was changed outside the "
                 "vault; restore the database from a backup"
             ) from None
 
@@ -269,9 +269,9 @@ class VaultKeys:
         work: "Callable[[Transaction], bool]",
         protectors: Sequence["Protector"] | None = None,
     ) -> T:
-        """Wraps keys for every protector and stores them, if nobody changed any meanwhile.
+        """Wraps keys for every protector and stores them, if no key was changed meanwhile.
 
-        Protectors are asked before the transaction: others wait for that.
+        Protectors are used before the transaction, because other writers wait for that.
         """
         for _ in range(_ATTEMPTS):
             before = dict(self._store.documents(COLLECTION))
@@ -300,21 +300,21 @@ class VaultKeys:
     def protectors(self) -> Sequence["Protector"]:
         """The protectors that wrap the keys.
 
-        One that is named by the folder and wraps none is not among them: it was not added to the
-        end, and adding it again goes on.
+        A protector that the folder names and that has no wraps is not among them: adding it was
+        interrupted, and adding it again continues.
         """
         return tuple(self._active(dict(self._store.documents(COLLECTION))))
 
     def _active(self, documents: _Documents) -> list["Protector"]:
-        """Returns the protectors that wrap the system key, those of other processes too."""
+        """Returns the protectors that wrap the system key, including those of other processes."""
         wrapping = wrapping_names(documents)
         if not wrapping <= {protector.name for protector in self._listed}:
             self.reopen()
-        # A wrap whose protector the folder does not name is left over, and opens nothing.
+        # A wrap whose protector the folder does not name is a remnant, and opens nothing.
         return [protector for protector in self._listed if protector.name in wrapping]
 
     def wrapping(self) -> set[str]:
-        """Returns the names of the protectors whose wraps are stored, known here or not."""
+        """Returns the names of the protectors with stored wraps, known here or not."""
         return wrapping_names(dict(self._store.documents(COLLECTION)))
 
     def reopen(self) -> None:
@@ -338,7 +338,7 @@ class VaultKeys:
             transaction.changed(SYSTEM, "protectors", protector.name, "", "add")
             return True
 
-        # A vault made, or a key rotated, since the wraps were made would stay without one.
+        # A vault created, or a key rotated, after these wraps were made would lack one.
         self.wrapped(None, begin, work, [protector])
         for other in self._listed:
             if other.name == protector.name and other is not protector:
@@ -389,7 +389,7 @@ class VaultKeys:
             self._require(rest, vault_id)
 
     def verify(self) -> list[dict[str, str]]:
-        """Rehearses every protector: each must open every vault key by itself."""
+        """Tries every protector: each must open every vault key by itself."""
         report = []
         for protector in self.protectors:
             line = {"name": protector.name, "kind": protector.kind}
@@ -404,7 +404,7 @@ class VaultKeys:
         return report
 
     def hsm(self) -> "Hsm | None":
-        """Returns the keys of the first protector that is a token, for ``-HSM`` types."""
+        """Returns the keys of the first protector that is an HSM, for ``-HSM`` types."""
         for protector in self.protectors:
             if isinstance(protector, Pkcs11Protector):
                 return protector.keys

@@ -1,4 +1,4 @@
-"""What an administrator sets about a vault."""
+"""The settings of a vault."""
 
 from typing import Final
 
@@ -14,15 +14,15 @@ MAXIMUM_POLICIES: Final = 1024
 
 
 class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an administrator sets about a vault; stored sealed under the vault's key.
+    """The settings of a vault; stored sealed under the vault's key.
 
     Attributes:
         name: 3 to 24 characters.
         created: Unix seconds.
         retention_days: 7 to 90, fixed at creation.
-        purge_protection: once on, it stays on.
+        purge_protection: cannot be switched off again.
         secret_expiry: ``enforce`` or ``inform``.
-        sku: ``standard``, or ``premium`` for a vault that makes keys in the token.
+        sku: ``standard``, or ``premium`` for a vault that creates keys in the HSM.
         firewall: which addresses may talk to it.
         policies: who may do what.
         deleted: whether the vault was deleted.
@@ -38,7 +38,7 @@ class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policies: tuple[AccessPolicy, ...] = ()
 
     def check(self) -> None:
-        """Checks what a type cannot say.
+        """Checks what the types cannot express.
 
         Raises:
             BadParameterError: a member is out of its range; the message says which.

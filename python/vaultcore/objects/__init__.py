@@ -1,1 +1,1 @@
-"""Secrets and keys: what each is, its rules, and what is kept of it in memory."""
+"""Secrets and keys: what each is, its rules, and what is cached of it."""

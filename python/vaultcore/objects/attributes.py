@@ -10,7 +10,7 @@ LATEST_DATE: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last date that
 
 
 class Attributes(msgspec.Struct, frozen=True, rename={"not_before": "nbf", "expires": "exp"}):
-    """The attributes that a caller may set (contract 4.4). None leaves one as it is.
+    """The attributes that a caller may set (contract 4.4). None does not change one.
 
     Attributes:
         enabled: whether the version may be used.
@@ -34,11 +34,11 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         enabled: whether the version may be used.
         not_before: Unix seconds, or None.
         expires: Unix seconds, or None.
-        content_type: of a secret.
+        content_type: the content type of a secret.
         tags: as the caller sent them; None when none were sent.
         managed: whether a certificate owns the object.
-        key_type: the contract's ``kty``, with ``-HSM`` for keys in a token.
-        key_size: bits, of oct keys.
+        key_type: the contract's ``kty``, with ``-HSM`` for keys in an HSM.
+        key_size: bits, for oct keys.
         operations: the key's ``key_ops``.
         exportable: whether the key may be released.
         public: the public members of the key's JWK.
@@ -66,8 +66,8 @@ class Version(msgspec.Struct, frozen=True):
         name: as it was first written.
         version: 32 hexadecimal characters.
         metadata: its attributes.
-        deleted_at: Unix seconds, when the object is deleted.
-        purge_at: Unix seconds, when the object is deleted.
+        deleted_at: Unix seconds, if the object is deleted.
+        purge_at: Unix seconds, if the object is deleted.
     """
 
     name: str
@@ -96,7 +96,7 @@ def new_metadata(
 
     Args:
         now: Unix seconds.
-        attributes: what the caller set.
+        attributes: the attributes that the caller set.
         tags: checked tags.
         **members: the kind's own members.
 
@@ -123,7 +123,7 @@ def revised(
     tags: dict[str, str] | None,
     **members: Any,
 ) -> Metadata:
-    """Returns a version's attributes with those changed that the caller named.
+    """Returns a version's attributes with the changes that the caller requested.
 
     Raises:
         BadParameterError: a date is out of range, or the dates exclude each other.

@@ -35,12 +35,12 @@ def backup(rules: Lifecycle[Any], canonical: str) -> bytes:
     """Returns an object with all its versions, sealed for this vault only.
 
     Args:
-        rules: of the kind.
+        rules: the rules of the kind.
         canonical: the canonical name.
 
     Raises:
         ObjectNotFoundError: there is no such object.
-        BadParameterError: there are more versions than a backup may hold.
+        BadParameterError: there are more versions than a backup may contain.
     """
     row, _ = rules.find(canonical)
     versions = rules.store.versions(row.id)
@@ -55,7 +55,7 @@ def backup(rules: Lifecycle[Any], canonical: str) -> bytes:
         _Backup(
             rules.kind,
             row.name,
-            # All under the newest generation, like the backup itrules.
+            # All under the newest generation, like the backup itself.
             [
                 _BackupVersion(v.version, v.metadata, rules.vault.kek.rewrap(v.payload))
                 for v in versions
@@ -69,7 +69,7 @@ def restore(rules: Lifecycle[Any], blob: bytes) -> Work[Version]:
     """Restores a backup under its own name, with its own version identifiers.
 
     Args:
-        rules: of the kind.
+        rules: the rules of the kind.
         blob: what :func:`backup` returned.
 
     Raises:
@@ -101,7 +101,7 @@ def restore(rules: Lifecycle[Any], blob: bytes) -> Work[Version]:
         sequence = 0
         for version in backup.versions:
             try:
-                # Older generations go when a rekey ends, perhaps while it was on its way.
+                # Older generations are removed when a rekey ends, perhaps during this request.
                 payload = rules.vault.kek.rewrap(version.payload)
             except DecryptionError:
                 raise BadParameterError(

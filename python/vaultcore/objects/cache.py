@@ -1,4 +1,4 @@
-"""Objects kept between calls, until the change feed names them."""
+"""Caches objects between calls, until the change feed names them."""
 
 import threading
 from collections import OrderedDict
@@ -13,10 +13,10 @@ CACHE_SIZE: Final = 50_000  # entries for each kind; a sealed secret is about 1 
 
 
 class Cache(Generic[T]):
-    """Objects kept between calls, until the change feed names them.
+    """A cache of objects between calls, until the change feed names them.
 
-    What is read from the store may be kept only if nothing was invalidated since before it was
-    read, or a slow reader would put back what a write has just removed.
+    What is read from the store may be cached only if nothing was invalidated since before the
+    read; otherwise a slow reader would put back what a write has just removed.
     """
 
     def __init__(self, size: int = CACHE_SIZE) -> None:
@@ -28,15 +28,15 @@ class Cache(Generic[T]):
         self.get = self._entries.get
 
     def seen(self) -> int:
-        """Returns the moment that :meth:`put` is told."""
+        """Returns the moment to pass to :meth:`put`."""
         return self._epoch
 
     def put(self, place: tuple[str, str], entry: T, seen: int) -> None:
-        """Keeps an entry that was read after :meth:`seen` was asked.
+        """Caches an entry that was read after a call of :meth:`seen`.
 
         Args:
             place: the canonical name, and the version or the empty string.
-            entry: what to keep.
+            entry: what to cache.
             seen: what :meth:`seen` returned before the read.
         """
         with self._lock:

@@ -1,4 +1,4 @@
-"""What the core and the HSM refuse, in the terms of the contract."""
+"""Refusals of the core and the HSM, in the terms of the contract."""
 
 from vaultcore.errors import (
     AlgorithmError,

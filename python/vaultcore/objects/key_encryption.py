@@ -1,7 +1,7 @@
 """A key-encryption key that follows the versions of a key in a vault.
 
-What is sealed under it is sealed outside the vault, as fast as under any other; the vault says who
-may have it, and rotates it. Each version of the key is a generation.
+Data is sealed under it outside the vault, as fast as under any other. The vault decides who may
+have it, and rotates it. Each version of the key is a generation.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -17,16 +17,16 @@ _SMALLEST: Final = 256
 
 
 def key_encryption_key(rules: "KeyRules", canonical: str, suite: int) -> KeyEncryptionKey:
-    """Makes the key-encryption key of a key, of all its versions that may still be used.
+    """Returns the key-encryption key of a key, with all its versions that may still be used.
 
-    The newest seals, so its attributes must allow wrapping and unwrapping now. An older one opens:
-    it is left out while it is disabled or may not unwrap, and what was sealed under it does not
-    open then.
+    The newest version seals, so its attributes must allow wrapping and unwrapping now. An older
+    version opens; it is left out while it is disabled or may not unwrap, and what was sealed under
+    it does not open then.
 
     Args:
         rules: the keys of the vault.
         canonical: the canonical name.
-        suite: of the envelopes, 1 or 2.
+        suite: the suite of the envelopes, 1 or 2.
 
     Raises:
         BadParameterError: the key is not a software key of type oct with at least 256 bits, or

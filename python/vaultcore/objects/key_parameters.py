@@ -1,4 +1,4 @@
-"""What a key can be: types, sizes, curves, operations, algorithms (contract section 4)."""
+"""The parameters of keys: types, sizes, curves, operations, algorithms (contract section 4)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -20,7 +20,7 @@ _ALLOWED_OPERATIONS: Final = {"RSA": OPERATIONS, "EC": ("sign", "verify"), "oct"
 _SIZES: Final = {"RSA": (2048, 3072, 4096), "oct": (128, 192, 256, 384, 512)}
 _DEFAULT_SIZE: Final = {"RSA": 2048, "oct": 256}
 _CURVES: Final = ("P-256", "P-384", "P-521", "P-256K")
-#: Every algorithm that some key of a vault has (contract 4.2).
+#: Every algorithm that a key of a vault may have (contract 4.2).
 ALGORITHMS: Final = frozenset(
     (
         *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "RSNULL"),
@@ -34,17 +34,17 @@ ALGORITHMS: Final = frozenset(
 #: Types of other versions of the contract; refused by name, as Azure does.
 _OTHER_TYPES: Final = frozenset({"oct-HSM", "OKP", "OKP-HSM", "AKP", "AKP-HSM"})
 _PUBLIC_MEMBERS: Final = ("n", "e", "crv", "x", "y")
-#: What the types of keys in the HSM end with.
+#: The suffix of the types of keys in the HSM.
 HSM: Final = "-HSM"
 
 
 class KeyParameters(msgspec.Struct, frozen=True):
-    """What a new key shall be.
+    """The parameters of a new key.
 
     Attributes:
-        kty: ``RSA``, ``EC`` or ``oct``, with ``-HSM`` for a key made inside the HSM.
-        size: bits, of RSA and oct.
-        curve: of EC.
+        kty: ``RSA``, ``EC`` or ``oct``, with ``-HSM`` for a key created inside the HSM.
+        size: bits, for RSA and oct.
+        curve: for EC.
         operations: the key's ``key_ops``, or None for the type's own.
     """
 
@@ -60,7 +60,7 @@ class ImportedKey(NamedTuple):
     Attributes:
         key: the key.
         family: ``RSA``, ``EC`` or ``oct``.
-        in_hsm: whether its type asks for the HSM.
+        in_hsm: whether its type requires the HSM.
         operations: the key's ``key_ops``.
         jwk: its members, without what is not part of the key.
     """
@@ -76,7 +76,7 @@ def shape(wanted: KeyParameters) -> tuple[str, bool, int | None, str | None]:
     """Returns family, whether the HSM creates it, size in bits and curve of a key to create.
 
     Raises:
-        BadParameterError: the type, size or curve does not exist, or does not go with the others.
+        BadParameterError: the type, size or curve does not exist, or does not fit the others.
     """
     family = wanted.kty.removesuffix(HSM)
     in_hsm = wanted.kty.endswith(HSM)
@@ -143,7 +143,7 @@ def read_jwk(jwk: Mapping[str, Any]) -> ImportedKey:
 
 
 def public_members(jwk: Mapping[str, str]) -> dict[str, str] | None:
-    """Returns the public members of a JWK beside its type; None for a symmetric key."""
+    """Returns the public members of a JWK except its type; None for a symmetric key."""
     return {member: jwk[member] for member in _PUBLIC_MEMBERS if member in jwk} or None
 
 
@@ -168,7 +168,7 @@ def check_operations(family: str, operations: Sequence[str] | None) -> tuple[str
 
 
 def _unknown_type(kty: str) -> BadParameterError:
-    # What is no word of the contract could be anything, and is not repeated.
+    # A text that is not a word of the contract could be anything, and is not repeated.
     shown = f": {kty}" if kty in _OTHER_TYPES else ""
     return BadParameterError(f"Invalid kty value{shown}", inner="KeyTypeNotSupported")
 

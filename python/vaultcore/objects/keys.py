@@ -40,7 +40,7 @@ from vaultcore.storage.rows import VersionRow
 if TYPE_CHECKING:
     from vaultcore.storage import Transaction
 
-#: Refused before not-before and from expiry on; the others go on (contract 4.5).
+#: Refused before not-before and from expiry on; the others remain allowed (contract 4.5).
 _BOUND_TO_DATES: Final = frozenset({"encrypt", "sign", "wrapKey"})
 _WITH_KEY_SIZE: Final = "2026-01-01-preview"
 
@@ -126,7 +126,7 @@ class KeyRules(Lifecycle[UsableKey]):
             name: as the caller wrote it.
             canonical: the canonical name.
             jwk: the key (RFC 7517), with its private members.
-            hsm: whether the key shall live in the HSM.
+            hsm: whether to put the key into the HSM.
             attributes: enabled, not-before, expiry.
             tags: at most 15.
 
@@ -182,7 +182,7 @@ class KeyRules(Lifecycle[UsableKey]):
         attributes: Attributes | None = None,
         tags: dict[str, str] | None = None,
     ) -> Work[Version]:
-        """Changes attributes of a version; what is None stays as it is.
+        """Changes attributes of a version; those that are None do not change.
 
         Raises:
             BadParameterError: a limit is exceeded.
@@ -261,10 +261,10 @@ class KeyRules(Lifecycle[UsableKey]):
             self.authorize_use(self.load(canonical, found.version), operation)
 
     def discard(self, versions: Sequence[VersionRow], canonical: str) -> Callable[[], None] | None:
-        """Returns what removes the key pairs of purged versions from the HSM; None for nothing.
+        """Returns a function that removes purged key pairs from the HSM; None if there are none.
 
         The purge has happened by then. A key pair that cannot be removed stays in the HSM, where
-        nothing leads to it any more; the service's log says which.
+        nothing refers to it any more; the service's log names it.
         """
         held = [version for version in versions if self._may_be_in_hsm(version, canonical)]
         return functools.partial(self._destroy, held, canonical) if held else None
@@ -284,7 +284,7 @@ class KeyRules(Lifecycle[UsableKey]):
                 with contract_errors():
                     device.destroy(reference)
             except DecryptionError:
-                # The object is gone, as was asked; which pair it meant cannot be known any more.
+                # The object is gone, as requested; which pair it referred to is no longer known.
                 logger.warning(
                     "version %s of the purged key %s of vault %s does not verify: if it was in "
                     "the HSM, its key pair stays there",
@@ -303,13 +303,13 @@ class KeyRules(Lifecycle[UsableKey]):
                 )
 
     def refuse_deleted_name(self, canonical: str) -> None:
-        """Refuses a name that a deleted key holds, before a key is made for it."""
+        """Refuses a name that a deleted key has, before a key is created for it."""
         row = self.store.object(self.vault.id, self.kind, canonical)
         if row is not None:
             self.refuse_deleted(row)
 
     def refuse_backup(self, metadata: Metadata) -> None:
-        """Refuses a backup that could not be restored: the HSM keeps its keys to itself."""
+        """Refuses a backup that could not be restored: keys never leave the HSM."""
         super().refuse_backup(metadata)
         if (metadata.key_type or "").endswith(HSM):
             raise BadParameterError(

@@ -1,6 +1,6 @@
-"""The table of kinds: one row for each kind of object that a vault holds.
+"""The table of kinds: one row for each kind of object in a vault.
 
-A row is the class of the kind's rules. What differs between kinds stands there: the names, the
+A row is the class of the kind's rules. The class defines what differs between kinds: the names, the
 limits, what is shown, what a purge leaves outside the store. A new kind is a class of its own and
 one more row here.
 """
@@ -30,20 +30,20 @@ KINDS: Final[dict[str, type[Lifecycle[Any]]]] = {
 
 
 class OpenVault(VaultState):
-    """A vault in memory with the rules of what it holds.
+    """A vault in memory with the rules of its objects.
 
     Args:
         vault_id: 32 hexadecimal characters.
         settings: its settings.
         kek: the vault key.
-        store: where it is stored.
-        clock: tells the time.
+        clock: the current time.
         location: the name of this installation, as the contract's region.
-        url: what identifiers begin with, where a request does not say it.
+        url: the prefix of identifiers, if a request does not determine it.
+        hsm: the HSM for keys of ``-HSM`` types, or None.
         hsm: the HSM for keys of ``-HSM`` types, or None.
 
     Attributes:
-        rules: the rules of each kind, with what is cached of it, by the name of its collection.
+        rules: the rules of each kind, with its cache, by the name of its collection.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class OpenVault(VaultState):
         self.rules: dict[str, Any] = {kind: rules(self) for kind, rules in KINDS.items()}
 
     def invalidate(self, kind: str, canonical: str) -> None:
-        """Forgets what is cached of an object that changed."""
+        """Removes an object that changed from the cache."""
         rules = self.rules.get(kind)
         if rules is not None:
             rules.cache.invalidate(canonical)
 
     def clear(self) -> None:
-        """Forgets everything that is cached."""
+        """Empties every cache."""
         for rules in self.rules.values():
             rules.cache.clear()

@@ -1,6 +1,6 @@
 """What every kind of object shares: versions, attributes, lists, soft delete.
 
-Rules here are those of the contract, sections 1.0, 4.4 and 9.
+The rules here are those of the contract, sections 1.0, 4.4 and 9.
 """
 
 import secrets as random
@@ -30,14 +30,14 @@ MAXIMUM_TAGS: Final = 15
 class Lifecycle(SealedRows, Generic[Cached]):
     """The rules of one kind of object in one vault.
 
-    A kind is a class of its own below this one: its class attributes are the kind's row in the
+    A kind is a subclass of this class: its class attributes are the kind's row in the
     table of kinds (:mod:`vaultcore.objects.kinds`).
 
     Args:
         vault: the vault's state.
 
     Attributes:
-        maximum_tag_length: characters of a tag's name, and of its value.
+        maximum_tag_length: the limit for a tag's name, and for its value, in characters.
         cache: versions that were read, ready for use.
     """
 
@@ -47,7 +47,7 @@ class Lifecycle(SealedRows, Generic[Cached]):
         super().__init__(vault)
         self.cache: Cache[Cached] = Cache()
 
-    # what a kind says of itself
+    # defined by each kind
 
     @staticmethod
     @abstractmethod
@@ -55,25 +55,25 @@ class Lifecycle(SealedRows, Generic[Cached]):
         """Returns the members that only this kind shows of a version (contract section 4).
 
         Args:
-            identifier: the version's, or the object's in lists that name no version.
+            identifier: the version's identifier, or the object's in lists that name no version.
             found: the version.
             whole: whether a single version is shown, or an item of a list.
         """
 
     @staticmethod
     def shown_attributes(metadata: Metadata) -> Iterator[tuple[str, str, Any]]:  # noqa: ARG004
-        """Yields attributes that only this kind shows, with the api-version that has them first."""
+        """Yields attributes that only this kind shows, with the first api-version that has them."""
         return iter(())
 
     def discard(self, versions: Sequence[VersionRow], canonical: str) -> Callable[[], None] | None:  # noqa: ARG002
-        """Returns what removes from outside the store what purged versions kept there.
+        """Returns a function that removes what purged versions kept outside the store.
 
         Args:
-            versions: what was purged.
+            versions: the purged versions.
             canonical: the canonical name of the object.
 
         Returns:
-            What is left to do, which never fails; None for nothing.
+            The function, which never fails; None if there is nothing to remove.
         """
         return None
 
@@ -84,7 +84,7 @@ class Lifecycle(SealedRows, Generic[Cached]):
 
         Args:
             deleted: whether to list deleted objects, or those that are not.
-            after: the canonical name that the page starts behind.
+            after: the canonical name after which the page starts.
             limit: how many at most.
 
         Raises:
@@ -128,15 +128,15 @@ class Lifecycle(SealedRows, Generic[Cached]):
         *,
         what: str,
     ) -> Version:
-        """Adds a version and makes it the current one, creating the object if need be.
+        """Adds a version as the current one, and creates the object if it does not exist.
 
         Args:
             transaction: the transaction.
             name: as the caller wrote it; an existing object keeps its own spelling.
             canonical: the canonical name.
             metadata: the attributes.
-            seal: makes the payload for a context.
-            what: what the change feed says.
+            seal: returns the payload for a context.
+            what: the kind in the change feed.
 
         Raises:
             ConflictError: an object of that name is deleted but recoverable, or managed.
@@ -223,7 +223,7 @@ class Lifecycle(SealedRows, Generic[Cached]):
         return work
 
     def recover(self, canonical: str) -> Work[Version]:
-        """Brings a deleted object back.
+        """Recovers a deleted object.
 
         Raises:
             ObjectNotFoundError: there is no deleted object of that name (when the work runs).
@@ -244,11 +244,11 @@ class Lifecycle(SealedRows, Generic[Cached]):
         return work
 
     def purge(self, canonical: str, *, due: bool = False) -> Work[list[VersionRow]]:
-        """Removes a deleted object for good.
+        """Removes a deleted object permanently.
 
         Args:
             canonical: the canonical name.
-            due: whether the retention has passed, so that purge protection does not apply.
+            due: whether the retention has expired, so that purge protection does not apply.
 
         Returns:
             The work, which returns the versions that it removed.
@@ -275,10 +275,10 @@ class Lifecycle(SealedRows, Generic[Cached]):
 
         return work
 
-    # what kinds may refuse
+    # refusals that a kind may override
 
     def refuse_deleted(self, row: ObjectRow) -> None:
-        """Refuses a name that a deleted object holds (contract 2.2).
+        """Refuses a name that a deleted object has (contract 2.2).
 
         Raises:
             ConflictError: the object is deleted but recoverable.
@@ -293,7 +293,7 @@ class Lifecycle(SealedRows, Generic[Cached]):
             )
 
     def refuse_managed(self, metadata: Metadata) -> None:
-        """Refuses to change what a certificate owns.
+        """Refuses to change an object that a certificate owns.
 
         Raises:
             ForbiddenError: the object is managed.
@@ -319,6 +319,6 @@ class Lifecycle(SealedRows, Generic[Cached]):
         for name, value in tags.items():
             if not name or len(name) > limit or len(value) > limit:
                 raise BadParameterError(
-                    f"names of tags hold 1 to {limit} characters, and their values at most {limit}"
+                    f"names of tags have 1 to {limit} characters, and their values at most {limit}"
                 )
         return dict(tags)

@@ -1,7 +1,7 @@
-"""The rows of one kind of object in a vault: found, verified, and what each is bound to.
+"""The rows of one kind of object in a vault: finds and verifies them, and binds them.
 
-An object is a row that points at its current version; both are sealed under the vault key with
-everything that may not be changed unnoticed as their context (design: keys and envelopes).
+An object is a row that points at its current version. Both are sealed under the vault key; their
+contexts contain everything that must not be changed unnoticed (design: keys and envelopes).
 """
 
 from typing import TYPE_CHECKING, ClassVar, Final, NoReturn
@@ -42,7 +42,7 @@ class SealedRows:
 
     @property
     def store(self) -> "Store":
-        """The store that the vault lives in."""
+        """The store that contains the vault."""
         return self.vault.store
 
     # reading
@@ -113,7 +113,7 @@ class SealedRows:
         )
 
     def missing(self, name: str, version: str) -> NoReturn:
-        """Reports an object or version that is not there.
+        """Reports an object or version that does not exist.
 
         Raises:
             ObjectNotFoundError: always.
@@ -151,10 +151,10 @@ class SealedRows:
             "was changed outside the vault; restore it from a backup"
         )
 
-    # what each is bound to
+    # what each row is bound to
 
     def context(self, canonical: str, version: str, metadata: str) -> Context:
-        """Returns what a version's payload is bound to."""
+        """Returns the context that a version's payload is bound to."""
         return Context(
             {
                 "purpose": "version",
@@ -198,7 +198,7 @@ class SealedRows:
             if reader.object(self.vault.id, self.kind, row.canonical) is None:
                 self.missing(row.name, "")  # purged since the row was read
             self.tampered(row.name, "")
-        # What was read just now belongs together; the row may be from before another's write.
+        # The current rows were read together; the given row may be older than another write.
         self.verify_object(reader, *found)
 
     def seal_object(
@@ -209,7 +209,7 @@ class SealedRows:
         deleted_at: int | None = None,
         purge_at: int | None = None,
     ) -> bytes:
-        """Returns the seal of an object: what binds it to its current version and its state."""
+        """Returns the seal of an object, which binds it to its current version and its state."""
         context = self._object_context(canonical, name, current, deleted_at, purge_at)
         return self.vault.kek.seal(b"", context=context)
 

@@ -23,17 +23,17 @@ MAXIMUM_CONTENT_TYPE: Final = 255  # characters
 
 
 class CachedSecret(msgspec.Struct, gc=False, eq=False):
-    """A version of a secret as the hot path keeps it: sealed, with what is needed to open it.
+    """A version of a secret in the cache: sealed, with what is needed to open it.
 
-    There may be tens of thousands; outside the collector's sight they cost it no time.
+    There may be tens of thousands; the garbage collector does not track them, to save its time.
 
     Attributes:
         name: as it was first written.
         version: 32 hexadecimal characters.
         metadata: its attributes.
         payload: the sealed value.
-        context: what the value is bound to.
-        bundles: what the service precomputes for each way that it is asked.
+        context: the context that the value is bound to.
+        bundles: the parts of answers that the service precomputes, for each form of request.
     """
 
     name: str
@@ -127,7 +127,7 @@ class SecretRules(Lifecycle[CachedSecret]):
         attributes: Attributes | None = None,
         tags: dict[str, str] | None = None,
     ) -> Work[Version]:
-        """Changes attributes of a version; what is None stays as it is.
+        """Changes attributes of a version; those that are None do not change.
 
         Raises:
             BadParameterError: a limit is exceeded.
@@ -194,7 +194,7 @@ class SecretRules(Lifecycle[CachedSecret]):
             return self._reveal_moved(secret)
 
     def _reveal_moved(self, secret: CachedSecret) -> bytes:
-        """Opens what is stored now, if a rekey moved it since it was read."""
+        """Opens the stored version, if a rekey moved it since it was read."""
         _, canonical = object_name(secret.name)
         _, stored = self.find(canonical, secret.version)
         context = self.context(canonical, stored.version, stored.metadata)
@@ -206,7 +206,7 @@ class SecretRules(Lifecycle[CachedSecret]):
             self.tampered(secret.name, secret.version)
 
     def _verify(self, secret: CachedSecret) -> None:
-        """Keeps a refusal from resting on attributes that were changed outside the vault."""
+        """Ensures that no refusal rests on attributes that were changed outside the vault."""
         try:
             self.vault.kek.verify(secret.payload, context=secret.context)
         except DecryptionError:

@@ -14,7 +14,7 @@ class UsableKey:
         version: 32 hexadecimal characters.
         metadata: its attributes.
         in_hsm: whether its private half is in the HSM.
-        slow: whether its private operations take long enough to leave an event loop for.
+        slow: whether its private operations take so long that they should not run on an event loop.
     """
 
     __slots__ = (
@@ -82,7 +82,7 @@ class UsableKey:
 
     @property
     def key(self) -> Key:
-        """The key itself; of a key in the HSM, its public half."""
+        """The key itself, or the public half of a key in the HSM."""
         return self._key
 
     @property
@@ -102,7 +102,7 @@ class UsableKey:
         return self._key.unwrap_key(algorithm, wrapped)
 
     def _require_decryptable(self, algorithm: str) -> None:
-        """Refuses to encrypt what the HSM could never decrypt again."""
+        """Refuses to encrypt what the HSM could not decrypt."""
         if self._hsm is not None and not self._hsm.offers(self._reference, algorithm):
             raise AlgorithmError(
                 f"the HSM that holds this key does not decrypt {algorithm[:32]}; use RSA-OAEP"

@@ -22,9 +22,9 @@ class VaultState:
         settings: its settings.
         kek: the vault key.
         store: where it is stored.
-        clock: tells the time.
+        clock: the current time.
         location: the name of this installation, as the contract's region.
-        url: what identifiers begin with, where a request does not say it.
+        url: the prefix of identifiers, if a request does not determine it.
         hsm: the HSM for keys of ``-HSM`` types, or None.
     """
 
@@ -52,7 +52,7 @@ class VaultState:
         self.apply(settings)
 
     def apply(self, settings: VaultSettings) -> None:
-        """Takes over new settings."""
+        """Adopts new settings."""
         self.settings = settings
         self.name = settings.name
         self.retention_days = settings.retention_days
@@ -60,20 +60,20 @@ class VaultState:
         self.enforces_expiry = settings.secret_expiry == "enforce"  # noqa: S105
 
     def replace_key(self, kek: "KeyEncryptionKey") -> None:
-        """Takes over a vault key."""
+        """Adopts a vault key."""
         self.kek = kek
 
     def close(self, failure: "VaultcoreError | None" = None) -> None:
-        """Ends the use of this object by everybody who holds it.
+        """Makes this object unusable for every holder of it.
 
         Args:
-            failure: why the vault cannot be opened any more; None when it was removed.
+            failure: why the vault can no longer be opened; None if it was removed.
         """
         self._failure = failure
         self.removed = True
 
     def refuse(self) -> NoReturn:
-        """Says why this vault cannot be used any more.
+        """Raises the reason why this vault can no longer be used.
 
         Raises:
             NotFoundError: it was removed.
