@@ -1,1 +1,1 @@
-"""What a caller in process holds: secrets and keys behind the gate."""
+"""The library's objects: secrets and keys behind the gate."""

@@ -1,4 +1,4 @@
-"""The engine as a program holds it: with its vaults, and with what an administrator does."""
+"""The engine of the library: with its vaults and the operations of an administrator."""
 
 from vaultcore.engine.engine import Engine
 from vaultcore.library.vault import Vault
@@ -8,9 +8,9 @@ from vaultcore.management import Management
 class LibraryEngine(Engine):
     """A data folder, opened; :func:`vaultcore.open` and :func:`vaultcore.create` return it.
 
-    Safe to use from several threads. A child process must not use what it inherits:
-    that is refused with a :class:`ForkError`. Close the engine before a fork, or start a process
-    afresh.
+    Safe to use from several threads. A child process must not use an inherited engine: that is
+    refused with a :class:`ForkError`. Close the engine before a fork, or start a new process
+    instead.
     """
 
     @property
@@ -19,7 +19,7 @@ class LibraryEngine(Engine):
         return Management(self)
 
     def vault(self, name: str) -> Vault:
-        """Returns a vault by name, in any case.
+        """Returns a vault by name, ignoring case.
 
         Raises:
             NotFoundError: there is no such vault.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Keys(Objects):
-    """The keys of a vault, as one caller sees them."""
+    """The keys of a vault, for one caller."""
 
     _kind = KeyRules
 
@@ -43,14 +43,14 @@ class Keys(Objects):
         expires: int | None = None,
         tags: dict[str, str] | None = None,
     ) -> Properties:
-        """Makes a key as a new version.
+        """Creates a key as a new version.
 
         Args:
             name: 1 to 127 letters, digits and hyphens.
-            kty: ``RSA``, ``EC`` or ``oct``, with ``-HSM`` for a key made inside the token.
-            size: bits, of RSA and oct.
-            curve: of EC.
-            operations: what the key may be used for; None for the type's own.
+            kty: ``RSA``, ``EC`` or ``oct``, with ``-HSM`` for a key created inside the HSM.
+            size: bits, for RSA and oct.
+            curve: for EC.
+            operations: what the key may be used for; None for the default of its type.
             enabled: whether the version may be used.
             not_before: Unix seconds.
             expires: Unix seconds.
@@ -60,7 +60,7 @@ class Keys(Objects):
             BadParameterError: the type, size, curve or an operation does not exist.
             ConflictError: the name is deleted but recoverable.
             ForbiddenError: the gate refuses.
-            UnavailableError: the token is away.
+            UnavailableError: the HSM is unavailable.
         """
         attributes = Attributes(enabled, not_before, expires)
         wanted = CreateKey(kty, size, curve, operations, attributes, tags)
@@ -82,7 +82,7 @@ class Keys(Objects):
         Args:
             name: 1 to 127 letters, digits and hyphens.
             jwk: the key (RFC 7517), with its private members.
-            hsm: whether the key shall live in the token.
+            hsm: whether to put the key into the HSM.
             enabled: whether the version may be used.
             not_before: Unix seconds.
             expires: Unix seconds.
@@ -117,7 +117,7 @@ class Keys(Objects):
         expires: int | None = None,
         tags: dict[str, str] | None = None,
     ) -> Properties:
-        """Changes attributes of a version; what is None stays as it is.
+        """Changes attributes of a version; those that are None do not change.
 
         Raises:
             BadParameterError: a limit is exceeded.
@@ -129,7 +129,7 @@ class Keys(Objects):
         return self._properties(self._perform("KeyUpdate", name, version, wanted))
 
     def rotate(self, name: str) -> Properties:
-        """Makes a new version of the same type, size and operations.
+        """Creates a new version of the same type, size and operations.
 
         Raises:
             ForbiddenError: the gate refuses.
@@ -143,14 +143,14 @@ class Keys(Objects):
         Args:
             name: the key.
             algorithm: for example ``ES256`` (contract 4.2).
-            digest: of the algorithm's exact length.
+            digest: the digest, of the algorithm's exact length.
             version: 32 hexadecimal characters; empty for the current one.
 
         Raises:
             BadParameterError: the algorithm or the digest does not fit the key.
             ForbiddenError: the gate or the key's attributes refuse.
             NotFoundError: there is no such key or version.
-            UnavailableError: the token is away.
+            UnavailableError: the HSM is unavailable.
         """
         done: KeyResult = self._perform("KeySign", name, version, Sign(algorithm, digest))
         return Signature(done.key.version, done.value)
@@ -185,7 +185,7 @@ class Keys(Objects):
             name: the key.
             algorithm: for example ``A256GCM`` or ``RSA-OAEP-256`` (contract 4.2).
             plaintext: what to encrypt.
-            nonce: 16 bytes for AES-CBC; refused for AES-GCM, where the vault makes it.
+            nonce: 16 bytes for AES-CBC; refused for AES-GCM, where the vault creates it.
             associated_data: for AES-GCM.
             version: 32 hexadecimal characters; empty for the current one.
 
@@ -215,7 +215,7 @@ class Keys(Objects):
             BadParameterError: the algorithm does not fit the key, or the ciphertext does not open.
             ForbiddenError: the gate or the key's attributes refuse.
             NotFoundError: there is no such key or version.
-            UnavailableError: the token is away.
+            UnavailableError: the HSM is unavailable.
         """
         wanted = Decrypt(algorithm, ciphertext, nonce, tag, associated_data)
         done: KeyResult = self._perform("KeyDecrypt", name, version, wanted)
@@ -239,7 +239,7 @@ class Keys(Objects):
             BadParameterError: the algorithm does not fit the key, or the wrapped key does not open.
             ForbiddenError: the gate or the key's attributes refuse.
             NotFoundError: there is no such key or version.
-            UnavailableError: the token is away.
+            UnavailableError: the HSM is unavailable.
         """
         done: KeyResult = self._perform("KeyUnwrap", name, version, Wrap(algorithm, wrapped))
         return done.value
@@ -247,13 +247,13 @@ class Keys(Objects):
     def kek(self, name: str, *, suite: int = 1) -> "KeyEncryptionKey":
         """Returns a key-encryption key that follows a key of type oct; its bytes stay in Rust.
 
-        Each version of the key is a generation, so that what was sealed under it opens after any
-        number of rotations. After a rotation, ask again to seal under the new version. Whoever has
-        it goes on to have it: the gate guards getting it, not each seal and open.
+        Each version of the key is a generation, so what was sealed under it opens after any number
+        of rotations. After a rotation, call this again to seal under the new version. A caller who
+        has the key keeps it: the gate guards this method, not each seal and open.
 
         Args:
             name: the key.
-            suite: of the envelopes; see :meth:`vaultcore.KeyEncryptionKey.generate`.
+            suite: the suite of the envelopes; see :meth:`vaultcore.KeyEncryptionKey.generate`.
 
         Raises:
             BadParameterError: the key is not a software key of type oct with at least 256 bits, or

@@ -1,4 +1,4 @@
-"""One kind of object behind the gate, as a caller in process holds it."""
+"""One kind of object behind the gate, for callers in process."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Objects:
-    """The objects of one kind in a vault, as one caller sees them.
+    """The objects of one kind in a vault, for one caller.
 
     Args:
         engine: the engine.
         state: the vault.
-        caller: who acts.
+        caller: the caller.
     """
 
     _kind: "ClassVar[type[Lifecycle[Any]]]"
@@ -105,7 +105,7 @@ class Objects:
         return self._properties(self._perform(self._kind.noun + "GetDeleted", name))
 
     def recover(self, name: str) -> Properties:
-        """Brings a deleted object back.
+        """Recovers a deleted object.
 
         Raises:
             ForbiddenError: the gate refuses.
@@ -114,7 +114,7 @@ class Objects:
         return self._properties(self._perform(self._kind.noun + "Recover", name))
 
     def purge(self, name: str) -> None:
-        """Removes a deleted object for good.
+        """Removes a deleted object permanently.
 
         Raises:
             ForbiddenError: the gate refuses, or the vault is protected against purging.

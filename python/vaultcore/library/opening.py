@@ -1,4 +1,4 @@
-"""Opening a data folder, and making a new one."""
+"""Opens a data folder, and creates a new one."""
 
 import contextlib
 import uuid
@@ -27,9 +27,9 @@ def open_engine(
     """Opens a data folder.
 
     Args:
-        data: the folder that ``vaultcore init`` or :func:`create_engine` made.
+        data: the folder that ``vaultcore init`` or :func:`create_engine` created.
         passphrase: of the file protector, if it has one.
-        clock: tells the time; the system's by default.
+        clock: the current time; the system's by default.
         housekeeping: whether to sign checkpoints and purge in the background.
 
     Raises:
@@ -63,28 +63,28 @@ def create_engine(
     housekeeping: bool = True,
     first: Callable[[LibraryEngine], None] | None = None,
 ) -> LibraryEngine:
-    """Makes a data folder and opens it.
+    """Creates a data folder and opens it.
 
-    The vault is made whole or not at all. If the process ends in between, the same call makes it
-    again; until then nothing opens the folder.
+    The vault is created whole or not at all. If the process ends in between, the same call creates
+    it again; until then nothing opens the folder.
 
     Args:
-        data: a folder that is empty or does not exist; other files in it are left alone.
+        data: a folder that is empty or does not exist; other files in it are not touched.
         protectors: what protects the vault keys; a key file in the folder by default.
         passphrase: for a file protector, instead of a key file that is enough on its own.
         tenant_id: the tenant of the built-in issuer; a new one by default.
         domain: the parent domain of the vaults' host names, with a port unless that is 443.
-        issuer_url: of the built-in issuer; ``https://login.{domain}`` by default.
-        location: what the contract calls the region.
-        audiences: for whom tokens may be meant, beside ``https://{domain}``.
-        clock: tells the time; the system's by default.
+        issuer_url: the URL of the built-in issuer; ``https://login.{domain}`` by default.
+        location: the contract's region.
+        audiences: accepted audiences of tokens, in addition to ``https://{domain}``.
+        clock: the current time; the system's by default.
         housekeeping: whether to sign checkpoints and purge in the background.
-        first: does what belongs to the making too, before there are secrets or keys; if it fails,
-            nothing was made.
+        first: called as the last part of the creation, before there are secrets or keys; if it
+            fails, nothing was created.
 
     Raises:
-        ConfigurationError: the folder holds a vault already, or cannot be written.
-        ProtectorError: a protector cannot be made.
+        ConfigurationError: the folder contains a vault already, or cannot be written.
+        ProtectorError: a protector cannot be created.
     """
     folder = Path(data)
     clock = clock or SystemClock()
@@ -121,7 +121,7 @@ def create_engine(
 
 
 def _record_creation(engine: LibraryEngine) -> None:
-    """Records that an installation was created, and whom it obeys: its first record.
+    """Records that an installation was created, and its administrator: the first record.
 
     Raises:
         AuditError: it could not be recorded.
@@ -133,6 +133,6 @@ def _record_creation(engine: LibraryEngine) -> None:
     event.principal = engine.administrator()
     event.uri = "/v1/installation.create"
     event.client = CLIENT
-    event.reason = "the installation was made; its operator may manage it"
+    event.reason = "the installation was created; its operator may manage it"
     event.extra = {"operator": installation.operator, "domain": installation.domain}
     event.write(engine.audit.record, 201)

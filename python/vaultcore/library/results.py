@@ -1,4 +1,4 @@
-"""What calls in process return."""
+"""The results of calls in process."""
 
 from typing import NoReturn
 
@@ -16,8 +16,8 @@ class Properties(msgspec.Struct, frozen=True, gc=False):
         version: 32 hexadecimal characters.
         metadata: the attributes.
         recovery_level: how deleted objects are kept.
-        deleted_at: Unix seconds, when the object is deleted.
-        purge_at: Unix seconds, when the object is deleted.
+        deleted_at: Unix seconds, if the object is deleted.
+        purge_at: Unix seconds, if the object is deleted.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Properties(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags; empty when there are none."""
+        """The tags; empty if there are none."""
         return self.metadata.tags or {}
 
 
@@ -80,13 +80,13 @@ class Secret:
 
 
 class Encryption(msgspec.Struct, frozen=True):
-    """What an encryption returns.
+    """The result of an encryption.
 
     Attributes:
         key_version: the version of the key that was used.
         ciphertext: the ciphertext.
-        nonce: made by the vault for AES-GCM, the caller's own for AES-CBC.
-        tag: of AES-GCM.
+        nonce: created by the vault for AES-GCM, the caller's own for AES-CBC.
+        tag: the tag, for AES-GCM.
     """
 
     key_version: str
@@ -96,7 +96,7 @@ class Encryption(msgspec.Struct, frozen=True):
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """What signing returns.
+    """The result of signing.
 
     Attributes:
         key_version: the version of the key that was used.

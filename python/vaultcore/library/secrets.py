@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Secrets(Objects):
-    """The secrets of a vault, as one caller sees them."""
+    """The secrets of a vault, for one caller."""
 
     _kind = SecretRules
 
@@ -21,7 +21,7 @@ class Secrets(Objects):
         """Returns a secret with its value.
 
         Args:
-            name: 1 to 127 letters, digits and hyphens, in any case.
+            name: 1 to 127 letters, digits and hyphens, ignoring case.
             version: 32 hexadecimal characters; empty for the current one.
 
         Raises:
@@ -75,7 +75,7 @@ class Secrets(Objects):
         expires: int | None = None,
         tags: dict[str, str] | None = None,
     ) -> Properties:
-        """Changes attributes of a version; what is None stays as it is.
+        """Changes attributes of a version; those that are None do not change.
 
         Raises:
             BadParameterError: a limit is exceeded.

@@ -1,4 +1,4 @@
-"""The vault as a caller in process sees it: the same gate, rules and audit as over HTTPS."""
+"""A vault for callers in process: the same gate, rules and audit as over HTTPS."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from vaultcore.library.secrets import Secrets
 
 
 class Vault:
-    """A vault; :meth:`acting_as` gives access to what is in it.
+    """A vault; :meth:`acting_as` gives access to its objects.
 
     Args:
         engine: the engine.
@@ -30,7 +30,7 @@ class Vault:
         return self._state.name
 
     def acting_as(self, caller: "Principal | str", *, address: str | None = None) -> "ActingVault":
-        """Returns the vault as one caller sees it.
+        """Returns the vault for one caller.
 
         Args:
             caller: a principal that this process vouches for, or a token to be validated.
@@ -47,7 +47,7 @@ class Vault:
 
 
 class ActingVault:
-    """A vault as one caller sees it.
+    """A vault for one caller.
 
     Attributes:
         secrets: the secrets.

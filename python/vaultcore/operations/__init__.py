@@ -1,1 +1,1 @@
-"""The operations of the data plane, each described once: what it does, whatever it came by."""
+"""The operations of the data plane, each described once, for every interface."""

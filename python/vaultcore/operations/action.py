@@ -1,4 +1,4 @@
-"""What an operation does, and how it is to be run."""
+"""What an operation does, and where it runs."""
 
 import enum
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from vaultcore.operations.request import Request
 
 
 class Where(enum.Enum):
-    """Where an operation is run, when something waits for the thread that takes requests."""
+    """Where an operation runs, if its thread must not hold up the one that takes requests."""
 
     LOOP = enum.auto()
     PROCESSOR = enum.auto()
@@ -19,7 +19,7 @@ class Where(enum.Enum):
 
 
 class Nothing(msgspec.Struct, frozen=True):
-    """The arguments of an operation that has none beside its object."""
+    """The arguments of an operation that has none besides its object."""
 
 
 NOTHING: Final = Nothing()
@@ -29,18 +29,18 @@ class Action:
     """What an operation does.
 
     Args:
-        run: is given the admitted request and the arguments. It returns the result; of an
-            operation that writes, the work that the store shall do, whose result it is.
+        run: called with the admitted request and the arguments. It returns the result or, for an
+            operation that writes, the work for the store, whose result is the result.
         arguments: the type of the arguments.
         writes: whether ``run`` returns a work for the store.
-        where: where it is run; None for always on the thread that takes requests.
+        where: where it runs; None for always on the thread that takes requests.
         changes_hsm: whether ``run`` may create a key in the HSM.
-        left: is given the request and the result of the work, and returns what is left to do
-            outside the store; None for nothing.
-        status: of the answer.
+        left: called with the request and the result of the work; returns a function that does the
+            rest outside the store, or None if there is no rest.
+        status: the status of the answer.
 
     Attributes:
-        at_once: whether it is run on the thread that takes requests and waits for nothing.
+        at_once: whether it runs on the thread that takes requests and does not wait.
     """
 
     __slots__ = (
@@ -69,14 +69,14 @@ class Action:
 
 
 def check(arguments: msgspec.Struct) -> None:
-    """Checks that arguments are of the types that their class declares.
+    """Checks that arguments have the types that their class declares.
 
     Args:
-        arguments: as a caller in process made them; what came over the network was checked when it
-            was decoded.
+        arguments: from a caller in process; those that came over the network were checked when
+            they were decoded.
 
     Raises:
-        BadParameterError: one is not; the message names it, and not its value.
+        BadParameterError: one does not; the message names it, and not its value.
     """
     try:
         msgspec.convert(_members(arguments), type=type(arguments))

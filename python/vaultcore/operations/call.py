@@ -1,4 +1,4 @@
-"""An operation that a caller in this process asks for."""
+"""An operation that a caller in this process requests."""
 
 import time
 from typing import TYPE_CHECKING, Final
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from vaultcore.engine.engine import Engine
     from vaultcore.objects.kinds import OpenVault
 
-#: The version of the contract that callers in process speak; audit records name it.
+#: The version of the contract for callers in process, as audit records name it.
 API_VERSION: Final = "2026-04-01"
 
 
 class Call(Request):
-    """An operation as a caller in process asks for it.
+    """An operation, requested in process.
 
     Args:
         engine: the engine.
         state: the vault.
-        caller: who asks.
-        verb: the operation, by the name that the core and the audit log know it by.
-        name: of the object, as the caller wrote it; the empty string for none.
-        version: of the object, as the caller wrote it; the empty string for the current one.
+        caller: the caller.
+        verb: the operation, by its name in the core and the audit log.
+        name: the object's name, as the caller wrote it; the empty string for none.
+        version: the object's version, as the caller wrote it; the empty string for the current one.
     """
 
     api_version = API_VERSION
@@ -56,7 +56,7 @@ class Call(Request):
         self._epoch = -1
 
     def admit(self) -> None:
-        """Takes the caller through the gate (design: the life of a request, steps 1 to 5).
+        """Checks the caller at the gate (design: the life of a request, steps 1 to 5).
 
         Raises:
             StorageError: the change feed cannot be read.
@@ -65,7 +65,7 @@ class Call(Request):
         engine, caller, state = self.engine, self.caller, self.state
         engine.synchronise()
         if state.removed:
-            # Before the rest, which goes by the name: another vault may bear it by now.
+            # First, because the rest looks the vault up by name, which another may have by now.
             state.refuse()
         self._epoch = engine.access_epoch
         gate, address = engine.gate, caller.address

@@ -20,7 +20,7 @@ from vaultcore.operations.results import Encrypted, KeyResult
 if TYPE_CHECKING:
     from vaultcore._core import KeyEncryptionKey
 
-#: The most random bytes that are given at once (contract 1.2).
+#: The most random bytes in one request (contract 1.2).
 MAXIMUM_RANDOM: Final = 128
 
 
@@ -48,7 +48,7 @@ class ImportKey(msgspec.Struct, frozen=True):
 
 
 class UpdateKey(msgspec.Struct, frozen=True):
-    """The attributes of a version; what is None stays as it is."""
+    """The attributes of a version; those that are None do not change."""
 
     operations: Sequence[str] | None = None
     attributes: Attributes | None = None
@@ -218,7 +218,7 @@ def _random(request: Request, arguments: RandomBytes) -> bytes:  # noqa: ARG001 
 
 
 def confirm(request: Request) -> None:
-    """Checks that the key that a request has used may still do what it has done.
+    """Checks that the key that a request used may still be used for it.
 
     Raises:
         ForbiddenError: it was disabled or limited meanwhile.
@@ -253,7 +253,7 @@ def _private(request: Request, _: Any) -> Where:
 
 
 def _public(request: Request, _: Any) -> Where:
-    """Where the public half is used: the HSM says first whether it could undo it."""
+    """Where the public half is used: the HSM says first whether it could decrypt the result."""
     return Where.HSM if _key(request).in_hsm else Where.LOOP
 
 

@@ -1,8 +1,8 @@
-"""How an operation is performed: one driver that blocks, and one that does not.
+"""The drivers of an operation: one that blocks, and one that does not.
 
-Both run the same actions, in the same order: what the gate let in is run where it belongs, what it
-writes is committed together with its record, what is left outside the store is settled, and
-whoever has waited is asked again.
+Both run the same actions in the same order. An admitted action runs where it belongs, a write is
+committed together with its record, the rest outside the store is done, and a request that has
+waited is checked again.
 """
 
 import asyncio
@@ -40,16 +40,16 @@ def perform(
     """Admits, performs and records an operation of a caller in process.
 
     Args:
-        call: who asks for what.
-        arguments: of the operation, of the type that its action declares.
-        decode: returns the arguments of the admitted call instead, where these have to be read
-            first.
+        call: the requested operation.
+        arguments: the arguments, of the type that the action declares.
+        decode: returns the arguments of the admitted call, if they must be read after the
+            admission.
 
     Returns:
         The result of the operation; its record is written by then.
 
     Raises:
-        AuditError: it cannot be recorded; what would change something was not done.
+        AuditError: it cannot be recorded; a change was not made then.
         VaultError: it was refused.
         VaultcoreError: something failed.
     """
@@ -69,7 +69,7 @@ def perform(
         else:
             result = action.run(call, arguments)
             if call.used is not None and call.used.slow:
-                # The key, the HSM or its queue may have taken long: what holds by now counts.
+                # The key, the HSM or its queue may have taken long: the rules of now apply.
                 call.look_again()
                 confirm(call)
     except ObjectNotFoundError as missing:
@@ -77,7 +77,7 @@ def perform(
         _record(call, call.fail(spelled).status)
         raise spelled from None
     except (TypeError, AttributeError) as failure:
-        # The hot path does not look at types before they fail.
+        # The hot path does not check types unless something fails.
         refusal = _wrong_type(call, arguments) or failure
         _record(call, call.fail(refusal).status)
         raise refusal from None
@@ -109,7 +109,7 @@ def _record(call: "Call", status: int) -> None:
 
 
 def _wrong_type(call: "Call", arguments: msgspec.Struct) -> BadParameterError | None:
-    """Returns the refusal of names or arguments of a wrong type; None if they are right."""
+    """Returns the refusal of names or arguments of a wrong type; None if the types are right."""
     try:
         call.check_types()
         check(arguments)
@@ -121,20 +121,20 @@ def _wrong_type(call: "Call", arguments: msgspec.Struct) -> BadParameterError | 
 async def perform_async(
     request: "Request", action: Action, arguments: Any, engine: "Engine", pools: "Pools"
 ) -> Any:
-    """Performs an operation that the gate has let in, without holding up the event loop.
+    """Performs an operation that the gate has admitted, without holding up the event loop.
 
-    The caller records it: the request says what it changes.
+    The caller records it: the request contains what it changes.
 
     Args:
         request: the admitted request.
-        action: what it does.
-        arguments: of the type that the action declares.
+        action: the action of the operation.
+        arguments: the arguments, of the type that the action declares.
         engine: the engine.
-        pools: where slow work is done.
+        pools: the pools for slow work.
 
     Raises:
-        AuditError: it cannot be recorded; what would change something was not done.
-        VaultError: it was refused, or something waits too long.
+        AuditError: it cannot be recorded; a change was not made then.
+        VaultError: it was refused, or something takes too long.
         VaultcoreError: something failed.
     """
     where = Where.LOOP if action.where is None else action.where(request, arguments)
@@ -159,7 +159,7 @@ async def perform_async(
 
 
 async def _write_async(request: "Request", action: Action, work: Any, engine: "Engine") -> Any:
-    # Inside the store's transaction, and not before its queue: what it sees then holds.
+    # Inside the store's transaction, and not before its queue: what it sees there is final.
     guarded_work = guarded.guarded(work, request.look_again)
     record = request.write(Record.of, action.status)
     changes = engine.audit.changes
@@ -170,7 +170,7 @@ async def _write_async(request: "Request", action: Action, work: Any, engine: "E
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        # Nobody waits for the answer any more; what was begun ends, and is recorded.
+        # Nobody waits for the answer any more; the write that was begun ends, and is recorded.
         request.change = None
         task.add_done_callback(functools.partial(_end_unattended, changes, change, record))
         raise
@@ -188,7 +188,7 @@ def _end_unattended(
 
 
 async def _settle(request: "Request", left: Callable[[], None], pools: "Pools") -> None:
-    """Does what a write left to do in the HSM. The write stands, whatever becomes of it."""
+    """Does the rest of a write in the HSM. The write is not undone, whatever happens here."""
     try:
         await pools.run(Where.HSM, request.state.hsm, left, changes=True)
     except UnavailableError as failure:

@@ -1,7 +1,7 @@
-"""Where work runs that would hold up the event loop, so that nothing waits behind what hangs.
+"""Where work runs that would hold up the event loop, so that nothing waits for what hangs.
 
-Private operations of software keys have threads of their own. So has each HSM, whose calls wait
-in a queue that is as long as its deadline allows.
+Private operations of software keys have threads of their own. So has each HSM; its calls wait in a
+queue whose length follows from its deadline.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ PROCESSOR_THREADS: Final = max(2, os.cpu_count() or 2)
 PROCESSOR_WAITING: Final = 512
 #: How many calls may wait for one HSM; 503 beyond.
 HSM_WAITING: Final = 512
-#: The weight of the newest call in what a call of an HSM is expected to take.
+#: The weight of the newest call in the expected duration of an HSM's calls.
 _NEWEST: Final = 0.2
 
 T = TypeVar("T")
 
 
 class Pools:
-    """The threads of one event loop, apart by what they may have to wait for."""
+    """The threads of one event loop, separated by what they may have to wait for."""
 
     def __init__(self) -> None:
         self._processor = ThreadPoolExecutor(
@@ -39,29 +39,29 @@ class Pools:
         self._hsms: weakref.WeakKeyDictionary[Hsm, _HsmQueue] = weakref.WeakKeyDictionary()
 
     async def run(self, where: Where, hsm: Hsm | None, act: Callable[[], T], *, changes: bool) -> T:
-        """Acts on a request where it belongs, and returns the result.
+        """Runs work where it belongs, and returns the result.
 
         Args:
-            where: where that is.
+            where: the place.
             hsm: the HSM of the vault, if it has one.
-            act: what to do.
-            changes: whether that creates or destroys a key in the HSM.
+            act: the work.
+            changes: whether it creates or destroys a key in the HSM.
 
         Raises:
             ThrottledError: too much work for the processors is waiting already.
-            UnavailableError: the HSM does not answer, or would not in time.
+            UnavailableError: the HSM does not answer, or would not answer in time.
         """
         if where is Where.PROCESSOR:
             return await self.compute(act)
         if where is Where.HSM and hsm is not None:
             return await self.ask(hsm, act, changes=changes)
-        return act()  # without an HSM, what belongs there is refused, which takes no time
+        return act()  # without an HSM, work for it is refused, which takes no time
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Does what keeps a processor busy, and returns its result.
+        """Runs work that keeps a processor busy, and returns its result.
 
         Raises:
-            ThrottledError: too much of it is waiting already.
+            ThrottledError: too much of this work is waiting already.
         """
         if self._busy >= PROCESSOR_WAITING:
             raise ThrottledError(
@@ -75,19 +75,19 @@ class Pools:
             self._busy -= 1
 
     async def ask(self, hsm: Hsm, work: Callable[[], T], *, changes: bool) -> T:
-        """Does what waits for an HSM, and returns its result.
+        """Runs work that waits for an HSM, and returns its result.
 
-        The HSM's deadline counts from now on, the queue included. Work that changes what the
-        token holds may not be given up halfway: for that, the deadline is one for its start, and
-        the HSM's own deadlines end it.
+        The HSM's deadline counts from now on, including the queue. Work that changes keys in the
+        HSM must not be abandoned halfway: its deadline is one for its start, and the HSM's own
+        deadlines end it.
 
         Args:
             hsm: the HSM.
-            work: what calls it.
+            work: the function that calls the HSM.
             changes: whether the work creates or destroys a key in the HSM.
 
         Raises:
-            UnavailableError: the HSM does not answer, or would not in time.
+            UnavailableError: the HSM does not answer, or would not answer in time.
         """
         queue = self._hsms.get(hsm)
         if queue is None:
@@ -95,17 +95,17 @@ class Pools:
         return await queue.ask(work, changes=changes)
 
     def close(self) -> None:
-        """Waits for what runs; what waits for an HSM is given up."""
+        """Waits for running work; abandons what waits for an HSM."""
         for queue in list(self._hsms.values()):
             queue.close()
         self._processor.shutdown(wait=True)
 
 
 class _HsmQueue:
-    """The calls of one HSM: as many at a time as it has workers, the others in their order."""
+    """The calls of one HSM: as many at a time as it has workers, the others in order."""
 
     def __init__(self, hsm: Hsm) -> None:
-        # The HSM itself would keep the entry of the weak dictionary alive for good.
+        # A reference to the HSM itself would keep the entry of the weak dictionary alive forever.
         self._hsm = weakref.ref(hsm)
         self._processes = hsm.processes
         self._turns = asyncio.Semaphore(hsm.processes)
@@ -114,7 +114,7 @@ class _HsmQueue:
         self._expected = 0.0  # seconds that one call takes, smoothed
 
     async def ask(self, work: Callable[[], T], *, changes: bool) -> T:
-        """Does the work when it is its turn; see :meth:`Pools.ask`."""
+        """Runs the work when it is its turn; see :meth:`Pools.ask`."""
         hsm = self._hsm()
         if hsm is None:
             raise UnavailableError("the HSM was closed; try again later")
@@ -145,7 +145,7 @@ class _HsmQueue:
         raise UnavailableError("the HSM did not answer in time; try again later")
 
     def close(self) -> None:
-        """Waits for the calls that run."""
+        """Waits for running calls."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _start(
@@ -155,13 +155,13 @@ class _HsmQueue:
             started = time.monotonic()
             result = work()
             if measured:
-                # Only what succeeded says how long a call takes.
+                # Only a call that succeeded shows how long a call takes.
                 took = time.monotonic() - started
                 self._expected += _NEWEST * (took - self._expected)
             return result
 
         def release(_: object) -> None:
-            # The turn ends when the thread is free, even if the caller has left long before.
+            # The turn ends when the thread is free, even if the caller left long before.
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._turns.release)
 

@@ -1,4 +1,4 @@
-"""One operation on its way: asked for, admitted, performed, recorded."""
+"""One operation in progress: requested, admitted, performed, recorded."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Request(Event):
-    """An operation of the data plane that somebody asks for.
+    """A requested operation of the data plane.
 
     Attributes:
         state: the vault.
-        asked: what is asked for, once the gate has understood and admitted it.
+        asked: the parsed operation, once the gate has admitted it.
         used: the key that was used, if any.
-        change: what the operation changes; its record lies in the store until the log has it.
+        change: the change of the operation; its record is in the store until the log has it.
     """
 
     state: "OpenVault"
@@ -29,18 +29,18 @@ class Request(Event):
 
     @property
     def rules(self) -> Any:
-        """The rules of the kind that is asked for."""
+        """The rules of the object's kind."""
         return self.state.rules[self.asked.kind]
 
     @abstractmethod
     def look_again(self) -> None:
-        """Asks the gate again, if anything that it goes by has changed since it was asked.
+        """Asks the gate again, if anything that it depends on has changed since it was asked.
 
-        Called after each wait, on whatever thread goes on: permissions, the firewall, the token and
-        the vault hold for the act, not for the moment when the request arrived. What is cached of
-        objects is up to date after it.
+        Called after each wait, on whatever thread continues: permissions, the firewall, the token
+        and the vault must allow the operation when it happens, not only when the request arrived.
+        Afterwards, the cache of objects is up to date.
 
         Raises:
             StorageError: the change feed cannot be read.
-            VaultError: the request would not be admitted now.
+            VaultError: the request would no longer be admitted.
         """

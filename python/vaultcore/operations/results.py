@@ -1,4 +1,4 @@
-"""What operations result in, before a face shows it."""
+"""The results of operations, before a face shows them."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +29,7 @@ class Stored(NamedTuple):
 
 
 class KeyResult(NamedTuple):
-    """What a key has made: a signature, a plaintext, a wrapped or an unwrapped key."""
+    """The result of a key: a signature, a plaintext, a wrapped or an unwrapped key."""
 
     key: "UsableKey"
     value: bytes
@@ -39,7 +39,7 @@ class KeyResult(NamedTuple):
 
 
 class Encrypted(NamedTuple):
-    """What a key has encrypted: nonce and tag as its mode has them, associated data as given."""
+    """The result of an encryption: nonce and tag if the mode has them, associated data as given."""
 
     key: "UsableKey"
     ciphertext: bytes

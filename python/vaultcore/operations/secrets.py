@@ -24,7 +24,7 @@ class SetSecret(msgspec.Struct, frozen=True):
 
 
 class UpdateSecret(msgspec.Struct, frozen=True):
-    """The attributes of a version; what is None stays as it is."""
+    """The attributes of a version; those that are None do not change."""
 
     content_type: str | None = None
     attributes: Attributes | None = None

@@ -13,11 +13,11 @@ from vaultcore.operations.request import Request
 
 
 class ListPage(msgspec.Struct, frozen=True):
-    """Which page of a list is asked for.
+    """A page of a list, as requested.
 
     Attributes:
-        marker: where the page starts, as :attr:`Page.marker` of the one before it says; the empty
-            string for the first page.
+        marker: where the page starts: :attr:`Page.marker` of the previous page; the empty string
+            for the first page.
         limit: how many items at most.
     """
 
@@ -26,7 +26,7 @@ class ListPage(msgspec.Struct, frozen=True):
 
 
 class Restore(msgspec.Struct, frozen=True):
-    """What to restore.
+    """The backup to restore.
 
     Attributes:
         blob: what a backup returned.
@@ -93,10 +93,10 @@ def _list_versions(request: Request, arguments: ListPage) -> Page:
 
 
 def shared_actions(noun: str) -> dict[str, Action]:
-    """Returns the operations that a kind has because it is a kind.
+    """Returns the operations that every kind has.
 
     Args:
-        noun: of the kind, for example ``Secret``.
+        noun: the noun of the kind, for example ``Secret``.
     """
     return {
         f"{noun}Delete": Action(_delete, writes=True),

@@ -1,7 +1,7 @@
-"""The table of operations: what each verb of the core does.
+"""The table of operations: the action of each verb of the core.
 
-Name, kind, permission and api-versions of an operation are the core's (``_core.operation_names``);
-what it does stands here, once for every face.
+The core defines name, kind, permission and api-versions of an operation
+(``_core.operation_names``); this table defines its action, once for every face.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ from vaultcore.operations import keys, secrets
 from vaultcore.operations.action import Action
 from vaultcore.operations.shared import shared_actions
 
-#: Every operation that is offered, by the name that the core and the audit log know it by.
+#: Every operation that is offered, by its name in the core and the audit log.
 ACTIONS: Final[dict[str, Action]] = {
     **{
         name: action
@@ -22,7 +22,7 @@ ACTIONS: Final[dict[str, Action]] = {
     **keys.ACTIONS,
 }
 
-#: What the core parses and no face offers yet; over HTTPS it is answered with 404.
+#: Operations that the core parses and no face offers yet; over HTTPS the answer is 404.
 NOT_OFFERED: Final = frozenset(
     {
         "CertificateBackup",
