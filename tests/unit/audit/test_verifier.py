@@ -160,7 +160,7 @@ def test_an_inserted_record(folder: Path, log: Any, tmp_path: Path) -> None:
 def test_rubbish_between_records(folder: Path, log: Any, rubbish: Any) -> None:
     changed = lines(folder)
     write(folder, [*changed[:6], rubbish, *changed[6:]])
-    assert "is no record" in told(folder, log)
+    assert "is not a record" in told(folder, log)
 
 
 def test_a_history_written_anew(folder: Path, log: Any) -> None:
@@ -208,7 +208,7 @@ def test_every_byte_of_a_checkpoint_counts(folder: Path, log: Any) -> None:
 
 def test_a_removed_checkpoint(folder: Path, log: Any) -> None:
     _write_checkpoints(folder, _checkpoints(folder)[1:])
-    assert "before the checkpoint of record 8 one is gone" in told(folder, log)
+    assert "a checkpoint is missing before that of record 8" in told(folder, log)
 
 
 def test_checkpoints_in_another_order(folder: Path, log: Any) -> None:
@@ -224,10 +224,10 @@ def test_a_checkpoint_signed_by_another_key(
         record(other, object_id=f"https://dev/secrets/x{number}")
         if number in SIGNED:
             other.checkpoint()
-    # A whole other log in the place of ours is in order in itself, but not signed by us.
+    # A whole other log in the place of ours is valid in itself, but not signed by this vault.
     report = verify(tmp_path / "other", other.public_key())
     assert report.ok
-    assert "the checkpoint of record 4 is not signed by us" in told(tmp_path / "other", log)
+    assert "the checkpoint of record 4 has no valid signature" in told(tmp_path / "other", log)
 
 
 def test_a_signature_made_for_something_else_is_none(folder: Path, log: Any, signer: Any) -> None:
@@ -236,7 +236,7 @@ def test_a_signature_made_for_something_else_is_none(folder: Path, log: Any, sig
     digest = hashlib.sha256(signed).digest()
     forged = urlsafe_b64encode(signer.sign("ES256", digest)).rstrip(b"=")
     _write_checkpoints(folder, [first, signed + b',"signature":"' + forged + b'"}\n'])
-    assert "the checkpoint of record 8 is not signed by us" in told(folder, log)
+    assert "the checkpoint of record 8 has no valid signature" in told(folder, log)
 
 
 @pytest.mark.parametrize("text", [b"", b"A", b"AAAA", b"A" * 86, b"A" * 5000])
@@ -301,7 +301,7 @@ def test_a_segment_torn_at_its_end(folder: Path, segmented: Any) -> None:
 def test_a_segment_with_more_behind_its_end(folder: Path, segmented: Any) -> None:
     whole = segmented[0].read_bytes()
     segmented[0].write_bytes(whole + whole.splitlines(keepends=True)[0])
-    assert "behind the record that closes a segment" in told(folder, None)
+    assert "after the record that closes a segment" in told(folder, None)
 
 
 def test_a_current_segment_that_is_gone(
@@ -321,9 +321,9 @@ def test_a_repaired_end_that_is_gone_or_changed(folder: Path) -> None:
     append(AuditLog(str(folder)))
     kept = next(folder.glob("torn-*.bin"))
     kept.write_bytes(b"other")
-    assert "is gone or changed" in told(folder, None)
+    assert "was removed or changed" in told(folder, None)
     kept.unlink()
-    assert "is gone or changed" in told(folder, None)
+    assert "was removed or changed" in told(folder, None)
 
 
 def test_signed_records_cannot_be_passed_off_as_torn(

@@ -306,7 +306,7 @@ def test_two_at_once_make_one_vault(place: Path) -> None:
     thread = threading.Thread(target=make)
     thread.start()
     assert entered.wait(30)
-    with pytest.raises(ConfigurationError, match="another process is making"):
+    with pytest.raises(ConfigurationError, match="another process is creating"):
         vaultcore.create(place / "data")
     with pytest.raises(ConfigurationError, match="not finished"):
         vaultcore.open(place / "data")
