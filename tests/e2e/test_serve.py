@@ -120,7 +120,9 @@ def test_a_reload_with_a_bad_certificate_changes_nothing(served: Served) -> None
     served.tls.certificate.write_text("no certificate")
     try:
         served.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "nothing was reloaded, the workers go on: the certificate" in served.log())
+        wait_for(
+            lambda: "nothing was reloaded, the workers continue: the certificate" in served.log()
+        )
         assert served.answers(), served.why
         assert served.workers() == before
     finally:
@@ -148,7 +150,7 @@ def test_a_reload_while_the_key_cannot_be_read_leaves_the_workers(served: Served
     served.key.rename(elsewhere)
     try:
         served.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "the old workers go on" in served.log())
+        wait_for(lambda: "the old workers continue" in served.log())
         assert served.answers(), served.why
         wait_for(lambda: served.workers() == before)
     finally:

@@ -1,1 +1,1 @@
-"""The HTTP service: the data plane, the issuer and what surrounds them."""
+"""The HTTP service: the data plane, the issuer, the management plane, and their processes."""

@@ -1,4 +1,4 @@
-"""The application: the front, and behind it the vaults, the issuer and the management plane."""
+"""The application: the front, then the vaults, the issuer and the management plane."""
 
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,10 @@ def build_application(
 
     Args:
         engine: the engine.
-        default_hosts: host names, with port, under which the default vault answers too.
+        default_hosts: host names, with port, at which the default vault answers too.
         default_vault: the name of that vault.
         challenge_tenant: the tenant that the challenge names.
-        proxies: whose word for the client's address is taken; None for nobody's.
+        proxies: the proxies whose reports of the client's address are trusted; None for none.
     """
     domain = engine.installation.domain
     known: dict[bytes, Place] = {

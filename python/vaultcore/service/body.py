@@ -1,4 +1,4 @@
-"""Reading bodies: bounded in size before anything parses them, and in time."""
+"""Reads bodies: limited in size before anything parses them, and in time."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,10 @@ _LOOK_SECONDS: Final = 1.0
 
 
 class Bodies:
-    """Reads bodies of one event loop, and gives up on those that arrive too slowly.
+    """Reads the bodies of one event loop, and gives up on those that arrive too slowly.
 
-    One look a second at all that are waiting costs less than a timer for each, which would be a
-    good part of a whole request.
+    One check per second of all that are waiting costs less than a timer for each one, which would
+    be a good part of the cost of a request.
     """
 
     def __init__(self) -> None:
@@ -34,14 +34,14 @@ class Bodies:
         """Returns a body.
 
         Args:
-            receive: the server's.
-            length: the header Content-Length, or nothing.
-            limit: the most bytes that are taken.
+            receive: the function of ASGI.
+            length: the value of the header Content-Length, or nothing.
+            limit: the most bytes that are accepted.
             seconds: how long it may take to arrive.
 
         Raises:
             BadParameterError: the body ended before its announced length.
-            PayloadTooLargeError: it is larger than the limit, or says so.
+            PayloadTooLargeError: it is larger than the limit, or announces that it is.
             RequestTimeoutError: it did not arrive in time.
         """
         announced = -1
@@ -87,10 +87,10 @@ class Bodies:
 
 
 async def drain(receive: Receive, length: bytes) -> bool:
-    """Reads past a body that nobody wants, and returns whether it came to an end.
+    """Reads and discards a body, and returns whether it came to its end.
 
-    A connection that closes on what still arrives takes the answer, or the client's next request,
-    with it. So a body of usual size is let in first, for a moment.
+    If a connection is closed while data still arrives, the answer or the client's next request
+    is lost. So a body of usual size is read first, for a moment.
     """
     if len(length) > _DRAINED_DIGITS:
         return False

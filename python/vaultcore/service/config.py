@@ -1,7 +1,7 @@
 """The configuration file of ``vaultcore serve``: TOML, strict, and without unsafe defaults.
 
 A member that is unknown, misspelt or of the wrong type is refused with its place in the file. What
-decides about safety has no default: the domain, the certificate and the protectors must be named.
+matters for security has no default: the domain, the certificate and the protectors must be named.
 """
 
 import tomllib
@@ -17,7 +17,7 @@ from vaultcore.errors import ConfigurationError, UnreadableError
 from vaultcore.inputs import read_text_input
 
 _MAXIMUM_BYTES: Final = 1024 * 1024
-#: How many connections each worker process keeps at most, where the file does not say.
+#: How many connections each worker process keeps at most by default.
 CONNECTIONS: Final = 10_000
 
 _MAXIMUM_WORKERS: Final = 64
@@ -26,8 +26,8 @@ _MAXIMUM_PORT: Final = 65535
 
 EXAMPLE: Final = """\
 # The configuration of `vaultcore serve`.
-# Make the data folder with:  vaultcore init --config vaultcore.toml
-# Then serve it with:         vaultcore serve --config vaultcore.toml
+# Create the data folder with: vaultcore init --config vaultcore.toml
+# Then serve it with:          vaultcore serve --config vaultcore.toml
 
 data = "/var/lib/vaultcore"
 
@@ -41,7 +41,7 @@ workers = 2
 # connections = 10000  # kept by each worker; the limit of descriptors may allow fewer
 certificate = "/etc/vaultcore/server.pem"  # for *.DOMAIN, with its chain
 key = "/etc/vaultcore/server.key"
-# Behind proxies: theirs alone, as narrowly as can be; their word for the client's address is taken.
+# Behind proxies: only theirs, as narrowly as possible. They are trusted to report client addresses.
 # trusted_proxies = ["10.0.0.7", "10.0.1.0/28"]
 
 # Each protector can open the vault keys by itself. Name at least one; two are better.
@@ -58,11 +58,11 @@ name = "recovery"
 kind = "file"
 path = "/mnt/safe/vaultcore.key"
 
-# Records of the audit log are removed after so many days; 0 keeps them for ever.
+# Records of the audit log are removed after this many days; 0 keeps them for ever.
 # [audit]
 # retention_days = 365
 
-# Tokens of other issuers are accepted when they are for these audiences.
+# Tokens of other issuers are accepted if they are for these audiences.
 # [[issuers]]
 # name = "keycloak"
 # issuer = "https://sso.example.com/realms/main"
@@ -83,9 +83,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         key: its private key, PEM.
         address: the address to listen on.
         port: the port to listen on.
-        workers: how many worker processes answer.
-        trusted_proxies: addresses and ranges of proxies that tell the client's address.
-        connections: how many connections each of them keeps at most.
+        workers: how many worker processes answer requests.
+        trusted_proxies: addresses and ranges of proxies that report the client's address.
+        connections: how many connections each worker process keeps at most.
     """
 
     domain: str
@@ -98,7 +98,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     trusted_proxies: list[str] = []
 
     def proxies(self) -> Proxies | None:
-        """Returns the proxies that tell the client's address, or None where none is trusted.
+        """Returns the proxies that report the client's address, or None if none is trusted.
 
         Raises:
             ConfigurationError: one of them is neither an address nor a range.
@@ -113,9 +113,9 @@ class FileProtectorSettings(
     """A key file.
 
     Attributes:
-        name: what it is called.
+        name: the protector's name.
         path: the key file.
-        passphrase_file: a file with a passphrase, instead of a key that is enough on its own.
+        passphrase_file: a file with a passphrase, instead of a key file that is enough by itself.
     """
 
     name: str
@@ -130,12 +130,12 @@ class Pkcs11ProtectorSettings(
     """A PKCS#11 token.
 
     Attributes:
-        name: what it is called.
+        name: the protector's name.
         module: the PKCS#11 module.
         token_label: the token's label.
         pin_file: the file with the user's PIN.
-        key_label: the label of the key that `init` makes in the token.
-        token_serial: the token's serial number, where several have that label.
+        key_label: the label of the key that `init` creates in the token.
+        token_serial: the token's serial number, if several tokens have that label.
     """
 
     name: str
@@ -154,7 +154,7 @@ class EntraSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Attributes:
         tenant: its GUID.
-        audiences: for whom the tokens must be meant.
+        audiences: the accepted audiences of the tokens.
     """
 
     tenant: str
@@ -178,10 +178,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         data: the data folder; relative paths of protectors start there.
         server: where and how the service listens.
         protectors: what protects the vault keys; read by ``init``.
-        issuers: whose tokens are accepted, beside the built-in issuer.
+        issuers: the issuers whose tokens are accepted, in addition to the built-in one.
         entra: a tenant of Entra ID whose tokens are accepted, or None.
         audit: the audit log.
-        log: how much the service says about itself.
+        log: how much the service logs.
     """
 
     data: str
@@ -193,10 +193,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     log: Literal["error", "warning", "info"] = "info"
 
     def check(self) -> None:
-        """Checks what a type cannot say.
+        """Checks what the types cannot express.
 
         Raises:
-            ConfigurationError: a value cannot be used; the message says which.
+            ConfigurationError: a value is not valid; the message says which.
         """
         server = self.server
         if self.audit.retention_days < 0:
@@ -244,10 +244,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             )
 
     def trusted_issuers(self) -> list[TrustedIssuer]:
-        """Returns the rules for the issuers that are trusted beside the built-in one.
+        """Returns the rules for the issuers that are trusted in addition to the built-in one.
 
         Raises:
-            ConfigurationError: a rule is missing or out of its limits.
+            ConfigurationError: a rule is missing or outside its limits.
         """
         found = [issuer.trust() for issuer in self.issuers]
         if self.entra is not None:
@@ -276,7 +276,7 @@ def read_configuration(text: str, *, name: str = "the configuration") -> Configu
 
     Args:
         text: TOML.
-        name: what messages call it.
+        name: the name of the text in messages.
 
     Raises:
         ConfigurationError: it is wrong; the message says where.

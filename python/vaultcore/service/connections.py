@@ -1,9 +1,9 @@
-"""The keeper of a worker's connections: closes some before the descriptors run out.
+"""Closes some of a worker's connections before the descriptors run out.
 
-The HTTP server accepts whatever comes, and an accept that finds no free descriptor would stop it.
-So a thread counts, and when the bound is reached it shuts down the connections that have cost the
-least: first those that never sent anything, then those of callers who never showed a valid token,
-the oldest first, and last those of known callers, the idlest first.
+The HTTP server accepts every connection, and an accept that finds no free descriptor would stop it.
+So a thread counts, and at a limit it shuts down the connections that are worth the least: first
+those that never sent anything, then those of callers who never presented a valid token, the oldest
+first, and last those of known callers, the longest idle first.
 """
 
 import ctypes
@@ -23,19 +23,19 @@ from vaultcore.service import descriptors
 from vaultcore.service.descriptors import Descriptors
 from vaultcore.service.listening import waiting
 
-#: How long a connection may be silent before it is the first to go, in seconds.
+#: How long a connection may be silent before it is among the first to be closed, in seconds.
 SILENT_SECONDS: Final = 1.0
-#: How long the log says nothing more about connections that were closed, in seconds.
+#: The pause between two log messages about closed connections, in seconds.
 QUIET_SECONDS: Final = 10.0
-#: How often the connections are counted, in seconds; oftener where few descriptors are spare.
+#: How often the connections are counted, in seconds; more often if few descriptors are free.
 LOOK_SECONDS: Final = 0.02
 _SHORT_LOOK_SECONDS: Final = 0.005
 _AMPLE: Final = 2048
-#: A worker that gets no descriptor back for this long ends, in seconds.
+#: A worker that gets no descriptor back for this long exits, in seconds.
 RESCUE_SECONDS: Final = 3.0
 _VACATE_SECONDS: Final = 1.2
 _RESCUE_LOOK_SECONDS: Final = 0.005
-#: The callers that are remembered before those whose connections have ended are forgotten.
+#: How many callers are remembered before those whose connections have ended are forgotten.
 _REMEMBERED: Final = 4096
 
 _SO_ATTACH_FILTER: Final = 26
@@ -45,29 +45,29 @@ _REJECT_ALL: Final = struct.pack("=HBBI", 0x06, 0, 0, 0)  # BPF_RET of 0: drop t
 # bytes received.
 _INFO_BYTES: Final = 136
 _INFO: Final = struct.Struct("=B43xI4xI72xQ")
-#: The states of a connection that has not been ended from here: established, ended by the peer.
+#: The states of a connection that was not ended on this side: established, ended by the peer.
 _LIVE: Final = frozenset({1, 8})
 
-#: Who goes first.
+#: The order of closing.
 _SILENT: Final = 0
 _ANONYMOUS: Final = 1
 _KNOWN: Final = 2
 
-#: Address and port, both as text, as the server tells the application of its client.
+#: Address and port, both as text, as the server reports its client to the application.
 Peer = tuple[str, str]
 
 logger = logging.getLogger("vaultcore.service")
 
 
 class Connection(NamedTuple):
-    """One connection, as the kernel tells of it.
+    """One connection, as the kernel reports it.
 
     Attributes:
-        descriptor: of its socket.
+        descriptor: the descriptor of its socket.
         peer: the address and port of the other side.
         silent: whether nothing ever arrived.
-        idle: how long nothing was sent or received, in seconds.
-        live: whether it was not ended from here.
+        idle: for how long nothing was sent or received, in seconds.
+        live: whether it was not ended on this side.
     """
 
     descriptor: int
@@ -78,13 +78,13 @@ class Connection(NamedTuple):
 
 
 class Keeper(threading.Thread):
-    """Keeps the connections of this process below a bound.
+    """Keeps the number of connections of this process below a limit.
 
     Args:
         listener: the listening socket that they come from.
         limits: what this process may open.
-        admitted: the callers that showed a valid token, by address and port; the data plane
-            adds to it, the keeper forgets.
+        admitted: the callers that presented a valid token, by address and port; the data plane
+            adds to it, and the keeper removes from it.
     """
 
     def __init__(self, listener: socket.socket, limits: Descriptors, admitted: set[Peer]) -> None:
@@ -104,7 +104,7 @@ class Keeper(threading.Thread):
         self._rescues = 0
         self._said = -QUIET_SECONDS
         self._trouble = ""
-        # A predecessor that died while it held connections off left its filter behind.
+        # A predecessor that died while it blocked new connections left its filter in place.
         self._open_valve()
 
     def end(self) -> None:
@@ -113,13 +113,13 @@ class Keeper(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Looks at the connections again and again."""
+        """Checks the connections again and again."""
         while not self._ended.wait(self._pause):
             try:
                 self.look()
                 self._trouble = ""
             except OSError as error:
-                # Whatever it is, the next look is near, and it is said once.
+                # Whatever it is, the next check is soon, and it is logged once.
                 trouble = f"the connections cannot be kept in bounds ({error.strerror})"
                 if trouble != self._trouble:
                     logger.error("%s", trouble)  # noqa: TRY400
@@ -129,7 +129,7 @@ class Keeper(threading.Thread):
         """Closes connections if there are too many.
 
         Raises:
-            OSError: the kernel does not tell about them.
+            OSError: the kernel does not report them.
         """
         opened = descriptors.opened()
         if opened >= self._limits.soft - 1:
@@ -151,7 +151,7 @@ class Keeper(threading.Thread):
         opened = descriptors.listed()
         port = self._listener.getsockname()[1]
         found = list(connections(opened, port, self._listener.family))
-        # What was closed while it looked counts as its own, but that cannot be many.
+        # A descriptor closed during the scan counts as the scan's own, but there cannot be many.
         self._own = min(len(opened) - len(found), self._most)
         return found
 
@@ -162,7 +162,7 @@ class Keeper(threading.Thread):
         self._seen = {peer: self._seen.get(peer, now) for peer in live}
 
     def _evict(self, wanted: int) -> None:
-        """Shuts connections down until only as many are left as wanted."""
+        """Shuts down connections until only as many are left as wanted."""
         found = self._scan()
         self._forget(found)
         live = sorted((each for each in found if each.live), key=self._worth)
@@ -174,23 +174,23 @@ class Keeper(threading.Thread):
             self._closed[rank] += 1
 
     def _worth(self, connection: Connection) -> tuple[int, float, float]:
-        """Returns what decides who goes first: the smallest."""
+        """Returns the key that decides which is closed first: the smallest."""
         if connection.peer in self._admitted:
             return _KNOWN, -connection.idle, 0.0
         seen = self._seen.get(connection.peer, 0.0)
         if connection.descriptor >= self._limits.soft:
-            # It holds what the next rescue needs.
+            # It has a descriptor that the next rescue needs.
             silent = time.monotonic() - seen >= SILENT_SECONDS
         else:
             silent = connection.silent and connection.idle >= SILENT_SECONDS
         return (_SILENT if silent else _ANONYMOUS), seen, -connection.idle
 
     def _rescue(self) -> None:
-        """Frees descriptors when there is none left and the server can accept nothing.
+        """Frees descriptors when none is left and the server can accept nothing.
 
-        New connections are dropped on the way in; their kernels try again after a second. What
-        waits already gets the descriptors above the soft limit, so that the server comes to see
-        which of its connections have ended. Ending before it has seen that would let in as many
+        New connections are dropped on arrival; their kernels try again after a second. Those that
+        wait already get the descriptors above the soft limit, so that the server notices which of
+        its connections have ended. Stopping before it has noticed would admit the same number
         again.
         """
         until = time.monotonic() + RESCUE_SECONDS
@@ -206,8 +206,8 @@ class Keeper(threading.Thread):
             if left <= self._limits.connections and waiting(self._listener) == 0:
                 break
             if time.monotonic() > until:
-                # Nothing but an end gives them back; the next worker goes on with what waits.
-                logger.critical("the descriptors ran out, and none came back: the worker ends")
+                # Only the end of the process frees them; the next worker serves what waits.
+                logger.critical("the descriptors ran out, and none was freed: the worker exits")
                 os.kill(os.getpid(), signal.SIGKILL)
             self._ended.wait(_RESCUE_LOOK_SECONDS)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._limits.soft, self._limits.hard))
@@ -216,7 +216,7 @@ class Keeper(threading.Thread):
         self._vacate_at = time.monotonic() + _VACATE_SECONDS
 
     def _vacate(self) -> None:
-        """Clears the descriptors above the soft limit for the next rescue."""
+        """Frees the descriptors above the soft limit for the next rescue."""
         found = self._scan()
         self._forget(found)
         above = [each for each in found if each.descriptor >= self._limits.soft]
@@ -243,13 +243,13 @@ class Keeper(threading.Thread):
         if not (any(closed) or self._rescues) or now - self._said < QUIET_SECONDS:
             return
         held_off = (
-            f"; the descriptors ran out {self._rescues} times, and new connections were held off "
+            f"; the descriptors ran out {self._rescues} times, and new connections were blocked "
             "for a moment"
             if self._rescues
             else ""
         )
         logger.warning(
-            "the bound of %d connections was reached: closed %d that were silent, %d without a "
+            "the limit of %d connections was reached: closed %d that were silent, %d without a "
             "valid token and %d others that were idle%s",
             self._limits.connections,
             *closed,
@@ -262,14 +262,14 @@ def connections(opened: Iterable[int], port: int, family: int) -> Iterator[Conne
     """Yields the connections of this process that came in at a port.
 
     Args:
-        opened: the descriptors to look at.
+        opened: the descriptors to check.
         port: the port.
         family: the family of the listening socket.
     """
     for descriptor in opened:
         try:
             found = socket.SocketType(family, socket.SOCK_STREAM, 0, descriptor)
-        except OSError:  # closed by now, or no socket
+        except OSError:  # closed by now, or not a socket
             continue
         try:
             if found.getsockname()[1] != port:
@@ -279,21 +279,21 @@ def connections(opened: Iterable[int], port: int, family: int) -> Iterator[Conne
         except (OSError, IndexError, TypeError):  # the listening socket, or of another family
             continue
         finally:
-            found.detach()  # it stays whose it is
+            found.detach()  # its owner keeps it
         state, sent, received, size = _INFO.unpack(told)
         idle = min(sent, received) / 1000.0
         yield Connection(descriptor, name_of(peer), size == 0, idle, state in _LIVE)
 
 
 def name_of(address: tuple[Any, ...]) -> Peer:
-    """Returns what a socket's address is called here."""
+    """Returns a socket's address in the form used here."""
     return str(address[0]), str(address[1])
 
 
 def shut_down(connection: Connection, listener: socket.socket) -> bool:
-    """Ends a connection; the server then sees its end and closes it.
+    """Ends a connection; the server then notices the end and closes it.
 
-    The descriptor is pinned and looked at again first: by now it may be of something else.
+    The descriptor is pinned and checked again first: it may have been reused by now.
 
     Returns:
         Whether it was still that connection.

@@ -1,13 +1,13 @@
-"""How many connections the descriptors of a worker allow."""
+"""Calculates how many connections the descriptors of a worker allow."""
 
 import os
 import resource
 from pathlib import Path
 from typing import Final, NamedTuple
 
-#: Connections that wait to be accepted, for each worker; the kernel's own limit may be lower.
+#: How many connections may wait to be accepted, for each worker; the kernel's limit may be lower.
 BACKLOG: Final = 1024
-#: What a worker opens beside connections: database, log, token, files of the moment.
+#: What a worker opens besides connections: database, log, token, temporary files.
 OWN: Final = 64
 _MARGIN: Final = 32
 _FEW: Final = 16
@@ -19,8 +19,8 @@ class Descriptors(NamedTuple):
     """What a worker may open.
 
     Attributes:
-        soft: the limit that it works under.
-        hard: the limit that it may raise that to when it is out of descriptors.
+        soft: the limit in normal operation.
+        hard: the limit that it may raise the soft one to when it is out of descriptors.
         backlog: how many connections may wait to be accepted; between the two limits is room for
             all of them, twice.
         connections: how many connections it keeps at most.
@@ -35,7 +35,7 @@ class Descriptors(NamedTuple):
 def plan(hard: int, opened: int, wanted: int) -> Descriptors:
     """Divides the descriptors of a worker.
 
-    Above the bound on connections there is a quarter in which new ones are accepted while others
+    Above the limit on connections there is a quarter in which new ones are accepted while others
     are being closed, and above the soft limit there is room for everything that waits.
 
     Args:
@@ -44,14 +44,14 @@ def plan(hard: int, opened: int, wanted: int) -> Descriptors:
         wanted: how many connections the configuration allows.
     """
     waiting = backlog(hard)
-    # What a rescue lets in holds its descriptors until the one after the next.
+    # Connections accepted in a rescue keep their descriptors until the rescue after the next.
     soft = hard - 2 * (waiting + _MARGIN)
     allowed = (soft - opened - OWN) * 3 // 4
     return Descriptors(soft, hard, waiting, max(_FEW, min(wanted, allowed)))
 
 
 def claim(wanted: int) -> Descriptors:
-    """Raises the limit on descriptors as far as it goes, and divides them.
+    """Raises the limit on descriptors as far as possible, and divides them.
 
     Args:
         wanted: how many connections the configuration allows.
@@ -79,7 +79,7 @@ def backlog(hard: int) -> int:
 
 def opened() -> int:
     """Returns how many descriptors this process has open."""
-    # Linux tells the number as the size of the folder since 6.2; before, the size is 0.
+    # Since 6.2, Linux reports the number as the size of the folder; before, the size is 0.
     return _OPEN.stat().st_size or len(listed()) - 1
 
 

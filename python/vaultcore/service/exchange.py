@@ -1,4 +1,4 @@
-"""One request on its way: what its headers say, and what its record will say."""
+"""One request and its answer: what its headers say, and what its record will say."""
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -18,55 +18,55 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-#: What the contract calls an operation that was not named, or was refused before it counted.
+#: The contract's name of an operation that was not named, or was refused before it was known.
 AUTHENTICATION: Final = "Authentication"
-#: Stands for two Host headers; no name of a host, so that no host is found under it.
+#: For two Host headers; not a possible host name, so no host is found for it.
 TWO_HOSTS: Final = b"\0"
-#: Stands for two headers that ask for another method; no method has this name.
+#: For two headers that request another method; no method has this name.
 TWO_METHODS: Final = b"?"
-#: Stands for two Authorization headers; no credential of any scheme.
+#: For two Authorization headers; not a credential of any scheme.
 TWO_CREDENTIALS: Final = b""
-#: A byte that is not printable ASCII becomes so many in a record.
+#: The size in a record of a byte that is not printable ASCII.
 _ESCAPED: Final = 6
 _OVERRIDING: Final = frozenset({b"x-http-method", b"x-http-method-override", b"x-http-request"})
 
 
 class Host(Protocol):
-    """A vault as a client reaches it."""
+    """A vault at one of its host names."""
 
     def look_again(self, exchange: "Exchange") -> None:
-        """Asks the gate again, if anything that it goes by has changed since it was asked."""
+        """Asks the gate again, if anything that it depends on has changed since it was asked."""
         ...
 
 
 class Exchange(Request):
-    """A request, and what is known of it so far.
+    """A request, and what is known about it so far.
 
     The headers that the service reads are picked here in one pass, and nowhere else: a header that
-    two readers could take differently counts the same on every host.
+    two readers could understand differently has the same meaning on every host.
 
     Args:
-        scope: of ASGI.
-        receive: of ASGI.
+        scope: the scope of ASGI.
+        receive: the function of ASGI.
         bodies: reads the body.
-        proxies: tell the client's address; None where no proxy is trusted.
+        proxies: the proxies that report the client's address; None if no proxy is trusted.
 
     Attributes:
         peer: where the connection came from, if a proxy is trusted at all.
         authorization: the credentials; None without any.
-        host: the host that is addressed.
-        override: the method that a header asks for instead.
+        host: the host name in the request.
+        override: the method that a header requests instead.
         recorded: whether the record is not to be written here, because an operation writes its own
-            or the request is none that is recorded.
-        host_place: the vault as the client reaches it, where it is one.
+            or the request is not recorded at all.
+        host_place: the vault at this host name, if it is one.
         question: what the gate was asked.
-        epoch: the state of the rules by which the gate answered.
-        headers: of the answer, where a place does not give every answer the same.
-        unread: whether there is a body that nobody has read.
-        closing: whether the connection shall not be used again.
+        epoch: the state of the rules with which the gate answered.
+        headers: headers of this answer, if a place does not give every answer the same.
+        unread: whether there is a body that was not read.
+        closing: whether the connection must not be used again.
     """
 
-    # Most requests leave most of these as they are, and need not set them.
+    # Most requests leave most of these at their defaults, and need not set them.
     authorization: bytes | None = None
     closing = False
     correlation: bytes = b""
@@ -120,18 +120,18 @@ class Exchange(Request):
         Raises:
             StorageError: the change feed cannot be read.
             UsageError: this host has no gate of its own.
-            VaultError: the request would not be admitted now.
+            VaultError: the request would no longer be admitted.
         """
         if self.host_place is None:
             raise UsageError("only the host of a vault can be asked again")
         self.host_place.look_again(self)
 
     def announce(self) -> None:
-        """Has the record say that further answers to this address are only counted."""
+        """Adds to the record that further answers to this address are only counted."""
         self.came_by = {**(self.came_by or {}), **ANNOUNCEMENT}
 
     def foreign_bytes(self) -> int:
-        """Returns about how many bytes of the record are of the client's making."""
+        """Returns about how many bytes of the record the client determines."""
         return sum(
             min(len(text), most) * (1 if text.isascii() else _ESCAPED)
             for text, most in ((self.raw_path, 2048), (self.client, 512), (self.reason, 1024))
@@ -147,12 +147,12 @@ class Exchange(Request):
         """Returns the body.
 
         Args:
-            limit: the most bytes that are taken.
+            limit: the most bytes that are accepted.
             seconds: how long it may take to arrive.
 
         Raises:
             BadParameterError: it ended before its announced length.
-            PayloadTooLargeError: it is larger than the limit, or says so.
+            PayloadTooLargeError: it is larger than the limit, or announces that it is.
             RequestTimeoutError: it did not arrive in time.
         """
         found = await self._bodies.read(self._receive, self.length, limit, seconds)
@@ -160,6 +160,6 @@ class Exchange(Request):
         return found
 
     async def let_in(self) -> None:
-        """Reads past a body that nobody wants, for a moment; see :func:`drain`."""
+        """Reads and discards a body, for a moment; see :func:`drain`."""
         self.unread = False
         self.closing = not await drain(self._receive, self.length)

@@ -1,7 +1,7 @@
-"""The outermost handler: every request of every host comes in here, and every answer leaves here.
+"""The outermost handler: every request of every host arrives here, and every answer leaves here.
 
-It finds the place that a host name stands for, lets that answer, writes the one record, and sends.
-Whatever fails in between is answered and recorded as what it is.
+It finds the place of a host name, lets that place answer, writes the one record, and sends the
+answer. Failures, expected or not, are answered and recorded here too.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from vaultcore.service.exchange import AUTHENTICATION, Exchange, Headers, Receiv
 if TYPE_CHECKING:
     from vaultcore.audit.change import Change
 
-#: Asked by whoever watches the process, at any host; answered alike for all, and not recorded.
+#: Paths of health checks, at any host; the answer is the same for all, and not recorded.
 HEALTH: Final = frozenset({b"/healthz", b"/livez", b"/readyz"})
-#: How long a failure is not logged again, in seconds; each is in the audit log.
+#: For how long a failure is not logged again, in seconds; each one is in the audit log.
 SILENT_SECONDS: Final = 60.0
 _SAID: Final = 256  # failures that are remembered for that
-#: The value of Host (RFC 9110 section 7.2): a name or an address, and perhaps a port; no user.
+#: The value of Host (RFC 9110 section 7.2): a name or an address, and optionally a port; no user.
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?", re.ASCII
 )
@@ -45,7 +45,7 @@ logger = logging.getLogger("vaultcore.service")
 
 
 class Place(Protocol):
-    """What a host name stands for: a vault, the issuer, the management plane."""
+    """The destination of a host name: a vault, the issuer, the management plane."""
 
     @property
     def name(self) -> str:
@@ -54,11 +54,11 @@ class Place(Protocol):
 
     @property
     def base(self) -> bytes:
-        """What the address of a request begins with, for the record."""
+        """The beginning of a request's address, for the record."""
         ...
 
     def handle(self, exchange: Exchange) -> Awaitable[tuple[int, bytes]]:
-        """Does what is asked, and returns the status and the content of the answer.
+        """Performs the request, and returns the status and the content of the answer.
 
         Raises:
             VaultError: the answer is a refusal.
@@ -66,7 +66,7 @@ class Place(Protocol):
         ...
 
     def refuse(self, exchange: Exchange, failure: VaultError) -> tuple[int, bytes]:
-        """Returns the status and the content of a refusal, in the words of this place."""
+        """Returns the status and the content of a refusal, in the format of this place."""
         ...
 
     def headers(self, exchange: Exchange, status: int) -> Headers:
@@ -79,13 +79,13 @@ class Front:
 
     Args:
         known: the places by host name; those that are found are added.
-        find: finds the place of a host name in lower case, or None.
-        nowhere: what answers where there is no place, and for the health of the service.
-        record: writes a record; it is given what :meth:`Exchange.write` says.
-        end: writes the record of a request that changed something; it is given the change and what
-            :meth:`Exchange.write` says.
-        strangers: says which answers to strangers are recorded.
-        proxies: tell the client's address; None where no proxy is trusted.
+        find: returns the place of a host name in lower case, or None.
+        nowhere: the place that answers if no other place is found, and for health checks.
+        record: writes a record; called with the members of :meth:`Exchange.write`.
+        end: writes the record of a request that changed something; called with the change and the
+            members of :meth:`Exchange.write`.
+        strangers: decides which answers to strangers are recorded.
+        proxies: the proxies that report the client's address; None if no proxy is trusted.
         close: called at the end.
     """
 
@@ -110,10 +110,10 @@ class Front:
         self._bodies = Bodies()
         self._said: dict[str, float] = {}
         self.close = close
-        #: The connections, by the other side's address and port, on which somebody is known.
+        #: The connections with an authenticated caller, by the other side's address and port.
         self.admitted: set[tuple[str, str]] = set()
 
-    async def __call__(  # noqa: C901, PLR0912 - the way of a request, in one piece
+    async def __call__(  # noqa: C901, PLR0912 - the life of a request, in one piece
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answers one request."""
@@ -144,11 +144,11 @@ class Front:
                     else:
                         exchange.write(self._record, status)
                 else:
-                    # If the log does not take it now, it lies in the store: it is answered.
+                    # If the log refuses it now, it is in the store: the request is answered.
                     end = self._ending(exchange.change)
                     exchange.write(end, status)
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no record
-                # No record, no answer: what was done or found stays here.
+                # No record, no answer: what was done or found is not sent.
                 status, content = self._refuse(place, exchange, as_refusal(_unrecorded(error)))
         if exchange.principal is not None:
             self.admitted.add(scope["client"])
@@ -190,12 +190,12 @@ class Front:
             exchange.operation = AUTHENTICATION
         exchange.fail(failure)
         if failure.general is not None and self._is_new(failure.message):
-            # The caller reads general words; what they are about is said here.
+            # The caller reads general words; the details are logged here.
             logger.error("%s", failure.message)
         return place.refuse(exchange, failure)
 
     def _is_new(self, message: str) -> bool:
-        """Tells whether something was not logged lately: strangers shall not fill the disk."""
+        """Returns whether a message was not logged lately: strangers must not fill the disk."""
         now = time.monotonic()
         if now - self._said.get(message, -SILENT_SECONDS) < SILENT_SECONDS:
             return False
@@ -208,14 +208,14 @@ class Front:
         """Finds the place of a request whose host is not known yet.
 
         Raises:
-            BadParameterError: there is no host, more than one, or none that can be (RFC 9112,
-                section 3.2).
-            NotFoundError: nothing is served under this name.
+            BadParameterError: there is no host, more than one, or one that is not possible (RFC
+                9112, section 3.2).
+            NotFoundError: nothing is served at this name.
         """
         exchange.uri = self._nowhere.base + exchange.raw_path
         host = exchange.host
         asks_for_health = exchange.raw_path in HEALTH
-        # Some that watch a service speak HTTP/1.0, which knows no Host.
+        # Some health checks use HTTP/1.0, which has no Host.
         hostless = asks_for_health and not host and exchange.scope["http_version"] in _WITHOUT_HOST
         if not (hostless or _HOST.fullmatch(host)):
             raise BadParameterError(

@@ -1,6 +1,6 @@
-"""What whoever watches the process asks: does it live, and is it ready?
+"""The health checks: does the process live, and is it ready?
 
-The answers cost no more than a request, need no token, and name nothing but general words.
+The answers cost no more than a request, need no token, and contain only general words.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -19,15 +19,15 @@ _UNAVAILABLE: Final = 503
 
 
 def health_routes(engine: "Engine") -> list[Route]:
-    """Returns the routes, which answer under every host name."""
+    """Returns the routes, which answer at every host name."""
 
     async def live(_: Request) -> Response:
-        """Says whether the process should go on: it answers, and its threads run."""
+        """Reports whether the process should continue: it answers, and its threads run."""
         alive = engine.housekeeper.alive
         return _answer([] if alive else ["housekeeping"], serves=alive)
 
     async def ready(_: Request) -> Response:
-        """Says whether requests should be sent here, and what fails."""
+        """Reports whether requests should be sent here, and what fails."""
         found = health(engine)
         return _answer(found.reasons, serves=found.serves)
 

@@ -1,4 +1,4 @@
-"""The service's port: taken for one service alone, with a listening socket for each worker."""
+"""The service's port: used by one service alone, with a listening socket for each worker."""
 
 import ipaddress
 import socket
@@ -13,10 +13,10 @@ _QUEUE_BYTES: Final = 4
 
 
 def listen(address: str, port: int, workers: int, backlog: int) -> list[socket.socket]:
-    """Returns a listening socket for each worker, on a port that nobody else listens on.
+    """Returns a listening socket for each worker, on a port that no other program listens on.
 
-    The sockets are the supervisor's and outlive the workers, so that what waits in a queue is
-    answered by the worker that takes the place of a dead one.
+    The sockets belong to the supervisor and outlive the workers, so that the connections in a
+    queue are answered by the worker that replaces a dead one.
 
     Args:
         address: an IP address of this machine, or `0.0.0.0` or `::` for all of them.
@@ -37,8 +37,8 @@ def listen(address: str, port: int, workers: int, backlog: int) -> list[socket.s
         ) from None
     found: list[socket.socket] = []
     try:
-        # Without SO_REUSEPORT a second service is refused by the kernel, also by a race. The
-        # workers' sockets join while this one holds the port.
+        # Without SO_REUSEPORT, the kernel refuses a second service, even in a race. The workers'
+        # sockets join while this one has the port.
         alone = _open(family)
         found.append(alone)
         alone.bind((address, port))
@@ -58,8 +58,9 @@ def listen(address: str, port: int, workers: int, backlog: int) -> list[socket.s
         for opened in found:
             opened.close()
         raise ConfigurationError(
-            f"the service cannot listen on port {port} of {address} ({error.strerror}): stop what "
-            "listens there, perhaps another vaultcore, or choose another address or port"
+            f"the service cannot listen on port {port} of {address} ({error.strerror}): stop the "
+            "program that listens there, perhaps another vaultcore, or choose another address or "
+            "port"
         ) from None
     return found
 
@@ -73,6 +74,6 @@ def waiting(listener: socket.socket) -> int:
 def _open(family: socket.AddressFamily) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Accepted connections inherit it: an answer is not held back until the client has acknowledged.
+    # Accepted connections inherit it: answers are not delayed until the client acknowledges.
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return opened

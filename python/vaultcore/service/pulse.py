@@ -1,8 +1,8 @@
-"""A worker's pulse: it tells the supervisor every second that it still answers.
+"""A worker's pulse: it reports to the supervisor every second that it still answers.
 
-Told from inside, because only the worker knows which of the connections to the shared port are its
-own. It stops when the event loop does not turn, when a question that arrived here is not answered,
-or when connections wait and none is accepted; the supervisor then ends the worker.
+The report comes from inside, because only the worker knows which connections to the shared port are
+its own. The pulse stops if the event loop does not turn, if a request that arrived here is not
+answered, or if connections wait and none is accepted; the supervisor then ends the worker.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ BEAT: Final = b"."
 _BEAT_SECONDS: Final = 1.0
 _ASK_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 8.0
-#: How long a new worker looks for a question of its own to reach itself, in seconds.
+#: How long a new worker waits for a request of its own to reach itself, in seconds.
 _FIRST_SECONDS: Final = 5.0
 _FIRST_LOOK_SECONDS: Final = 0.05
 _QUESTION: Final = b"GET /livez HTTP/1.1\r\nHost: health.invalid\r\nConnection: close\r\n\r\n"
@@ -30,11 +30,11 @@ _UNAVAILABLE: Final = b"HTTP/1.1 503"
 
 
 class Pulse(threading.Thread):
-    """Asks this worker how it is, and passes it on.
+    """Checks this worker, and reports to the supervisor.
 
     Args:
         listener: the listening socket that it answers on.
-        channel: to the supervisor.
+        channel: the channel to the supervisor.
         loop: its event loop.
     """
 
@@ -52,11 +52,11 @@ class Pulse(threading.Thread):
         self._accepted: set[Peer] = set()
 
     def end(self) -> None:
-        """Ends the thread, at its next look."""
+        """Ends the thread, at its next check."""
         self._ended.set()
 
     def run(self) -> None:
-        """Beats until it is told to end."""
+        """Sends the pulse until it is told to end."""
         self._wait_for_first()
         asked = time.monotonic()
         while not self._ended.wait(_BEAT_SECONDS):
@@ -72,7 +72,7 @@ class Pulse(threading.Thread):
         while not self._ended.is_set() and not self._turns():
             pass
         until = time.monotonic() + _FIRST_SECONDS
-        # With other workers on the port, most questions are answered by those.
+        # With other workers on the port, most requests are answered by those.
         while not self._ended.is_set() and self._ask(alone=True) is not True:
             if time.monotonic() > until:
                 return
@@ -80,7 +80,7 @@ class Pulse(threading.Thread):
         self._beat()
 
     def _beat(self) -> None:
-        with contextlib.suppress(OSError):  # full, or the supervisor is gone, and so am I soon
+        with contextlib.suppress(OSError):  # full, or the supervisor has ended, and this ends soon
             self._channel.send(BEAT, socket.MSG_DONTWAIT)
 
     def _turns(self) -> bool:
@@ -100,15 +100,15 @@ class Pulse(threading.Thread):
         before = self._accepted
         try:
             self._accepted = self._peers()
-        except OSError:  # no descriptor is left to look with
+        except OSError:  # no descriptor is left for the check
             return False
         return not self._accepted <= before
 
     def _ask(self, *, alone: bool = False) -> bool | None:
-        """Asks a question at the port.
+        """Sends a request to the port.
 
         Args:
-            alone: whether an answer counts only if it was this worker's.
+            alone: whether an answer counts only if it came from this worker.
 
         Returns:
             Whether it was answered; None if it went to another worker.
@@ -124,8 +124,8 @@ class Pulse(threading.Thread):
                     if answer and answer != _UNAVAILABLE:
                         return True if here else None
         except OSError:
-            pass  # no answer is what the next line is about
-        # It is this worker's fault only if the question came here.
+            pass  # the next line handles a missing answer
+        # It is this worker's fault only if the request arrived here.
         try:
             return False if own is not None and own in self._peers() else None
         except OSError:
@@ -137,7 +137,7 @@ class Pulse(threading.Thread):
 
 
 def _reachable(listener: socket.socket) -> tuple[str, int]:
-    """Returns an address under which this machine reaches the listening socket."""
+    """Returns an address at which this machine reaches the listening socket."""
     address, port = listener.getsockname()[:2]
     found = ipaddress.ip_address(address)
     if found.is_unspecified:
@@ -146,7 +146,7 @@ def _reachable(listener: socket.socket) -> tuple[str, int]:
 
 
 def _context() -> ssl.SSLContext:
-    # It asks whether there is an answer, and believes nothing that the answer says.
+    # It checks whether there is an answer, and does not trust its content.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

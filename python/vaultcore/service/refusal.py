@@ -1,4 +1,4 @@
-"""A refusal as the contract shows it, on every host (section 2.1)."""
+"""The contract's format of a refusal, on every host (section 2.1)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from vaultcore.errors import VaultError
 
 
 def error_body(error: VaultError) -> bytes:
-    """Returns the contract's error shape, in the words for callers over the network."""
+    """Returns a refusal in the contract's format, in the words for callers over the network."""
     shown: dict[str, Any] = {"code": error.code, "message": error.public}
     if error.inner_code is not None:
         shown["innererror"] = {"code": error.inner_code}

@@ -1,4 +1,4 @@
-"""A host whose answers Starlette's routes give."""
+"""A host that answers with Starlette's routes."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
@@ -25,19 +25,19 @@ _NOT_ALLOWED: Final = 405
 
 
 def exchange_of(request: "Request") -> "Exchange":
-    """Returns the exchange that a request of a route belongs to."""
+    """Returns the exchange of a route's request."""
     found: Exchange = request.scope[_EXCHANGE]
     return found
 
 
 class Routed:
-    """A place that answers by routes. An endpoint returns a response, or raises a refusal.
+    """A place that answers with routes. An endpoint returns a response, or raises a refusal.
 
     Args:
-        base: what its addresses begin with, for the record.
+        base: the beginning of its addresses, for the record.
         routes: its routes.
         challenge: the value of WWW-Authenticate on a 401, if there is one.
-        guard: called before the routes; it raises the refusal of a client that may not come in.
+        guard: called before the routes; raises the refusal of a client that is not allowed.
     """
 
     name = ""
@@ -52,20 +52,20 @@ class Routed:
         self.base = base.encode()
         self._challenge = challenge.encode()
         self._guard = guard
-        # Never a redirect: what a path means is said once.
+        # Never a redirect: a path has one meaning.
         self._router = Router(routes, redirect_slashes=False)
 
     async def handle(self, exchange: "Exchange") -> tuple[int, bytes]:
         """Lets the route answer.
 
         Raises:
-            MethodNotAllowedError: the path is there, but not for this method.
-            NotFoundError: there is no such path.
+            MethodNotAllowedError: the path exists, but not for this method.
+            NotFoundError: the path does not exist.
             VaultError: the endpoint refuses.
         """
         if self._guard is not None:
             self._guard(exchange)
-        # With an `app` in the scope, the router raises where it would answer in words of its own.
+        # With an `app` in the scope, the router raises instead of answering in its own words.
         scope = {**exchange.scope, "app": self, _EXCHANGE: exchange}
         status, parts = 0, []
 
@@ -85,7 +85,7 @@ class Routed:
         return status, b"".join(parts)
 
     def refuse(self, exchange: "Exchange", failure: VaultError) -> tuple[int, bytes]:
-        """Returns a refusal in the contract's shape."""
+        """Returns a refusal in the contract's format."""
         allowed = [header for header in exchange.headers if header[0] == b"allow"]
         shown = [*_HEADERS, *allowed]
         if failure.status == 401 and self._challenge:  # noqa: PLR2004
@@ -96,12 +96,12 @@ class Routed:
         return failure.status, error_body(failure)
 
     def headers(self, exchange: "Exchange", status: int) -> "Headers":  # noqa: ARG002
-        """Returns the headers that came with the answer."""
+        """Returns the headers of the route's answer."""
         return list(exchange.headers)
 
 
 async def _receive() -> "Message":
-    raise RuntimeError("a route reads its body with Exchange.body, which bounds it")
+    raise RuntimeError("a route reads its body with Exchange.body, which limits it")
 
 
 def _refusal(refused: HTTPException) -> VaultError:

@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 #: How long a request's headers may take, and a connection may be idle, in milliseconds.
 HEADER_MILLISECONDS: Final = 10_000
 HEADER_BYTES: Final = 64 * 1024
-#: More connections than a worker can have: the keeper bounds them, the server must not wait.
+#: More connections than a worker can have: the keeper limits them, the server must not wait.
 _UNBOUNDED: Final = 1 << 24
 
 logger = logging.getLogger("vaultcore.service")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service needs to know.
+    """The settings of a service.
 
     Attributes:
         data: the data folder.
         host: the address to listen on.
         port: the port to listen on.
-        workers: how many processes answer.
+        workers: how many processes answer requests.
         certificate: the certificate chain, PEM.
         key: its private key, PEM.
-        configuration: of a production service; None for a development one.
+        configuration: the configuration of a production service; None for a development one.
         first_vault: the vault that also answers at ``localhost``, for development.
         challenge_tenant: the tenant that the challenge names, or None for the installation's.
         connections: how many connections each process keeps at most.
@@ -71,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def default_hosts(self) -> tuple[str, ...]:
-        """Host names under which the first vault answers too."""
+        """Host names at which the first vault answers too."""
         if self.first_vault is None:
             return ()
         suffix = "" if self.port == 443 else f":{self.port}"  # noqa: PLR2004 - HTTPS's default
@@ -79,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def log_level(self) -> LogLevels:
-        """How much the service says about itself."""
+        """How much the service logs."""
         return LogLevels(self.configuration.log) if self.configuration else LogLevels.warning
 
     def check(self) -> None:
@@ -103,9 +103,9 @@ class Worker:
     """One worker's application: opens the engine when the server starts, closes it at the end.
 
     Args:
-        settings: of the service.
-        listener: where it listens.
-        channel: to the supervisor.
+        settings: the settings of the service.
+        listener: the listening socket.
+        channel: the channel to the supervisor.
     """
 
     def __init__(self, settings: Settings, listener: socket.socket, channel: socket.socket) -> None:
@@ -137,7 +137,7 @@ class Worker:
             )
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Answers a request, or the server's own questions."""
+        """Answers a request, or the server's own events."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
@@ -162,9 +162,9 @@ class Worker:
 
 
 class _Server(MPServer):
-    """Granian as one process of a service that somebody else supervises.
+    """Granian as one process of a service that has its own supervisor.
 
-    Its own supervisor gives up after two deaths and closes a worker before the next one answers.
+    Granian's supervisor gives up after two deaths, and closes a worker before the next one answers.
     """
 
     def work(self, slot: int, listener: socket.socket, worker: Worker) -> None:
@@ -172,10 +172,10 @@ class _Server(MPServer):
 
         Args:
             slot: the number of the worker.
-            listener: where it listens.
-            worker: what answers.
+            listener: the listening socket.
+            worker: the application.
         """
-        # The server closes what it is given.
+        # The server closes what it is passed.
         self._ssp = None
         self._shd = SocketHolder(  # type: ignore[assignment,call-arg] # more than the stubs know
             os.dup(listener.fileno()), False, worker.limits.backlog
@@ -186,7 +186,7 @@ class _Server(MPServer):
 
 
 class _Service:
-    """A service and its workers, as the supervisor drives them."""
+    """A service and its workers, for the supervisor."""
 
     def __init__(self, settings: Settings, renew: Callable[[], Settings] | None) -> None:
         self._settings = settings
@@ -194,14 +194,14 @@ class _Service:
         self._listeners = listen(settings.host, settings.port, settings.workers, backlog(most()))
 
     def work(self, slot: int, channel: socket.socket) -> None:
-        """Does what a worker process does, from its beginning to its end."""
+        """Runs a worker process, from its beginning to its end."""
         harden()
         settings = self._settings
         for number, other in enumerate(self._listeners):
             if number != slot:
                 other.close()
         listener = self._listeners[slot]
-        # What is loaded now stays: the collector need not look at it again and again.
+        # What is loaded now stays loaded: the collector need not examine it again and again.
         gc.collect()
         gc.freeze()
         worker = Worker(settings, listener, channel)
@@ -231,7 +231,7 @@ class _Service:
         """Reads the settings again, for the workers that start from now on.
 
         Raises:
-            ConfigurationError: workers could not start with what is there.
+            ConfigurationError: workers could not start with the new settings.
         """
         settings = self._settings if self._renew is None else self._renew()
         settings.check()
@@ -245,17 +245,17 @@ class _Service:
         self._settings = settings
 
     def bypass(self, slot: int) -> None:
-        """Has the other workers get the connections of one that is missing.
+        """Passes the connections of a missing worker to the others.
 
         Its socket keeps the port, and listens again when the next worker does.
         """
         listener = self._listeners[slot]
-        # A second time would mark the socket, and end what it accepts later.
+        # A second call would mark the socket, and end what it accepts later.
         if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             listener.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Lets go of the port."""
+        """Releases the port."""
         for listener in self._listeners:
             listener.close()
 
@@ -264,7 +264,7 @@ def run(settings: Settings, renew: Callable[[], Settings] | None = None) -> None
     """Serves a data folder until the process is told to stop.
 
     Args:
-        settings: of the service.
+        settings: the settings of the service.
         renew: reads them again on SIGHUP; raises ConfigurationError if they are wrong.
 
     Raises:
@@ -290,5 +290,5 @@ def _log_to_stderr(level: LogLevels) -> None:
 
 
 def _no_password() -> str:
-    # Without this, a key that is encrypted would be asked for at the terminal.
+    # Without this, the password of an encrypted key would be asked for at the terminal.
     raise ValueError("the key is encrypted")

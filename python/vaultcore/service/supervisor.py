@@ -1,8 +1,8 @@
-"""The supervisor: keeps the workers of a service running, for as long as it is told to.
+"""The supervisor: keeps the workers of a service running, until it is told to stop.
 
-A worker that dies is replaced at once, and one that dies again and again after a while that grows.
-A worker that stops telling that it answers is killed and replaced. On SIGHUP each worker is
-replaced by a new one, and ends only when the new one answers; what is wrong is found before.
+A worker that dies is replaced at once; one that dies again and again, after a growing pause. A
+worker whose pulse stops is killed and replaced. On SIGHUP, each worker is replaced by a new one,
+and ends only when the new one answers; errors in the new settings are found before.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from vaultcore.errors import VaultcoreError
 
 #: How long a worker may be without a pulse before it is killed, in seconds.
 WATCHDOG_SECONDS: Final = 20.0
-#: How long a new worker may take until it answers, in seconds.
+#: How long a new worker may take to answer, in seconds.
 START_SECONDS: Final = 120.0
-#: How long a worker may take to end when it is asked to, in seconds.
+#: How long a worker may take to end after it was asked to, in seconds.
 KILL_SECONDS: Final = 10.0
-#: After answering this long, in seconds, a worker's death is not counted with those before it.
+#: After a worker has answered for this long, in seconds, earlier deaths no longer count.
 STEADY_SECONDS: Final = 10.0
 #: The pause after a second death, in seconds; it doubles with each one up to the longest.
 FIRST_PAUSE: Final = 0.25
@@ -41,10 +41,10 @@ logger = logging.getLogger("vaultcore.service")
 
 
 class Work(Protocol):
-    """What a worker process does."""
+    """The work of a worker process."""
 
     def __call__(self, slot: int, channel: socket.socket) -> None:
-        """Works until the process is told to end.
+        """Runs until the process is told to end.
 
         Args:
             slot: the number of the worker, from 0.
@@ -60,7 +60,7 @@ class _Child:
         process: the process.
         channel: where its pulse arrives.
         born: when it was started; all times are of the monotonic clock.
-        heard: when it was last heard, or was started.
+        heard: when its last pulse arrived, or when it was started.
         answering: since when it answers, or None.
         leaving: when it is killed if it has not ended by then, or None.
     """
@@ -87,7 +87,7 @@ class _Child:
         self.leaving: float | None = None
 
     def listen(self) -> bool:
-        """Takes in its pulse; returns whether there was one."""
+        """Receives its pulse; returns whether there was one."""
         try:
             heard = bool(self.channel.recv(4096))
         except OSError:  # nothing there
@@ -106,7 +106,7 @@ class _Child:
             self.process.terminate()
 
     def close(self) -> None:
-        """Lets go of an ended process."""
+        """Releases an ended process."""
         self.process.join()
         self.process.close()
         self.channel.close()
@@ -118,7 +118,7 @@ class _Slot:
     Attributes:
         number: from 0.
         current: its worker, or None between two.
-        coming: the worker that will take its place, or None.
+        coming: the worker that will replace it, or None.
         deaths: how many workers ended here without having answered for long.
         due: when the next worker is started, if there is none.
     """
@@ -136,11 +136,11 @@ class Supervisor:
 
     Args:
         workers: how many.
-        work: what each of them does.
+        work: the work of each worker.
         renew: called on SIGHUP before any worker is replaced; it reads again what may have
             changed, and raises VaultcoreError or OSError if workers could not start with it.
         bypass: called with the number of a worker that is missing for longer, while others answer;
-            it has the others get what would be this one's.
+            it passes the connections of that worker to the others.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Supervisor:
             end.setblocking(False)
 
     def run(self) -> None:
-        """Works until SIGTERM or SIGINT, and until all workers have ended."""
+        """Runs until SIGTERM or SIGINT, and until all workers have ended."""
         with self._signals():
             try:
                 last = time.monotonic()
@@ -183,7 +183,7 @@ class Supervisor:
     def _step(self, elapsed: float) -> None:
         self._reap()
         if elapsed > 5 * _TICK_SECONDS:
-            # This process itself was stopped; the silence of the others says nothing.
+            # This process itself was stopped; missing pulses mean nothing.
             for child in self._children():
                 child.heard += elapsed
         self._watch()
@@ -198,7 +198,7 @@ class Supervisor:
         self._start()
 
     def _reap(self) -> None:
-        """Notices who has ended."""
+        """Notices which workers have ended."""
         for child in self._children():
             child.listen()
             if child.process.exitcode is None:
@@ -211,7 +211,7 @@ class Supervisor:
             child.close()
 
     def _watch(self) -> None:
-        """Kills who does not answer or does not end."""
+        """Kills workers that do not answer or do not end."""
         now = time.monotonic()
         for child in self._children():
             if child.leaving is not None:
@@ -228,12 +228,12 @@ class Supervisor:
                 self._lose(child, f"did not answer for {limit:g} seconds and was killed")
 
     def _lose(self, child: _Child, how: str) -> None:
-        """Makes room for the successor of a worker that is lost."""
+        """Makes room for the successor of a lost worker."""
         slot = self._slots[child.slot]
         if child is slot.coming:
             slot.coming = None
             self._renewing.clear()
-            logger.error("the new worker %d %s; the old workers go on", child.slot + 1, how)
+            logger.error("the new worker %d %s; the old workers continue", child.slot + 1, how)
             return
         now = time.monotonic()
         if child.answering is not None and now - child.answering >= STEADY_SECONDS:
@@ -249,7 +249,7 @@ class Supervisor:
         logger.error("worker %d %s%s", child.slot + 1, how, after)
 
     def _start(self) -> None:
-        """Starts workers where there are none."""
+        """Starts the missing workers."""
         for slot in self._slots:
             if slot.current is None and time.monotonic() >= slot.due:
                 slot.current = self._spawn(slot)
@@ -263,7 +263,7 @@ class Supervisor:
             slot.deaths += 1
             slot.due = time.monotonic() + pause
             logger.error(  # noqa: TRY400
-                "worker %d cannot be started (%s); the next try is in %.1f seconds",
+                "worker %d cannot be started (%s); the next attempt is in %.1f seconds",
                 slot.number + 1,
                 error.strerror,
                 pause,
@@ -276,7 +276,7 @@ class Supervisor:
         try:
             self._renew()
         except (VaultcoreError, OSError) as error:
-            logger.error("nothing was reloaded, the workers go on: %s", error)  # noqa: TRY400
+            logger.error("nothing was reloaded, the workers continue: %s", error)  # noqa: TRY400
             return
         logger.info("reloading: each worker is replaced when a new one answers")
         self._renewing = list(self._slots)
@@ -286,7 +286,7 @@ class Supervisor:
         while self._renewing:
             slot = self._renewing[0]
             if slot.current is None:
-                # Whoever is started here next is a new one.
+                # The next worker started here is a new one.
                 slot.due = 0.0
             elif slot.coming is None:
                 slot.coming = self._spawn(slot)
@@ -361,7 +361,7 @@ def _pause(deaths: int) -> float:
 
 @contextlib.contextmanager
 def _held() -> Iterator[None]:
-    """Holds signals back, so that none meets a child with the handlers of its parent."""
+    """Blocks signals, so that none reaches a child with the handlers of its parent."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
@@ -375,7 +375,7 @@ def _enter(
     """Begins a worker process."""
     signal.set_wakeup_fd(-1)
     for number in _SIGNALS:
-        # Whoever closes the terminal means the service; it tells its workers.
+        # Closing the terminal concerns the service; the supervisor tells its workers.
         signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
     _die_with(parent)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -38,7 +38,7 @@ def start(data: Path, port: int = 0) -> Development:
 def test_a_folder_that_dev_did_not_make_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     vaultcore.create(tmp_path / "data", domain="vault.example.com", housekeeping=False).close()
     before = names(tmp_path / "data")
-    with pytest.raises(ConfigurationError, match="not made by `vaultcore dev`"):
+    with pytest.raises(ConfigurationError, match="not created by `vaultcore dev`"):
         start(tmp_path / "data")
     assert names(tmp_path / "data") == before
 

@@ -132,7 +132,7 @@ def test_the_old_workers_go_on_when_a_new_one_does_not_answer(
     before = service.alive()
     found = service.say(fault)
     service.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "the old workers go on" in service.log())
+    wait_for(lambda: "the old workers continue" in service.log())
     found.unlink()
     wait_for(lambda: service.alive() == before)
     service.process.send_signal(signal.SIGHUP)

@@ -1,1 +1,1 @@
-"""What `vaultcore dev` makes for one machine."""
+"""The development vault of `vaultcore dev`, for one machine."""

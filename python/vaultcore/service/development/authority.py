@@ -1,7 +1,7 @@
-"""A certificate authority for one machine, and the server certificate it issues.
+"""A certificate authority for one machine, and the server certificate that it issues.
 
-It exists so that `dev` can serve TLS that clients verify with their checks left on. Production
-brings its own certificate.
+With it, `dev` serves TLS that clients verify with their checks on. In production, the operator
+provides a certificate.
 """
 
 import contextlib
@@ -36,12 +36,12 @@ from vaultcore.errors import ConfigurationError, ProtectorError
 from vaultcore.protectors.private_file import read_private
 
 AUTHORITY_LIFETIME = dt.timedelta(days=3652)
-# The longest lifetime that the platforms' verifiers accept of a server certificate.
+# The longest lifetime that the platforms' verifiers accept for a server certificate.
 SERVER_LIFETIME = dt.timedelta(days=397)
 RENEW_BEFORE = dt.timedelta(days=30)
-# Clients whose clocks run late must not see a certificate of the future.
+# A client whose clock is behind must not see a certificate that is not valid yet.
 _BACKDATE = dt.timedelta(days=1)
-# Java wants a password for the integrity of a truststore; it keeps nothing secret.
+# Java requires a password for the integrity of a truststore; it protects no secret.
 TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105
 _MAXIMUM_KEY = 1 << 16  # bytes
 _EVERY_V4, _EVERY_V6 = ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")
@@ -54,14 +54,14 @@ _Name = x509.DNSName | x509.IPAddress
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """Where the certificates of one machine lie.
+    """The paths of the certificates of one machine.
 
     Attributes:
-        authority: the authority's certificate (PEM), which clients are told to trust.
+        authority: the authority's certificate (PEM), which clients must trust.
         truststore: the same as PKCS#12 for Java; its password is ``TRUSTSTORE_PASSWORD``.
         certificate: the server's certificate (PEM).
         key: the server's private key (PEM, PKCS#8).
-        expires: when the server's certificate ends.
+        expires: when the server's certificate expires.
         renewed: whether this call issued it.
     """
 
@@ -74,19 +74,19 @@ class TlsFiles:
 
 
 def ensure_certificates(directory: Path, names: Sequence[str], *, clock: Clock) -> TlsFiles:
-    """Returns certificates for the names, after making or renewing what is missing or near its end.
+    """Returns certificates for the names; creates or renews what is missing or about to expire.
 
-    The authority is bound to the domains of the names it was made for (name constraints), so that
-    someone who trusts it, and loses its key, is not open to forgeries of every other site.
+    The authority is limited to the domains of its first names (name constraints), so that a user
+    who trusts it, and loses its key, is not exposed to forgeries of every other site.
 
     Args:
-        directory: where the files live; made with mode 0700.
+        directory: the folder of the files; created with mode 0700.
         names: host names, wildcards such as ``*.vault.localhost``, and IP addresses.
-        clock: tells the time.
+        clock: the current time.
 
     Raises:
-        ConfigurationError: no name, a name that no certificate can carry, a name outside the
-            authority's domains, or a file that cannot be read.
+        ConfigurationError: no name, a name that is not possible in a certificate, a name outside
+            the authority's domains, or a file that cannot be read.
     """
     wanted = [_parse_name(name) for name in dict.fromkeys(names)]
     if not wanted:
@@ -129,7 +129,7 @@ def _parse_name(name: str) -> _Name:
     )
     if not plain or len(name) > 253 or (name.startswith("*.") and len(labels) == 1):  # noqa: PLR2004
         raise ConfigurationError(
-            f"`{ascii(name)[1:-1][:80]}` cannot stand in a certificate: "
+            f"`{ascii(name)[1:-1][:80]}` is not possible in a certificate: "
             "give a host name, a wildcard below a domain, or an address"
         )
     return x509.DNSName(name.lower())
@@ -150,9 +150,9 @@ def _authority(
         if not _covers(permitted, name):
             raise ConfigurationError(
                 f"the authority `{certificate_path}` was not made for `{name.value}`: "
-                "remove its folder to make another, which clients must then trust"
+                "remove its folder to create another one, which clients must then trust"
             )
-    # Written last, so that a folder with a truststore has all that belongs to it.
+    # Written last, so that a folder with a truststore is complete.
     truststore = directory / "truststore.p12"
     if not truststore.exists() or truststore.stat().st_mtime < certificate_path.stat().st_mtime:
         entry = PKCS12Certificate(pair[0], b"vaultcore")
@@ -197,7 +197,7 @@ def _permitted_subtrees(authority: x509.Certificate) -> Sequence[x509.GeneralNam
 def _load_pair(
     certificate_path: Path, key_path: Path
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
-    # A crash between the two writes leaves a pair that does not match: it counts as absent.
+    # A crash between the two writes leaves a pair that does not match: it counts as missing.
     if not certificate_path.exists() or not key_path.exists():
         return None
     try:
@@ -208,7 +208,7 @@ def _load_pair(
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"`{certificate_path}` or `{key_path}` cannot be read: "
-            "restore it, or remove both to have them made again"
+            "restore it, or remove both to create them again"
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         return None
@@ -218,7 +218,7 @@ def _load_pair(
 def _issue_authority(
     key: ec.EllipticCurvePrivateKey, wanted: Sequence[_Name], now: dt.datetime
 ) -> x509.Certificate:
-    # The random part keeps two authorities apart in a client that trusts both.
+    # The random part distinguishes two authorities in a client that trusts both.
     label = f"vaultcore development authority {secrets.token_hex(4)}"
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, label)])
     usage = x509.KeyUsage(
@@ -352,7 +352,7 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    # Whole or not at all, and never readable by others for a moment.
+    # Whole or not at all, and never readable by others in between.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -369,7 +369,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    # Two processes that start on one folder must not each make an authority.
+    # Two processes that start on one folder must not each create an authority.
     descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

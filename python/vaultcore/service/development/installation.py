@@ -1,6 +1,6 @@
-"""Everything that `vaultcore dev` makes for its user: data, TLS, an issuer, an administrator.
+"""The installation of `vaultcore dev`: data, TLS, an issuer, an administrator.
 
-A second start on the same folder finds all of it again. The clients learn where to go from
+A second start on the same folder uses the existing ones. Clients find the service through
 ``dev.json``, which exists only while the service answers.
 """
 
@@ -43,10 +43,10 @@ _TOKEN: Final = ProtectorOptions(name="hsm", kind="softhsm")
 
 
 class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the administrator of a development folder signs in with.
+    """The credentials of the administrator of a development folder.
 
     Attributes:
-        client_id: of the application.
+        client_id: the client id of the application.
         client_secret: its secret.
     """
 
@@ -61,15 +61,15 @@ class Development:
     """A development service on one folder.
 
     Args:
-        data: the folder; made if it does not exist.
-        port: where to listen on the loopback; 0 for one that is free.
-        vaults: the vaults to make, the first one first; there is always one named `dev`.
-        hsm: whether to make a SoftHSM token, for the vault keys and for keys of ``-HSM`` types.
-        secret_expiry: ``enforce`` or ``inform`` for all of these vaults; None leaves them.
-        clock: tells the time; the system's by default.
+        data: the folder; created if it does not exist.
+        port: the port on the loopback; 0 for any free one.
+        vaults: the vaults to create, the first one first; there is always one named `dev`.
+        hsm: whether to create a SoftHSM token, for the vault keys and for keys of ``-HSM`` types.
+        secret_expiry: ``enforce`` or ``inform`` for all of these vaults; None does not change it.
+        clock: the current time; the system's by default.
 
     Raises:
-        ConfigurationError: SoftHSM was asked for and is not installed.
+        ConfigurationError: SoftHSM is required and not installed.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Development:
     ) -> None:
         if hsm and softhsm.find_module() is None:
             raise ConfigurationError(
-                "--hsm makes a token with SoftHSM, which is not installed: apt-get install softhsm2"
+                "--hsm needs SoftHSM, which is not installed: apt-get install softhsm2"
             )
         self.data = data.absolute()
         self.port = port
@@ -94,7 +94,7 @@ class Development:
         self._clock = clock or SystemClock()
 
     def prepare(self) -> tuple[Ready, TlsFiles]:
-        """Makes what is missing in the folder, and closes it again.
+        """Creates what is missing in the folder, and closes it again.
 
         Raises:
             ConfigurationError: the port is taken, or the folder cannot be used.
@@ -122,10 +122,10 @@ class Development:
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
-        """Keeps a second development service off the folder.
+        """Keeps a second development service from using the folder.
 
         Raises:
-            ConfigurationError: one runs there already, or the folder was not made for one.
+            ConfigurationError: one runs there already, or the folder was not created for one.
         """
         if holds_vault(self.data) and not (self._is_marked() or self._looks_made()):
             raise self._foreign()
@@ -145,11 +145,11 @@ class Development:
 
     @contextlib.contextmanager
     def announced(self, ready: Ready, announce: Callable[[], None]) -> Iterator[None]:
-        """Writes ``dev.json`` as soon as the service answers, and removes it at the end.
+        """Writes ``dev.json`` when the service answers, and removes it at the end.
 
         Args:
-            ready: what the file tells.
-            announce: called when the file is there.
+            ready: the content of the file.
+            announce: called when the file exists.
         """
         path = self.data / READY_FILE
         path.unlink(missing_ok=True)
@@ -185,20 +185,20 @@ class Development:
             )
         engine = open_engine(self.data, housekeeping=False)
         if not self._is_marked():
-            # Made before there was a mark: then the domain says so.
+            # Created before there was a mark: then the domain shows it.
             if not _DOMAIN.fullmatch(engine.installation.domain):
                 engine.close()
                 raise self._foreign()
             self._mark()
         if engine.installation.domain == domain:
             return engine
-        # The port is part of every address that the service gives out.
+        # The port is part of every address that the service returns.
         with engine:
             engine.management.installation_move(domain=domain)
         return open_engine(self.data, housekeeping=False)
 
     def _place(self) -> None:
-        # Before anything is put into it: a folder that is not empty is not closed unasked.
+        # Before anything is put into it: a folder that is not empty is not closed without asking.
         if not holds_vault(self.data):
             prepare_place(self.data)
 
@@ -214,15 +214,15 @@ class Development:
 
     def _foreign(self) -> ConfigurationError:
         return ConfigurationError(
-            f"the vault in `{self.data}` was not made by `vaultcore dev`, which would change its "
-            "domain and add an administrator: choose another folder with --data, or serve this "
+            f"the vault in `{self.data}` was not created by `vaultcore dev`, which would change "
+            "its domain and add an administrator: choose another folder with --data, or serve this "
             "one with `vaultcore serve`"
         )
 
     def _protectors(self) -> list[ProtectorOptions]:
         protectors = [ProtectorOptions(name="file", kind="file")]
         if self._hsm:
-            # Second, so that a command that needs no token starts no worker for it.
+            # Second, so that a command that needs no HSM starts no worker for it.
             protectors.append(_TOKEN)
         return protectors
 
@@ -245,7 +245,7 @@ class Development:
         return credentials
 
     def _vault(self, engine: LibraryEngine, name: str) -> None:
-        # What is there already is looked at without a record: nobody asked for it.
+        # An existing vault is read without a record: no caller requested it.
         management = engine.management
         sku = "premium" if self._hsm else "standard"
         found = {state.name.lower(): state.settings for state in engine.states()}.get(name.lower())
@@ -283,7 +283,7 @@ def free_port(port: int) -> int:
             probe.bind((ADDRESS, port))
         except OSError as error:
             raise ConfigurationError(
-                f"port {port} of {ADDRESS} cannot be used ({error.strerror}): stop what listens "
-                "there, or choose another with --port"
+                f"port {port} of {ADDRESS} cannot be used ({error.strerror}): stop the program "
+                "that listens there, or choose another with --port"
             ) from None
         return int(probe.getsockname()[1])

@@ -1,6 +1,6 @@
-"""How the clients of a development service find it: ``dev.json``, and the names it serves.
+"""How clients find a development service: ``dev.json``, and the names that it serves.
 
-Nothing here opens the vault, so that asking for the environment is quick.
+Nothing here opens the vault, so reading the environment is quick.
 """
 
 import socket
@@ -21,14 +21,14 @@ _MAXIMUM_SIZE: Final = 1 << 20  # bytes
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What ``dev.json`` tells the clients of a running development service.
+    """The content of ``dev.json``, for the clients of a running development service.
 
     Attributes:
         process: the id of the service's process.
         port: where it listens.
         vaults: the names of its vaults, the first one first.
-        client_id: the administrator's.
-        client_secret: the administrator's.
+        client_id: the administrator's client id.
+        client_secret: the administrator's client secret.
         authority: the certificate of the authority to trust, PEM.
         truststore: the same for Java.
     """
@@ -45,11 +45,11 @@ class Ready(msgspec.Struct, frozen=True):
         return f"Ready(process={self.process}, port={self.port}, vaults={self.vaults})"
 
     def environment(self) -> dict[str, str]:
-        """Returns the variables that make clients of the Azure SDKs find and trust the service."""
+        """Returns the variables with which clients of the Azure SDKs find and trust the service."""
         return {
             "VAULT_URL": f"https://{self.vaults[0]}.{DOMAIN}:{self.port}",
             "AZURE_AUTHORITY_HOST": f"https://login.{DOMAIN}:{self.port}",
-            # A tenant of this name keeps MSAL from asking Microsoft about the authority.
+            # With a tenant of this name, MSAL does not ask Microsoft about the authority.
             "AZURE_TENANT_ID": "adfs",
             "AZURE_CLIENT_ID": self.client_id,
             "AZURE_CLIENT_SECRET": self.client_secret,
@@ -60,7 +60,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 def answers(ready: Ready) -> bool:
-    """Returns whether the service of a folder answers, over TLS that its authority vouches for."""
+    """Returns whether the service of a folder answers, over TLS with its own authority."""
     request = f"GET /secrets HTTP/1.1\r\nHost: {ADDRESS}\r\nConnection: close\r\n\r\n"
     try:
         context = ssl.create_default_context(cafile=ready.authority)
@@ -75,10 +75,10 @@ def answers(ready: Ready) -> bool:
 
 
 def read_ready(data: Path) -> Ready | None:
-    """Returns what ``dev.json`` tells, if the service that wrote it still answers.
+    """Returns the content of ``dev.json``, if the service that wrote it still answers.
 
     Raises:
-        ProtectorError: another user wrote the file, or could have; it says whom to trust.
+        ProtectorError: another user wrote the file, or could have; it decides whom clients trust.
     """
     try:
         text = read_private(data / READY_FILE, "ready file", _MAXIMUM_SIZE)
@@ -90,7 +90,7 @@ def read_ready(data: Path) -> Ready | None:
 
 
 def unresolved(names: Sequence[str]) -> list[str]:
-    """Returns the names that do not lead to this machine's loopback."""
+    """Returns the names that do not resolve to this machine's loopback."""
 
     def resolves(name: str) -> bool:
         try:
@@ -103,7 +103,7 @@ def unresolved(names: Sequence[str]) -> list[str]:
 
 
 def hosts_line(vaults: Sequence[str]) -> str | None:
-    """Returns the line that the hosts file lacks, or None when every name resolves."""
+    """Returns the line that the hosts file lacks, or None if every name resolves."""
     names = [f"{label}.{DOMAIN}" for label in (*vaults, "login", "management")]
     if not unresolved(names):
         return None

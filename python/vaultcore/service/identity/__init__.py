@@ -1,1 +1,1 @@
-"""The built-in issuer over HTTPS: token endpoint, discovery and keys, as Azure clients ask."""
+"""The built-in issuer over HTTPS: token endpoint, discovery and keys, for Azure clients."""

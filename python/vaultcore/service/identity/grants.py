@@ -46,10 +46,10 @@ def grant(
     form: Mapping[str, str],
     authorization: bytes | None = None,
 ) -> IssuedToken:
-    """Gives a token for the secret of an application.
+    """Issues a token for the secret of an application.
 
     Args:
-        issuer: gives the token.
+        issuer: the issuer of the token.
         segment: the tenant segment of the path.
         shape: the family of the address.
         form: the parameters.
@@ -57,7 +57,7 @@ def grant(
 
     Raises:
         TokenRefusedError: the answer is a refusal.
-        StorageError: the store cannot be read or written, or holds something that does not verify.
+        StorageError: the store cannot be read or written, or something in it does not verify.
     """
     tenant = issuer.resolve_tenant(segment)
     if tenant is None:
@@ -69,7 +69,7 @@ def grant(
         raise refusals.unsupported_grant()
     resource = _resource(form)
     client_id, client_secret = _credentials(form, authorization)
-    # The caller proves himself before he learns which resources there are.
+    # A caller must be authenticated before learning which resources exist.
     credential = _authenticate(issuer, client_id, client_secret)
     resolved = issuer.resolve_resource(resource)
     if resolved is None:
@@ -89,12 +89,12 @@ def _authenticate(issuer: Issuer, client_id: str, client_secret: str) -> Credent
 def _resource(form: Mapping[str, str]) -> str:
     scope = form.get("scope")
     if scope is None:
-        # The older form of the endpoint names the resource itself.
+        # In the older form of the endpoint, the request names the resource itself.
         resource = form.get("resource", "")
         if not resource:
             raise refusals.missing("scope")
         return resource
-    # Some clients send `openid profile offline_access` along.
+    # Some clients also send `openid profile offline_access`.
     named = [entry for entry in scope.split() if entry.endswith(_DEFAULT)]
     if len(named) != 1:
         raise refusals.invalid_scope()
@@ -102,7 +102,7 @@ def _resource(form: Mapping[str, str]) -> str:
 
 
 def _credentials(form: Mapping[str, str], authorization: bytes | None) -> tuple[str, str]:
-    # As bytes: as text, what is not ASCII would be refused by a decoder in words of its own.
+    # As bytes: with text, a decoder would refuse what is not ASCII in its own words.
     scheme, _, encoded = (authorization or b"").partition(b" ")
     if scheme.lower() == b"basic":
         if "client_secret" in form:

@@ -1,4 +1,4 @@
-"""What the token endpoint says when it gives no token (RFC 6749, section 5.2)."""
+"""The refusals of the token endpoint (RFC 6749, section 5.2)."""
 
 import datetime as dt
 from typing import Any
@@ -40,7 +40,7 @@ class TokenRefusedError(VaultcoreError):
 
 
 def invalid_client() -> TokenRefusedError:
-    """The application or its secret is wrong; which of them is not said."""
+    """The application or its secret is wrong; the answer does not say which."""
     return TokenRefusedError(
         "invalid_client",
         7000215,
@@ -51,7 +51,7 @@ def invalid_client() -> TokenRefusedError:
 
 
 def expired_secret() -> TokenRefusedError:
-    """The secret was right once."""
+    """The secret is right, and has expired."""
     return TokenRefusedError(
         "invalid_client",
         7000222,
@@ -70,7 +70,7 @@ def unknown_tenant() -> TokenRefusedError:
 
 
 def missing(parameter: str) -> TokenRefusedError:
-    """A parameter of the form is absent."""
+    """A parameter of the form is missing."""
     return TokenRefusedError(
         "invalid_request",
         900144,
@@ -84,7 +84,7 @@ def malformed(text: str) -> TokenRefusedError:
 
 
 def unsupported_grant() -> TokenRefusedError:
-    """The form asks for another flow."""
+    """The form requests another flow."""
     return TokenRefusedError(
         "unsupported_grant_type",
         70003,
@@ -103,7 +103,7 @@ def invalid_scope() -> TokenRefusedError:
 
 
 def unknown_resource() -> TokenRefusedError:
-    """The resource is none of those that tokens are given for."""
+    """The issuer issues no tokens for this resource."""
     return TokenRefusedError(
         "invalid_resource",
         500011,
@@ -113,13 +113,13 @@ def unknown_resource() -> TokenRefusedError:
 
 
 def by_firewall() -> TokenRefusedError:
-    """The address may not talk to the issuer; what it sent was not read."""
+    """The address may not talk to the issuer; the request was not read."""
     text = "Access has been blocked by the firewall of the issuer."
     return TokenRefusedError("access_denied", 53003, text, status=403)
 
 
 def wrong_method() -> TokenRefusedError:
-    """The token endpoint was not addressed with POST."""
+    """The request to the token endpoint was not a POST."""
     text = "The endpoint only accepts POST requests."
     return TokenRefusedError("invalid_request", 900561, text, status=405)
 
@@ -137,12 +137,12 @@ def too_slow() -> TokenRefusedError:
 
 
 def unavailable() -> TokenRefusedError:
-    """Something here is away or broken; the caller, who has proved nothing, is not told what."""
+    """Something here is unavailable or broken; an unauthenticated caller is not told what."""
     text = "A transient error has occurred. Please try again."
     return TokenRefusedError("temporarily_unavailable", 90033, text, status=503)
 
 
 def unknown_path() -> TokenRefusedError:
-    """No client library is known to ask for this address."""
+    """No client library is known to use this address."""
     text = "There is nothing at this address. Check the authority of the client."
     return TokenRefusedError("invalid_request", 90002, text, status=404)

@@ -24,7 +24,7 @@ from vaultcore.service.routed import Routed, exchange_of
 if TYPE_CHECKING:
     from vaultcore.service.exchange import Exchange
 
-#: What the record calls what is asked here; the contract has no words for it.
+#: The names of these operations in records; the contract has none for them.
 TOKEN: Final = "TokenIssue"  # noqa: S105 - the name of an operation
 DISCOVERY: Final = "IssuerDiscovery"
 KEYS: Final = "IssuerKeyList"
@@ -40,7 +40,7 @@ _PUBLIC = {"cache-control": "public, max-age=300", **_HEADERS}
 def issuer_place(
     issuer: Issuer, clock: Clock, guard: "Callable[[Exchange], None] | None" = None
 ) -> "IssuerPlace":
-    """Returns the issuer as a place that answers; for the guard, see :class:`Routed`."""
+    """Returns the issuer as a place; for the guard, see :class:`Routed`."""
     return IssuerPlace(issuer, IdentityRoutes(issuer, clock=clock), guard)
 
 
@@ -48,9 +48,9 @@ class IssuerPlace(Routed):
     """The host of the issuer: its routes, and refusals as the client libraries parse them.
 
     Args:
-        issuer: gives the tokens.
+        issuer: the issuer of the tokens.
         identity: its routes.
-        guard: as :class:`Routed` takes it.
+        guard: the guard of :class:`Routed`.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class IssuerPlace(Routed):
         self._still_allowed = guard
 
     async def handle(self, exchange: "Exchange") -> tuple[int, bytes]:
-        """Lets the route answer, and keeps the answer if its client may not have it any more.
+        """Lets the route answer, and withholds the answer if its client may no longer have it.
 
         Raises:
             VaultError: the endpoint or the guard refuses.
         """
         answer = await super().handle(exchange)
         if self._still_allowed is not None:
-            # The form may have taken its time, and the grant its place in a queue.
+            # The form may have been slow, and the grant may have waited in a queue.
             self._still_allowed(exchange)
         return answer
 
@@ -86,11 +86,11 @@ class IssuerPlace(Routed):
 
 
 class IdentityRoutes:
-    """Answers for the built-in issuer.
+    """The routes of the built-in issuer.
 
     Args:
-        issuer: gives the tokens.
-        clock: tells the time.
+        issuer: the issuer of the tokens.
+        clock: the current time.
     """
 
     def __init__(self, issuer: Issuer, *, clock: Clock) -> None:
@@ -99,7 +99,7 @@ class IdentityRoutes:
 
     @property
     def routes(self) -> list[Route]:
-        """The routes; each address that some client library is known to ask for is here."""
+        """The routes; every address that a client library is known to use is here."""
         token = ["POST", "GET", "PUT", "PATCH", "DELETE"]
         well_known = "/.well-known/openid-configuration"
         tenant = "/{tenant}"
@@ -141,7 +141,7 @@ class IdentityRoutes:
                 refused = error
             correlation_id = _correlation_id(request, form)
             exchange.correlation = correlation_id.encode()
-            # What a caller made up is no id, and does not enter the record as one.
+            # Text that a caller made up is not an id, and is not recorded as one.
             exchange.object_id = _guid(form.get("client_id", ""))
             if issued is None:
                 return self.refusal(refused or refusals.invalid_client(), correlation_id, exchange)
@@ -184,7 +184,7 @@ class IdentityRoutes:
     def refusal(
         self, refused: TokenRefusedError, correlation_id: str, exchange: "Exchange | None" = None
     ) -> Response:
-        """Returns the answer that a refusal is."""
+        """Returns a refusal as an answer."""
         if exchange is not None:
             exchange.reason = refused.error
         trace_id = str(uuid.uuid4())
@@ -193,14 +193,14 @@ class IdentityRoutes:
 
 
 def _refused(failure: VaultError) -> TokenRefusedError:
-    """Returns what the issuer says of a refusal that is not its own."""
+    """Returns the issuer's refusal for one that is not its own."""
     if failure.status == 403:  # noqa: PLR2004
         return refusals.by_firewall()
     if failure.status == 404:  # noqa: PLR2004
         return refusals.unknown_path()
     if failure.status == 405:  # noqa: PLR2004
         return refusals.wrong_method()
-    # What broke is for the operator's log, not for someone who has proved nothing.
+    # The details are for the operator's log, not for an unauthenticated caller.
     if failure.general is not None:
         return refusals.unavailable()
     return refusals.malformed(f"{failure.public[:1].upper()}{failure.public[1:]}.")
@@ -237,7 +237,7 @@ def _token_body(issued: IssuedToken, shape: Shape) -> dict[str, Any]:
 
 
 def _correlation_id(request: Request, form: Mapping[str, str]) -> str:
-    # Only an id of the right form is repeated: the answer shows nothing of the caller's making.
+    # Only an id of the right form is repeated: the answer contains no other text of the caller.
     for candidate in (
         request.headers.get("client-request-id"),
         request.query_params.get("client-request-id"),

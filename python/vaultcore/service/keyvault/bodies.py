@@ -46,7 +46,7 @@ class KeyCreateBody(msgspec.Struct, frozen=True):
 
 
 class KeyImportBody(msgspec.Struct, frozen=True):
-    """The body of ImportKey; the member that asks for the token is spelled ``Hsm``."""
+    """The body of ImportKey; the member that requests the HSM is spelled ``Hsm``."""
 
     key: dict[str, Any]
     hsm: bool | None = msgspec.field(default=None, name="Hsm")
@@ -92,7 +92,7 @@ def reader(shape: type) -> Any:
     """Returns a function that reads a body of one shape, strictly.
 
     The function raises BadParameterError; the message names the member and the kind of the
-    mistake, never what was sent.
+    mistake, never the value.
     """
     decode: Any = msgspec.json.Decoder(shape).decode
 

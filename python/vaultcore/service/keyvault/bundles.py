@@ -1,4 +1,4 @@
-"""What answers show of an object (contract sections 1.1, 1.2 and 4.4)."""
+"""The bundles of objects in answers (contract sections 1.1, 1.2 and 4.4)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,23 +11,23 @@ from vaultcore.objects.kinds import KINDS
 
 encode: Final = msgspec.json.Encoder().encode
 
-#: The place of each version of the contract, for what only newer ones show.
+#: The order of the versions of the contract, for what only newer ones show.
 _ORDER: Final = {version: place for place, version in enumerate(api_versions())}
 
 
 def at_least(api_version: str, first: str) -> bool:
-    """Returns whether a version of the contract has what came with another."""
+    """Returns whether a version of the contract includes what another one introduced."""
     return _ORDER.get(api_version, -1) >= _ORDER[first]
 
 
 class Bundles:
-    """Writes bundles for one vault, as one client asked for it.
+    """Builds the bundles of one vault for the request of a client.
 
     Args:
-        base: what identifiers begin with.
-        recovery_level: of the vault.
-        recoverable_days: of the vault.
-        api_version: of the request; older ones do not show what came later.
+        base: the prefix of identifiers.
+        recovery_level: the recovery level of the vault.
+        recoverable_days: the retention of the vault.
+        api_version: the version in the request; older ones do not show what came later.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Bundles:
         return f"{base}/{version}" if version else base
 
     def bundle(self, kind: str, found: Version) -> dict[str, Any]:
-        """Returns the bundle of a version; that of a secret is without its value."""
+        """Returns the bundle of a version; for a secret, without its value."""
         identifier = self.identifier(kind, found.name, found.version)
         return self._finish(KINDS[kind].shown(identifier, found, whole=True), kind, found)
 
@@ -84,8 +84,8 @@ class Bundles:
 
 
 def split_around_value(bundle: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """Returns what stands before and after the value in a SecretBundle.
+    """Returns what comes before and after the value in a SecretBundle.
 
-    The hot path puts the value between them, so that only the value is encoded for each request.
+    The hot path puts the value between them, so only the value is encoded for each request.
     """
     return b'{"value":', b"," + encode(bundle)[1:]

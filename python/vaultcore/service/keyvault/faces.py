@@ -1,7 +1,7 @@
 """The operations of the data plane as the REST API shows them: bodies in, answers out.
 
-A face translates, and nothing else: it reads the arguments of an operation from a request, and
-writes the answer from its result.
+A face only translates: it reads the arguments of an operation from a request, and writes the answer
+from its result.
 """
 
 from collections.abc import Callable
@@ -45,21 +45,21 @@ if TYPE_CHECKING:
     from vaultcore._core import Operation
     from vaultcore.operations.request import Request
 
-#: The largest body of most requests, in bytes; six times a secret of 25 KB, escaped as badly as
-#: can be.
+#: The largest body of most requests, in bytes: six times a secret of 25 KB, for the worst possible
+#: escaping.
 SMALL_BODY: Final = 256 * 1024
 #: The largest body of a restore, in bytes; a backup of 500 versions.
 LARGE_BODY: Final = 32 * 1024 * 1024
 
 
 class Face(NamedTuple):
-    """An operation as a request and an answer.
+    """The request and the answer of an operation.
 
     Attributes:
-        render: is given the request, what identifiers begin with, and the result of the
+        render: called with the request, the prefix of identifiers, and the result of the
             operation; returns the body of the answer.
-        decode: is given the request and its body; returns the arguments of the operation.
-        limit: the largest body, in bytes; 0 when there is none to read.
+        decode: called with the request and its body; returns the arguments of the operation.
+        limit: the largest body, in bytes; 0 if there is none to read.
     """
 
     render: Callable[["Request", str, Any], bytes]
@@ -107,7 +107,7 @@ def _decode_get_secret(request: "Request", _body: bytes) -> Any:
 
 
 def _render_secret(request: "Request", base: str, revealed: Revealed) -> bytes:
-    """The hot path: only the value is encoded; what stands around it is kept."""
+    """The hot path: only the value is encoded; the rest of the answer is cached."""
     found = revealed.secret
     place = (base, at_least(request.asked.api_version, "7.1"))
     parts = found.bundles.get(place)
@@ -328,7 +328,7 @@ def _shared_faces(noun: str) -> dict[str, Face]:
     }
 
 
-#: Every operation that the REST API offers, by the name that the core and the audit log know.
+#: Every operation that the REST API offers, by its name in the core and the audit log.
 FACES: Final[dict[str, Face]] = {
     **{name: face for kind in KINDS.values() for name, face in _shared_faces(kind.noun).items()},
     "SecretGet": Face(_render_secret, _decode_get_secret),

@@ -1,6 +1,6 @@
-"""The data plane: takes every request for a vault through the gate.
+"""The data plane: checks every request for a vault at the gate, and performs it.
 
-The code reads in the order of the gate (design: the way of a request): parse, challenge, firewall,
+The code reads in the order of the gate (design: the life of a request): parse, challenge, firewall,
 authenticate, authorize, act; the front records and answers. The first five are one call into the
 core. Whenever a request has waited for something, the gate is asked again before it acts.
 """
@@ -37,12 +37,12 @@ logger = logging.getLogger("vaultcore.service")
 
 
 class VaultHost:
-    """A vault as it is reached under one host name; the place of its requests.
+    """A vault at one host name; the place of its requests.
 
     Args:
-        plane: what takes requests through the gate.
+        plane: the data plane.
         vault: the vault's state.
-        base: what identifiers begin with for clients of this name.
+        base: the prefix of identifiers for clients of this name.
         challenge: the value of WWW-Authenticate.
     """
 
@@ -67,7 +67,7 @@ class VaultHost:
         ]
 
     def handle(self, exchange: "Exchange") -> Awaitable[tuple[int, bytes]]:
-        """Takes a request through the gate and acts on it."""
+        """Checks a request at the gate and performs it."""
         return self._plane.handle(self, exchange)
 
     def look_again(self, exchange: "Exchange") -> None:
@@ -99,8 +99,8 @@ class DataPlane:
 
     Args:
         engine: the engine.
-        hosts: where the hosts that are in use are kept, by host name.
-        default_hosts: host names, with port, under which the default vault answers too.
+        hosts: the hosts in use, by host name; the data plane adds to them.
+        default_hosts: host names, with port, at which the default vault answers too.
         default_vault: the name of that vault.
         challenge_tenant: the tenant that the challenge names.
     """
@@ -121,7 +121,7 @@ class DataPlane:
         installation = engine.installation
         self._domain = installation.domain.encode()
         tenant = challenge_tenant or installation.tenant_id
-        # Values hold no comma, no `=` and no space: three of the SDKs cannot read those.
+        # Values contain no comma, no `=` and no space: three of the SDKs cannot read those.
         self._challenge = (
             f'Bearer authorization="{installation.issuer_url}/{tenant}", '
             f'resource="{installation.resource}"'
@@ -133,7 +133,7 @@ class DataPlane:
         self._audit = engine.audit
 
     def close(self) -> None:
-        """Waits for slow operations that run."""
+        """Waits for running slow operations."""
         self._pools.close()
 
     def next_request_id(self) -> bytes:
@@ -142,7 +142,7 @@ class DataPlane:
         return b"%b%012x" % (self._request_prefix, self._request_count & 0xFFFFFFFFFFFF)
 
     async def handle(self, host: VaultHost, exchange: "Exchange") -> tuple[int, bytes]:
-        """Takes one request through the gate and acts on it.
+        """Checks one request at the gate and performs it.
 
         Raises:
             VaultError: the gate or the rules of the object refuse.
@@ -163,7 +163,7 @@ class DataPlane:
             body = await exchange.body(face.limit)
             self.look_again(host, exchange)
         elif exchange.unread:
-            # Before the act: a client that holds its body back would hold up the answer.
+            # Before the act: a client that delays its body would delay the answer.
             await exchange.let_in()
             self.look_again(host, exchange)
         arguments = NOTHING if face.decode is None else face.decode(exchange, body)
@@ -198,7 +198,7 @@ class DataPlane:
             token = _token(exchange)
             flight = self._engine.validator.refresh(token)
             if flight is not None:
-                # Without holding a thread; what did not arrive in time is said by the validator.
+                # Without blocking a thread; the validator reports keys that did not arrive in time.
                 await asyncio.wait([asyncio.wrap_future(flight)], timeout=FLIGHT_SECONDS)
             exchange.epoch, admission = self._introduce(host, exchange, token)
         operation = admission.operation
@@ -218,7 +218,7 @@ class DataPlane:
     def _introduce(
         self, host: VaultHost, exchange: "Exchange", token: str
     ) -> tuple[int, _core.Admission]:
-        """Validates a token that the gate does not remember, and asks again."""
+        """Validates a token that the gate does not remember, and asks the gate again."""
         engine = self._engine
         engine.accept(token)
         if host.vault.removed:
@@ -230,15 +230,15 @@ class DataPlane:
         return epoch, admission
 
     def look_again(self, host: VaultHost, exchange: "Exchange") -> None:
-        """Asks the gate again, if anything that it goes by has changed since it was asked.
+        """Asks the gate again, if anything that it depends on has changed since it was asked.
 
-        Called after each wait, on whatever thread goes on: permissions, the firewall, the token and
-        the vault hold for the act, not for the moment when the request arrived. What is cached of
-        objects is up to date after it.
+        Called after each wait, on whatever thread continues: permissions, the firewall, the token
+        and the vault must allow the operation when it happens, not only when the request arrived.
+        Afterwards, the cache of objects is up to date.
 
         Raises:
             StorageError: the change feed cannot be read.
-            VaultError: the request would not be admitted now.
+            VaultError: the request would no longer be admitted.
         """
         engine = self._engine
         engine.synchronise()
@@ -257,10 +257,10 @@ class DataPlane:
     # hosts
 
     def find(self, host: bytes) -> VaultHost | None:
-        """Finds the vault of a host name; only names that the configuration gives are known.
+        """Finds the vault of a host name; only names of the configured domain are known.
 
         Args:
-            host: in lower case.
+            host: the host name, in lower case.
 
         Raises:
             StorageError: the store cannot be read.
@@ -277,16 +277,16 @@ class DataPlane:
             vault = self._engine.state(name)
         except NotFoundError:
             return None
-        # Clients keep their challenge per host, so links stay on the host that was asked.
+        # Clients keep their challenge per host, so links stay on the host of the request.
         base = f"https://{host.decode('latin-1')}" if host in self._default_hosts else vault.url
         found = self._hosts[host] = VaultHost(self, vault, base, self._challenge)
         return found
 
     def _close(self, host: VaultHost) -> NoReturn:
-        """Forgets the hosts of a vault that was removed; one of that name may be there again.
+        """Forgets the hosts of a vault that was removed; a new vault may have its name.
 
         Raises:
-            NotFoundError: always, or what keeps the vault from being opened.
+            NotFoundError: always, unless the vault cannot be opened, which raises its own error.
         """
         for name, place in list(self._hosts.items()):
             if place is host:
@@ -295,7 +295,7 @@ class DataPlane:
 
 
 def _token(exchange: "Exchange") -> str:
-    # The gate's own reading of the header: what it calls unknown is what gets validated.
+    # The gate's own reading of the header: a token that it does not know is validated.
     return _core.bearer_token(exchange.authorization or b"") or ""
 
 

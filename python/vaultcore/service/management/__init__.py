@@ -1,1 +1,1 @@
-"""The door of the administrators."""
+"""The management plane over HTTPS."""

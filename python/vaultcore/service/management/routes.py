@@ -1,7 +1,7 @@
 """The management plane over HTTPS: ``POST /v1/{operation}`` for administrators.
 
-One route is Azure Resource Manager's own: ``az login`` asks which subscriptions the caller has and
-goes on when there are none.
+One route belongs to Azure Resource Manager: ``az login`` lists the subscriptions of the caller, and
+continues if there are none.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_BODY: Final = 64 * 1024
 BODY_SECONDS: Final = 30.0
-#: What the record calls an operation that the management plane does not have.
+#: The name in records of an operation that the management plane does not have.
 UNKNOWN: Final = "ManagementOperation"
 
 
@@ -65,7 +65,7 @@ async def _perform(
 ) -> Response:
     exchange.api_version = API_VERSION
     exchange.operation = audited
-    # Before the body: a stranger does not make us read one.
+    # Before the body: a stranger must not make the service read one.
     _authenticate(engine, exchange)
     body = await exchange.body(MAXIMUM_BODY, BODY_SECONDS) or b"{}"
     try:
@@ -85,17 +85,17 @@ async def _perform(
             remote=True,
             peer=exchange.peer,
         )
-        # From here on the operation writes its record itself, whatever becomes of it.
+        # From here on the operation writes its record itself, whatever happens.
         exchange.recorded = True
         return management.perform(operation, arguments)
 
-    # Off the loop: a new vault asks the token, and a verified audit log is read whole.
+    # Off the loop: a new vault uses the HSM, and a verified audit log is read completely.
     result = await asyncio.get_running_loop().run_in_executor(None, perform)
     return _answer({"result": result})
 
 
 def _guard(engine: "Engine", exchange: "Exchange") -> None:
-    """Turns away a token from an address that may not; without one there is the challenge."""
+    """Refuses a token from an address that is not allowed; without a token, sends the challenge."""
     if _core.bearer_token(exchange.authorization or b"") is not None:
         engine.check_address(MANAGEMENT, exchange.address)
 
