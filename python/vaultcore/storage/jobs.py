@@ -31,7 +31,7 @@ class Job(ABC):
 
     @abstractmethod
     def resolve(self) -> None:
-        """Tells whoever waits that ``result`` or ``error`` is final; called once, by the writer."""
+        """Tells the caller that ``result`` or ``error`` is final; the writer calls it once."""
 
 
 class BlockingJob(Job, Generic[T]):

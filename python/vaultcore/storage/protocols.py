@@ -145,7 +145,7 @@ class Transaction(Reads, Protocol):
         """Goes on from a revision, where a feed that was put back ends before it."""
 
     def erase(self) -> None:
-        """Says that what this work removes or replaces shall not stay readable in any log."""
+        """Says that what this work removes or replaces must not stay readable in any log."""
 
     def unnoticed(self) -> None:
         """Says that the work changes nothing that anybody caches: the feed needs no entry."""

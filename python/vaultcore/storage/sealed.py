@@ -6,7 +6,7 @@ opening anything, whatever it is.
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, or_, select
 
 from vaultcore.storage.rows import Place
 from vaultcore.storage.statements import Statement, page
@@ -23,7 +23,7 @@ def _older(column: Any) -> tuple[ColumnElement[bool], ...]:
 
 _FILTER: Final = ("kek_id", "generation")
 #: Finds a page of the envelopes in each table.
-FIND: Final[dict[str, Statement[Select[Any]]]] = {
+FIND: Final[dict[str, Statement]] = {
     "versions": Statement(
         page(
             select(versions.c.sequence, versions.c.payload)
@@ -67,7 +67,7 @@ FIND: Final[dict[str, Statement[Select[Any]]]] = {
     ),
 }
 #: Counts the envelopes in each table.
-COUNT: Final[dict[str, Statement[Select[Any]]]] = {
+COUNT: Final[dict[str, Statement]] = {
     "versions": Statement(
         select(func.count()).select_from(versions).where(*_older(versions.c.payload)), *_FILTER
     ),

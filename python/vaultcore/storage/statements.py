@@ -4,12 +4,11 @@ The packages of the databases compile each of them once, to the text that their 
 they say in a form of their own stands there.
 """
 
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Select,
-    Update,
     bindparam,
     case,
     delete,
@@ -25,10 +24,8 @@ from sqlalchemy.sql import ClauseElement
 
 from vaultcore.storage.tables import changes, documents, objects, versions
 
-Form = TypeVar("Form", bound=ClauseElement)
 
-
-class Statement(Generic[Form]):
+class Statement:
     """A statement, and the order in which its caller gives the parameters.
 
     Args:
@@ -36,7 +33,7 @@ class Statement(Generic[Form]):
         parameters: the names of its parameters.
     """
 
-    def __init__(self, form: Form, *parameters: str) -> None:
+    def __init__(self, form: ClauseElement, *parameters: str) -> None:
         self.form = form
         self.parameters = parameters
 
@@ -66,7 +63,7 @@ VERSION = Statement(
 )
 
 
-def _listing(which: ColumnElement[bool]) -> Statement[Select[Any]]:
+def _listing(which: ColumnElement[bool]) -> Statement:
     return Statement(
         page(
             _both.where(
@@ -200,7 +197,7 @@ DELETE_DOCUMENT = Statement(
 )
 
 
-def update_object(names: tuple[str, ...]) -> Statement[Update]:
+def update_object(names: tuple[str, ...]) -> Statement:
     """Returns the update of these columns of one object; its number is the last parameter."""
     return Statement(
         update(objects)
@@ -211,7 +208,7 @@ def update_object(names: tuple[str, ...]) -> Statement[Update]:
     )
 
 
-def update_version(names: tuple[str, ...]) -> Statement[Update]:
+def update_version(names: tuple[str, ...]) -> Statement:
     """Returns the update of these columns of one version; its sequence is the last parameter."""
     return Statement(
         update(versions)

@@ -1,8 +1,8 @@
 """Lets something write along in every transaction of an operation, and hear of its commit.
 
-An operation may write in several places far below whoever performs it. What has to be in the same
-transaction, such as the record of the change, is joined to the work here and not handed through
-all of them.
+An operation may write in several places far below the code that performs it. What has to be in the
+same transaction, such as the record of the change, is joined to the work here and not handed
+through all of them.
 """
 
 from collections.abc import Iterator

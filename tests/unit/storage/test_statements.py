@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from vaultcore.storage import sealed, statements
 from vaultcore.storage.statements import Statement
@@ -23,4 +24,5 @@ STATEMENTS = {
 )
 def test_each_statement_binds_its_parameters_in_their_order(name, dialect):
     compiled = STATEMENTS[name].form.compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)
     assert tuple(compiled.positiontup or ()) == STATEMENTS[name].parameters

@@ -1,4 +1,4 @@
-"""What becomes of open stores in a child process.
+"""Keeps a child process from the stores that its parent had open.
 
 SQLite forbids a child to use a connection of its parent, or even to close it. Nor may the child
 open the same database again: SQLite remembers which locks it took, but a child does not inherit

@@ -2,8 +2,8 @@
 
 SQLite's own lock makes writers correct, but a writer that finds it taken sleeps for up to a tenth
 of a second and then races again, so that one busy process starves the others. Here a writer first
-takes the place at the head of the queue, then the lock: whoever just released the lock finds the
-place taken by the one who waits.
+takes the place at the head of the queue, then the lock: a writer that just released the lock finds
+the place taken by the one that waits.
 """
 
 import fcntl

@@ -1,8 +1,8 @@
-"""Whether the database is still the file that was opened.
+"""Finds out whether the database is still the file that was opened.
 
 SQLite goes on reading and writing a file that was moved, replaced or removed under it. What is
 committed there is acknowledged, and gone with the last process that has it open. So the files are
-looked at around each commit, and now and then by who only reads.
+looked at around each commit, and now and then by processes that only read.
 """
 
 import os
@@ -77,9 +77,9 @@ class Presence:
         return True
 
     def _check_index(self, identity: _Identity) -> None:
-        # Others make another index if they find none, and from then on their log is not ours:
-        # whoever goes on by the old one, or copies by it, destroys the database. To put the old
-        # one back would be as bad.
+        # Other processes create another index if they find none, and from then on their log is not
+        # ours: a process that goes on by the old one, or copies by it, destroys the database. To
+        # put the old one back would be as bad.
         try:
             found = os.stat(self._index)  # noqa: PTH116
         except FileNotFoundError:

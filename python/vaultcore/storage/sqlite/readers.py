@@ -37,7 +37,8 @@ class Refusal:
     """Stands for the connections when there may be none.
 
     Args:
-        error: what whoever asks for a connection is told.
+        error: the class of what is raised.
+        message: what a caller that asks for a connection is told.
     """
 
     def __init__(self, error: type[Exception], message: str) -> None:

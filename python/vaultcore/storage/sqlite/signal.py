@@ -91,7 +91,7 @@ class Signal:
             StorageError: the file is something else.
             UnavailableError: the file cannot be made or mapped now.
         """
-        # Whoever still holds the old word must not trust it.
+        # A process that still maps the old word must not trust it.
         self._words[_WORD] |= 1
         self._map()
 

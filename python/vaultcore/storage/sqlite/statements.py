@@ -5,42 +5,36 @@ hands the driver a text and a tuple.
 """
 
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import LargeBinary, Select, bindparam, cast, delete, select
+from sqlalchemy import LargeBinary, bindparam, cast, delete, select
 from sqlalchemy.dialects import sqlite
 
 from vaultcore.storage import sealed, statements
 from vaultcore.storage.statements import Statement
-from vaultcore.storage.tables import documents, objects
+from vaultcore.storage.tables import documents
 
 _DIALECT: Final = sqlite.dialect(paramstyle="qmark")
 
 
-def compiled(statement: Statement[Any]) -> str:
+def compiled(statement: Statement) -> str:
     """Returns the driver's text of a statement.
 
     Raises:
         LookupError: the statement binds other parameters than it says, or in another order.
     """
     result = statement.form.compile(dialect=_DIALECT)
-    bound = tuple(result.positiontup or ())
+    bound = tuple(result.positiontup or ())  # type: ignore[attr-defined]
     if bound != statement.parameters:
         raise LookupError(f"the statement binds {bound}, its caller gives {statement.parameters}")
     return str(result)
 
 
-def _by_index(statement: Statement[Select[Any]], name: str) -> Statement[Select[Any]]:
-    # The planner cannot know that one of two equal indexes skips a million rows.
-    hinted = statement.form.with_hint(objects, f"INDEXED BY {name}", "sqlite")
-    return Statement(hinted, *statement.parameters)
-
-
 OBJECT: Final = compiled(statements.OBJECT)
 CURRENT: Final = compiled(statements.CURRENT)
 VERSION: Final = compiled(statements.VERSION)
-LIST_ACTIVE: Final = compiled(_by_index(statements.LIST_ACTIVE, "ix_objects_active"))
-LIST_DELETED: Final = compiled(_by_index(statements.LIST_DELETED, "ix_objects_deleted"))
+LIST_ACTIVE: Final = compiled(statements.LIST_ACTIVE)
+LIST_DELETED: Final = compiled(statements.LIST_DELETED)
 VERSIONS: Final = compiled(statements.VERSIONS)
 VERSIONS_NEWEST: Final = compiled(statements.VERSIONS_NEWEST)
 VERSIONS_BEFORE: Final = compiled(statements.VERSIONS_BEFORE)

@@ -76,10 +76,12 @@ def test_the_one_that_waits_goes_before_the_one_that_comes_again(tmp_path, lock)
             time.sleep(0.05)
 
     lock.__enter__()
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     # It has the place at the head of the queue, and the lock not yet.
+    deadline = time.monotonic() + 5
     while not taken(tmp_path / "v.lock-next"):
+        assert time.monotonic() < deadline
         time.sleep(0.001)
     lock.leave()
     with again:
