@@ -12,12 +12,12 @@ from vaultcore.clock import ManualClock
 from vaultcore.engine import guarded
 from vaultcore.engine.guarded import ATTEMPTS, OvertakenError
 from vaultcore.errors import ForbiddenError
-from vaultcore.storage import Store, Transaction
+from vaultcore.storage import Store, Transaction, open_store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
+    with open_store(f"sqlite:///{tmp_path / 'vault.db'}", clock=ManualClock()) as opened:
         yield opened
 
 
