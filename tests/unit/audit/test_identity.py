@@ -95,7 +95,7 @@ def test_a_key_that_is_missing_changed_or_another_is_told(
     # Sealed under the right key for the right place, as by somebody who has the system key's
     # envelope of another key at hand.
     put(other.seal(system, document_context("keys", place)))
-    with pytest.raises(TamperedError, match="another one"):
+    with pytest.raises(TamperedError, match="different"):
         load_keys(store, system, identity)
     written(store, lambda transaction: transaction.delete_document("keys", place))
     with pytest.raises(TamperedError, match="missing"):

@@ -78,7 +78,7 @@ def test_each_purge_is_on_record_with_its_reason(deleted: Deleted) -> None:
     assert secret["properties"]["id"] == "https://short.vault.localhost/secrets/A-secret"
     for record in (secret, key):
         assert record["properties"]["httpStatusCode"] == 204
-        assert record["resultDescription"] == "the retention has passed"
+        assert "retention" in record["resultDescription"]
         assert record["properties"]["clientInfo"] == "vaultcore housekeeping"
 
 
