@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -439,6 +440,25 @@ def test_an_application_can_change_its_secret(way: Way) -> None:
     second = way.run("app", "add-secret", name)
     assert second["client_secret"] != first["client_secret"]
     way.run("app", "delete", name)
+
+
+def test_a_grant_to_a_group_is_one_to_its_applications(way: Way, service: Service) -> None:
+    group = str(uuid.uuid4())
+    name = f"member-{way.name}"
+    made = way.run("app", "create", name)
+    way.run("secret", "set", "--vault-name", "one", "-n", name, "--value", "v")
+    way.run("access", "set", "--vault", "one", "--principal", group, "--secret-permissions", "get")
+    show = ["secret", "show", "--vault-name", "one", "-n", name]
+    acting = Way("acting", (*service.local.words, "--as", name))
+    acting.run(*show, status=4)
+    answer = way.run("app", "set-groups", name, group)
+    assert (answer["object_id"], answer["groups"]) == (made["object_id"], [group])
+    assert acting.run(*show)["value"] == "v"
+    way.run("app", "set-groups", name, made["object_id"], status=1)
+    assert way.run("app", "set-groups", name)["groups"] == []
+    acting.run(*show, status=4)
+    way.run("app", "delete", name)
+    way.run("access", "remove", "--vault", "one", "--principal", group)
 
 
 def test_the_firewall_holds_for_the_next_request(service: Service) -> None:

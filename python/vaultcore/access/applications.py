@@ -131,18 +131,15 @@ class Applications:
         self._decoys = SealedDocuments(COLLECTION, Application, KeyEncryptionKey.generate())
         self._decoy = self._decoys.seal(decoy.client_id, decoy)
 
-    def create(
-        self, name: str, *, groups: Sequence[str] = (), secret_lifetime: int = SECRET_LIFETIME
-    ) -> NewSecret:
+    def create(self, name: str, *, secret_lifetime: int = SECRET_LIFETIME) -> NewSecret:
         """Creates an application with a first secret, which is never shown again.
 
         Raises:
-            BadParameterError: the name, a group or the lifetime is not valid.
+            BadParameterError: the name or the lifetime is not valid.
             ConflictError: another application has that name.
             StorageError: the store cannot be written.
         """
         _check_name(name)
-        _check_groups(groups)
         client_secret = secrets.token_urlsafe(32)
         secret = self._new_secret(client_secret, secret_lifetime)
         application = Application(
@@ -150,7 +147,6 @@ class Applications:
             object_id=str(uuid.uuid4()),
             name=name,
             created=int(self._clock.now()),
-            groups=tuple(groups),
             secrets=(secret,),
         )
 
@@ -159,7 +155,6 @@ class Applications:
             others = self._documents.all(transaction)
             if any(a.name.casefold() == folded for a in others):
                 raise ConflictError(f"an application `{name}` exists already, choose another name")
-            _refuse_taken(groups, others)
             self._documents.put(transaction, application.client_id, application, "created")
 
         self._store.write(work)
@@ -209,7 +204,11 @@ class Applications:
         return self._store.write(work)
 
     def set_groups(self, text: str, groups: Sequence[str]) -> Application:
-        """Replaces the groups; tokens issued before keep the old ones until they expire.
+        """Replaces the groups; tokens issued before have the new ones from the next request on.
+
+        Args:
+            text: the application's name, client id or object id.
+            groups: object ids of groups; empty for no group.
 
         Raises:
             BadParameterError: a group is not valid.
@@ -289,21 +288,27 @@ class Applications:
             return None
         return Credential(application, found, expired=self._clock.now() >= found.expires)
 
-    def stands(self, claims: Mapping[str, Any]) -> bool:
-        """Returns whether the application and the secret that a token was issued for still exist.
+    def groups_now(self, claims: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Returns the groups of the application that a token was issued to.
 
         Args:
             claims: the verified claims of a token of the built-in issuer.
+
+        Returns:
+            Object ids of groups; None if the application is gone, or the secret that the token was
+            got with.
 
         Raises:
             StorageError: the store cannot be read, or the application does not verify.
         """
         application = self.get(str(claims.get("appid")))
-        return (
-            application is not None
-            and application.object_id == claims.get("oid")
-            and any(s.id == claims.get(CREDENTIAL_CLAIM) for s in application.secrets)
-        )
+        if (
+            application is None
+            or application.object_id != claims.get("oid")
+            or not any(s.id == claims.get(CREDENTIAL_CLAIM) for s in application.secrets)
+        ):
+            return None
+        return application.groups
 
     def _change(self, text: str, change: Callable[[Application], Application]) -> Application:
         def work(transaction: Transaction) -> Application:

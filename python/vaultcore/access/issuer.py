@@ -1,7 +1,7 @@
 """The built-in issuer: it issues tokens to applications, as Azure clients expect them."""
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -187,18 +187,10 @@ class Issuer:
                 object_id_claims=("oid",),
                 token_types=frozenset({"jwt"}),
                 maximum_lifetime=self._token_lifetime,
-                stands=self.stands,
+                groups_now=self.applications.groups_now,
             )
             for name, url, tenant in shapes
         ]
-
-    def stands(self, claims: Mapping[str, Any]) -> bool:
-        """Returns whether what a token was issued for still exists; the claims must be verified.
-
-        Raises:
-            StorageError: the store cannot be read, or the application does not verify.
-        """
-        return self.applications.stands(claims)
 
     def published_keys(self) -> dict[str, list[dict[str, str]]]:
         """Returns the JWK Set that verifies this issuer's tokens.

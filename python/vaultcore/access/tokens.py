@@ -162,9 +162,14 @@ class TokenValidator:
         expires, not_before = self._check_times(claims, issuer)
         tenant_id = self._tenant(claims, issuer, tenant)
         _check_required(claims, issuer)
-        if issuer.stands is not None and not issuer.stands(claims):
-            raise _refused("what it was issued for was deleted or revoked, request a new one")
-        return ValidToken(self._principal(claims, issuer, tenant_id), expires, not_before)
+        groups: object = claims.get(issuer.groups_claim, [])
+        if issuer.groups_now is not None:
+            current = issuer.groups_now(claims)
+            if current is None:
+                raise _refused("what it was issued for was deleted or revoked, request a new one")
+            groups = list(current)
+        principal = self._principal(claims, issuer, tenant_id, groups)
+        return ValidToken(principal, expires, not_before)
 
     def _check_times(self, claims: Mapping[str, Any], issuer: TrustedIssuer) -> tuple[float, float]:
         now, leeway = self._clock.now(), issuer.leeway
@@ -197,12 +202,11 @@ class TokenValidator:
         return tenant
 
     def _principal(
-        self, claims: Mapping[str, Any], issuer: TrustedIssuer, tenant: str
+        self, claims: Mapping[str, Any], issuer: TrustedIssuer, tenant: str, groups: object
     ) -> Principal:
         object_id = next((t for n in issuer.object_id_claims if (t := _string(claims.get(n)))), "")
         if not object_id or len(object_id) > _TEXT:
             raise _refused("it names no object id, or one that cannot be used")
-        groups = claims.get(issuer.groups_claim, [])
         if not isinstance(groups, list) or len(groups) > _GROUPS:
             # Dropping some would decide on incomplete groups; without groups, less is allowed.
             groups = []

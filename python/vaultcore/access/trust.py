@@ -1,7 +1,7 @@
 """The configuration of an issuer whose tokens are accepted."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,9 @@ class TrustedIssuer:
         leeway: how many seconds the clocks may differ, at most 60.
         is_directory: whether the vaults belong to the issuer's tenants, as they belong to the
             tenant of the installation.
-        stands: called with the verified claims; returns whether what they rest on still exists.
+        groups_now: called with the verified claims, if the issuer knows the groups better than the
+            token does; returns the ids of the groups that the principal is in now, or None if what
+            the token was issued for no longer exists.
 
     Raises:
         ConfigurationError: a rule is missing or outside its limits.
@@ -68,7 +70,7 @@ class TrustedIssuer:
     maximum_lifetime: float = DEFAULT_LIFETIME
     leeway: float = MAXIMUM_LEEWAY
     is_directory: bool = False
-    stands: Callable[[Mapping[str, Any]], bool] | None = None
+    groups_now: Callable[[Mapping[str, Any]], Sequence[str] | None] | None = None
 
     def __post_init__(self) -> None:
         problem = self._problem_of_names() or self._problem_of_rules()

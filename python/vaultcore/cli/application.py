@@ -14,6 +14,7 @@ _COLUMNS: Final = {
     "name": "name",
     "client id": "client_id",
     "object id": "object_id",
+    "groups": "groups",
     "secrets": "secrets",
 }
 
@@ -28,6 +29,20 @@ def create(session: Session, *, name: Name) -> None:
 def list_(session: Session) -> None:
     """Lists the applications, without secrets."""
     session.records(session.manage("app.list"), _COLUMNS)
+
+
+@command(group, "set-groups")
+def set_groups(
+    session: Session,
+    *,
+    name: Name,
+    groups: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="GROUP...", help="Object ids of groups; none for no group."),
+    ] = None,
+) -> None:
+    """Puts an application into these groups and no others, from its next request on."""
+    session.record(session.manage("app.set_groups", name=name, groups=groups or []))
 
 
 @command(group, "delete")

@@ -276,7 +276,8 @@ class Engine:
         ):
             self._fetch_keys(caller.token or "")
             epoch = self.identity_epoch
-            caller.expires = self._validator.validate(caller.token or "").expires
+            valid = self._validator.validate(caller.token or "")
+            caller.principal, caller.expires = valid.principal, valid.expires
             caller.identity_epoch = epoch
 
     def _fetch_keys(self, token: str) -> None:

@@ -19,6 +19,11 @@ class Applications(Operator):
         """Lists the applications."""
         return [self._application(found) for found in self._engine.issuer.applications.all()]
 
+    @operation("app.set_groups", "ApplicationGroupsPut")
+    def app_set_groups(self, *, name: str, groups: list[str]) -> dict[str, Any]:
+        """Puts an application into these groups and no others, from its next request on."""
+        return self._application(self._engine.issuer.applications.set_groups(name, groups))
+
     @operation("app.delete", "ApplicationDelete")
     def app_delete(self, *, name: str) -> dict[str, Any]:
         """Removes an application; its tokens are refused at once."""
@@ -41,6 +46,7 @@ class Applications(Operator):
             "object_id": found.object_id,
             "tenant_id": self._engine.installation.tenant_id,
             "created": found.created,
+            "groups": list(found.groups),
             "secrets": [
                 {"id": s.id, "hint": s.hint, "created": s.created, "expires": s.expires}
                 for s in found.secrets

@@ -51,7 +51,8 @@ def test_a_token_says_what_azure_clients_and_the_gate_read(
     url: str,
     version: str,
 ) -> None:
-    made = issuer.applications.create("web", groups=[SECOND])
+    made = issuer.applications.create("web")
+    issuer.applications.set_groups("web", [SECOND])
     application = made.application
     token = issue(issuer, made, shape=shape)
     header = jwt.get_unverified_header(token)

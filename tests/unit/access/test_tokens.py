@@ -493,8 +493,14 @@ def test_groups_that_are_not_names_are_left_out() -> None:
 
 
 def test_a_revoked_token_is_refused() -> None:
-    assert "deleted or revoked" in refusal(make(), stands=lambda claims: False)
-    validate(make(), stands=lambda claims: claims["sub"] == "somebody")
+    assert "deleted or revoked" in refusal(make(), groups_now=lambda claims: None)
+    validate(make(), groups_now=lambda claims: () if claims["sub"] == "somebody" else None)
+
+
+def test_the_groups_of_now_count_and_not_those_of_the_token() -> None:
+    found = validate(make(), groups_now=lambda claims: ("now",))
+    assert list(found.principal.groups) == ["now"]
+    assert list(validate(make(), groups_now=lambda claims: ()).principal.groups) == []
 
 
 # Times

@@ -20,6 +20,7 @@ from vaultcore.service.development.installation import Development
 from vaultcore.storage import Transaction
 from vaultcore.storage.sqlite.store import SqliteStore
 
+GROUPS = ["0a0a0a0a-1111-2222-3333-44444444abcd", "0b0b0b0b-1111-2222-3333-44444444abcd"]
 STRANGER = Principal(object_id="00000000-0000-0000-0000-00000000dead", name="stranger")
 
 
@@ -45,6 +46,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "host_firewall.list": {"host": "issuer"},
     "app.create": {"name": "second"},
     "app.list": {},
+    "app.set_groups": {"name": "app", "groups": GROUPS},
     "app.add_secret": {"name": "app"},
     "app.remove_secret": {"name": "app", "id": "?"},
     "app.delete": {"name": "app"},
@@ -125,10 +127,13 @@ def test_a_record_says_who_got_what(engine: Engine, records: Records) -> None:
     made = engine.management.app_create(name="app")
     engine.management.access_administrator(principal="app")
     engine.management.access_set(vault="dev", principal="app", secret_permissions=["get", "set"])
-    created, granted, allowed = (r["properties"] for r in records())
+    engine.management.app_set_groups(name="app", groups=GROUPS)
+    created, granted, allowed, grouped = (r["properties"] for r in records())
     assert (created["name"], created["objectId"]) == ("app", made["object_id"])
     assert (granted["principal"], granted["objectId"]) == ("app", made["object_id"])
     assert (allowed["principal"], allowed["secretPermissions"]) == ("app", "get set")
+    assert (grouped["name"], grouped["objectId"]) == ("app", made["object_id"])
+    assert grouped["groups"] == " ".join(GROUPS)
     assert made["client_secret"] not in json.dumps(recorded(engine))
 
 
