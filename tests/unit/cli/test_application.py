@@ -1,0 +1,32 @@
+"""`vaultcore app`."""
+
+from unit.cli.terminal import Terminal
+
+
+def test_a_secret_is_shown_once(terminal: Terminal) -> None:
+    made = terminal.answer("app", "create", "web")
+    assert len(made["client_secret"]) > 40
+    result = terminal.run("app", "list", "--json")
+    assert made["client_id"] in result.stdout
+    assert made["client_secret"] not in result.stdout
+    ((name, client_id, object_id, secrets),) = terminal.lines("app", "list")
+    assert (name, client_id, object_id) == ("web", made["client_id"], made["object_id"])
+    assert made["secret_id"] in secrets
+    assert made["client_secret"] not in secrets
+
+
+def test_secrets_come_and_go(terminal: Terminal) -> None:
+    first = terminal.answer("app", "create", "web")
+    second = terminal.answer("app", "add-secret", "web")
+    assert second["client_secret"] != first["client_secret"]
+    words = ("app", "remove-secret", "web", first["secret_id"])
+    assert terminal.answer(*words) == {"removed": first["secret_id"]}
+    assert "no such secret" in terminal.refused(3, *words)
+
+
+def test_an_application_comes_and_goes(terminal: Terminal) -> None:
+    terminal.answer("app", "create", "web")
+    assert "exists already" in terminal.refused(5, "app", "create", "WEB")
+    assert terminal.answer("app", "delete", "web") == {"deleted": "web"}
+    assert "NotFound" in terminal.refused(3, "app", "delete", "web")
+    assert terminal.lines("app", "list") == []
