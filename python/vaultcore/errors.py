@@ -127,6 +127,22 @@ class NotFoundError(VaultError):
     default_code = "NotFound"
 
 
+class VaultNotFoundError(NotFoundError):
+    """There is no such vault.
+
+    Args:
+        name: the vault's name, as the caller wrote it.
+    """
+
+    default_code = "VaultNotFound"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is no vault named `{name[:64]}` here; `vaultcore vault list` shows the "
+            "existing ones"
+        )
+
+
 class ObjectNotFoundError(NotFoundError):
     """There is no such object or version.
 

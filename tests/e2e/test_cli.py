@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from vaultcore.cli import app
 from vaultcore.clock import SystemClock
+from vaultcore.operations.call import API_VERSION
 from vaultcore.protectors.pkcs11 import softhsm
 from vaultcore.service.development.authority import ensure_certificates
 
@@ -299,7 +300,11 @@ def test_lines_tell_who_may_do_what_and_who_did(service: Service) -> None:
     service.local.run("access", "set", *at, "--principal", "teller", "--secret-permissions",
                       "get", "list")  # fmt: skip
     listed = runner.invoke(app, ["access", "list", *at, *words]).stdout
-    assert f"{made['object_id']}\t\tteller\tget list\t\t" in listed.splitlines()
+    lines = [line.split("\t") for line in listed.splitlines()]
+    assert [made["object_id"], "", "teller", "get list", "", ""] in lines
+    # Every principal has its name, and whoever created the vault everything in it.
+    assert all(name for _, _, name, *_ in lines), listed
+    assert ["all purge"] * 3 in [line[3:] for line in lines], listed
     absent = ("secret", "show", *at, "--name", "untold", "--as", "teller")
     Way("as", words).run(*absent, status=3)
     query = ("audit", "query", *at, "--principal", "teller", "--limit", "1")
@@ -586,10 +591,31 @@ def test_the_tail_shows_records_as_they_come(service: Service) -> None:
         (["access", "set", "--vault", "one", "--principal", "absent",
           "--secret-permissions", "get"], 3),
         (["vault", "create", "--name", "a"], 1),
+        # A client of HTTP would take these out of the path.
+        (["secret", "show", "--vault", "one", "--name", "."], 1),
+        (["secret", "delete", "--vault", "one", "--name", ".."], 1),
+        (["key", "show", "--vault", "one", "--name", "absent", "--version", "."], 1),
+        (["secret", "list", "--vault", "login"], 2),
+        (["secret", "list", "--vault", "a_b"], 2),
+        (["app", "set-groups", "absent"], 3),
     ],
 )  # fmt: skip
-def test_errors_have_a_line_and_a_status(way: Way, words: list[str], status: int) -> None:
-    way.run(*words, status=status)
+def test_errors_have_the_same_line_and_status_both_ways(
+    service: Service, words: list[str], status: int
+) -> None:
+    told = service.local.run(*words, status=status)
+    assert service.remote.run(*words, status=status) == told
+
+
+def test_both_ways_speak_the_same_api_version(service: Service) -> None:
+    at = ("--vault", "one", "--name", "spoken")
+    service.local.run("secret", "set", *at, "--value", VALUE)
+    for way in (service.local, service.remote):
+        way.run("secret", "show", *at)
+    query = ("audit", "query", "--vault", "one", "--operation", "SecretGet", "--limit", "2")
+    records = service.local.run(*query)
+    assert all(record["properties"]["id"].endswith("/secrets/spoken") for record in records)
+    assert [record["operationVersion"] for record in records] == [API_VERSION, API_VERSION]
 
 
 def test_a_service_that_is_not_there(service: Service) -> None:

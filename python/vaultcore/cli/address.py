@@ -26,9 +26,8 @@ from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from vaultcore.cli.outcome import CommandError
+from vaultcore.installation.hosts import ISSUER, MANAGEMENT
 
-MANAGEMENT: Final = "management"
-_ISSUER: Final = "login"
 _HTTPS: Final = 443
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -78,7 +77,7 @@ class ServiceAddress:
                 "told apart by the first label, as in https://dev.vault.localhost:8443"
             )
         self._label = self._named.host.partition(".")[0]
-        if self._label == _ISSUER:
+        if self._label == ISSUER:
             raise CommandError(
                 f"--url names the issuer, {self._named}: name a vault, the management plane, or "
                 "the domain that they are in"
@@ -92,10 +91,7 @@ class ServiceAddress:
         Raises:
             CommandError: a vault cannot have this name.
         """
-        label = name.lower()
-        if not _LABEL.fullmatch(label) or label in {MANAGEMENT, _ISSUER}:
-            raise CommandError(f"`{name[:64]}` is not the name of a vault")
-        return self._host(label)
+        return self._host(vault_label(name))
 
     def management(self) -> Origin:
         """Returns the host of the management plane."""
@@ -112,6 +108,18 @@ class ServiceAddress:
             )
             self._domain = above if said and above is not None else self._named
         return self._domain
+
+
+def vault_label(name: str) -> str:
+    """Returns the first label of a vault's host name.
+
+    Raises:
+        CommandError: a vault cannot have this name.
+    """
+    label = name.lower()
+    if not _LABEL.fullmatch(label) or label in {MANAGEMENT, ISSUER}:
+        raise CommandError(f"`{name[:64]}` is not the name of a vault")
+    return label
 
 
 def read_origin(url: str) -> Origin:

@@ -11,6 +11,7 @@ import typer
 from vaultcore.cli.outcome import AWAY, CommandError
 from vaultcore.cli.output import print_json, print_line
 from vaultcore.cli.session import plain
+from vaultcore.installation.hosts import issuer_url, management_url
 from vaultcore.service.development.ready import ADDRESS, DOMAIN, Ready, hosts_line, read_ready
 
 DEFAULT_PORT: Final = 8443
@@ -130,11 +131,12 @@ def _quoted(value: str) -> str:
 def _introduce(data: Path, ready: Ready) -> None:
     from vaultcore.service.development.authority import TRUSTSTORE_PASSWORD  # noqa: PLC0415
 
+    domain = f"{DOMAIN}:{ready.port}"
     print_line("vaultcore is ready")
     for name in ready.vaults:
-        print_line(f"  vault       https://{name}.{DOMAIN}:{ready.port}")
-    print_line(f"  issuer      https://login.{DOMAIN}:{ready.port}")
-    print_line(f"  management  https://management.{DOMAIN}:{ready.port}")
+        print_line(f"  vault       https://{name}.{domain}")
+    print_line(f"  issuer      {issuer_url(domain)}")
+    print_line(f"  management  {management_url(domain)}")
     print_line(f"  data        {data}")
     print_line(
         f"  Java        -Djavax.net.ssl.trustStore={ready.truststore} "

@@ -59,11 +59,17 @@ class Target(NamedTuple):
 
     def path(self, kind: str, *, deleted: bool = False) -> str:
         """Returns the path of the object, or of the deleted object."""
-        return f"/{'deleted' if deleted else ''}{kind}/{quote(self.name, safe='')}"
+        return f"/{'deleted' if deleted else ''}{kind}/{_segment(self.name)}"
 
     def version_path(self, kind: str) -> str:
         """Returns the path of the version."""
-        return f"{self.path(kind)}/{quote(self.version, safe='')}"
+        return f"{self.path(kind)}/{_segment(self.version)}"
+
+
+def _segment(text: str) -> str:
+    """Returns the segment of a path for a name; the vault refuses what is not a name."""
+    # HTTP clients resolve a bare `.` or `..`, and would send the path of something else.
+    return quote(text, safe="").replace(".", "%2E")
 
 
 def vault_of(vault: str | None) -> str:

@@ -13,9 +13,10 @@ import msgspec
 
 from vaultcore.cli.address import Origin, ServiceAddress, read_origin
 from vaultcore.cli.outcome import CommandError, UnreachableError
-from vaultcore.errors import UnauthorizedError, VaultError
+from vaultcore.errors import UnauthorizedError, VaultError, VaultNotFoundError
+from vaultcore.installation.hosts import MANAGEMENT_VERSION
+from vaultcore.operations.call import API_VERSION
 
-API_VERSION: Final = "2025-07-01"
 _CREDENTIALS: Final = ("AUTHORITY_HOST", "TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")
 _TIMEOUT: Final = 60.0
 _CHALLENGE_PARAMETER: Final = re.compile(r'(\w+)="([^"]*)"')
@@ -61,7 +62,7 @@ class RemoteConnection:
             VaultError: it was refused.
         """
         body = {name: value for name, value in arguments.items() if value is not None}
-        url = f"https://{self._address.management()}/v1/{operation}"
+        url = f"https://{self._address.management()}/{MANAGEMENT_VERSION}/{operation}"
         answer = self._send("POST", url, body=body)
         return answer["result"]
 
@@ -84,7 +85,13 @@ class RemoteConnection:
         """
         parameters = {"api-version": API_VERSION, **(query or {})}
         url = f"https://{self._address.vault(vault)}{path}"
-        return self._send(method, url, query=parameters, body=body)
+        try:
+            return self._send(method, url, query=parameters, body=body)
+        except VaultError as refused:
+            if refused.code != VaultNotFoundError.default_code:
+                raise
+            # The service speaks of its host names; the command line of vaults.
+            raise VaultNotFoundError(vault) from None
 
     def check_place(self, vault: str, identifier: str) -> None:
         """Checks that an identifier belongs to the service that ``--url`` names.

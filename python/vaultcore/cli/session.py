@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand, TyperOption
 
+from vaultcore.cli.address import vault_label
 from vaultcore.cli.connection import Connection, connect
 from vaultcore.cli.outcome import FAILED, exit_status, explain
 from vaultcore.cli.output import print_error, print_json, print_record, print_records
@@ -102,7 +103,13 @@ class Session:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Sends a request of the data plane."""
+        """Sends a request of the data plane.
+
+        Raises:
+            CommandError: a vault cannot have this name.
+            VaultError: it was refused.
+        """
+        vault_label(vault)
         return self.connection.request(vault, method, path, query=query, body=body)
 
     def record(self, answer: Mapping[str, Any]) -> None:

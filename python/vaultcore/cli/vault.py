@@ -124,5 +124,9 @@ def delete(
 
 @command(group, "rotate-key")
 def rotate_key(session: Session, *, name: Name) -> None:
-    """Gives a vault key a new generation. The old ones are kept until `vaultcore rekey`."""
+    """Gives a vault's key a new generation, which seals what is stored from now on.
+
+    What is stored already stays sealed under the older generations, which the key keeps. Only
+    `vaultcore rekey` moves it to a new generation and removes the older ones.
+    """
     session.record(session.manage("vault.rotate_key", name=name))

@@ -29,7 +29,7 @@ from vaultcore.engine.purge_time import PurgeTime
 from vaultcore.engine.purging import Purger
 from vaultcore.engine.strangers import Strangers
 from vaultcore.engine.vaults import Vaults
-from vaultcore.errors import NotFoundError
+from vaultcore.errors import VaultNotFoundError
 from vaultcore.installation.key_ring import KeyRing
 from vaultcore.installation.settings import Installation
 from vaultcore.objects.kinds import OpenVault
@@ -147,11 +147,7 @@ class Engine:
         self.synchronise()
         found = self.vaults.find(name)
         if found is None:
-            raise NotFoundError(
-                f"there is no vault named `{name[:64]}` here; `vaultcore vault list` shows the "
-                "existing ones",
-                code="VaultNotFound",
-            )
+            raise VaultNotFoundError(name)
         return found
 
     def states(self) -> list[OpenVault]:

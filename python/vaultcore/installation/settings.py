@@ -13,6 +13,7 @@ from vaultcore._core import KeyEncryptionKey
 from vaultcore.access.firewall import Firewall
 from vaultcore.audit.identity import AuditIdentity, create_keys
 from vaultcore.documents import open_document, seal_document
+from vaultcore.installation.hosts import management_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def management_resource(self) -> str:
         """The audience of administrators' tokens; a token for a vault does not have it."""
-        return f"https://management.{self.domain}"
+        return management_url(self.domain)
 
     def obeys(self, principal: "Principal") -> bool:
         """Returns whether a principal may use the management plane."""

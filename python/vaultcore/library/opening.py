@@ -9,6 +9,7 @@ from vaultcore.audit.event import CLIENT, Event
 from vaultcore.clock import Clock, SystemClock
 from vaultcore.engine.creation import Draft
 from vaultcore.engine.parts import close_all, open_parts, reopen
+from vaultcore.installation import hosts
 from vaultcore.installation.key_ring import KeyRing
 from vaultcore.installation.settings import DATABASE, Installation
 from vaultcore.library.engine import LibraryEngine
@@ -102,7 +103,7 @@ def create_engine(
             tenant_id=tenant_id or str(uuid.uuid4()),
             created=int(clock.now()),
             domain=domain,
-            issuer_url=issuer_url or f"https://login.{domain}",
+            issuer_url=issuer_url or hosts.issuer_url(domain),
             location=location,
             operator=str(uuid.uuid4()),
             audiences=tuple(audiences),
@@ -129,9 +130,9 @@ def _record_creation(engine: LibraryEngine) -> None:
     installation = engine.installation
     event = Event()
     event.operation = "InstallationPut"
-    event.api_version = "v1"
+    event.api_version = hosts.MANAGEMENT_VERSION
     event.principal = engine.administrator()
-    event.uri = "/v1/installation.create"
+    event.uri = f"/{hosts.MANAGEMENT_VERSION}/installation.create"
     event.client = CLIENT
     event.reason = "the installation was created; its operator may manage it"
     event.extra = {"operator": installation.operator, "domain": installation.domain}

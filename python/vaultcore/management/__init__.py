@@ -10,11 +10,11 @@ from vaultcore.management.applications import Applications
 from vaultcore.management.firewalls import Firewalls
 from vaultcore.management.host_firewalls import HostFirewalls
 from vaultcore.management.installations import Installations
-from vaultcore.management.operation import API_VERSION, OPERATIONS, Progress
+from vaultcore.management.operation import OPERATIONS, Progress
 from vaultcore.management.protectors import Protectors
 from vaultcore.management.records import Records
 
-__all__ = ["API_VERSION", "OPERATIONS", "Management", "Progress"]
+__all__ = ["OPERATIONS", "Management", "Progress"]
 
 
 class Management(

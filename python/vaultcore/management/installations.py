@@ -6,6 +6,7 @@ import msgspec
 
 from vaultcore.engine.audit_rotation import rotate_audit_keys
 from vaultcore.errors import BadParameterError
+from vaultcore.installation.hosts import issuer_url
 from vaultcore.installation.rekey import Rekey
 from vaultcore.installation.settings import SYSTEM, Installation
 from vaultcore.management.operation import Operator, operation
@@ -27,7 +28,7 @@ class Installations(Operator):
             engine.store,
             engine.key_ring.system,
             lambda before: msgspec.structs.replace(
-                before, domain=domain, issuer_url=f"https://login.{domain}"
+                before, domain=domain, issuer_url=issuer_url(domain)
             ),
         )
         return {"domain": moved.domain, "issuer": moved.issuer_url}

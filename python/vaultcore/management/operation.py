@@ -18,6 +18,7 @@ from vaultcore.errors import (
     ForbiddenError,
     UsageError,
 )
+from vaultcore.installation.hosts import MANAGEMENT_VERSION
 from vaultcore.installation.settings import Installation
 from vaultcore.storage.witness import witnessed
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from vaultcore.engine.engine import Engine
     from vaultcore.storage import Transaction
 
-API_VERSION: Final = "v1"
-_UNKNOWN: Final = "ManagementOperation"
+#: The name in records of an operation that the management plane does not have.
+UNKNOWN: Final = "ManagementOperation"
 #: The largest integer that every reader of JSON reads exactly.
 _LARGEST: Final = 2**53
 #: The progress of an operation: the current step, how much of it is done, and how much there is.
@@ -172,7 +173,7 @@ class Operator:
             ForbiddenError: the principal is not an administrator.
         """
         found = OPERATIONS.get(operation)
-        event = self._event(operation, _UNKNOWN if found is None else found.audited, arguments)
+        event = self._event(operation, UNKNOWN if found is None else found.audited, arguments)
         change: Change | None = None
         quiet = False
         status = 500  # anything unforeseen is a failure, never a success
@@ -239,10 +240,10 @@ class Operator:
         event = Event()
         event.vault = _addressed(name, arguments)
         event.operation = audited
-        event.api_version = API_VERSION
+        event.api_version = MANAGEMENT_VERSION
         event.address = self._address
         event.principal = self._principal
-        event.uri = _text(f"/{API_VERSION}/{name[:64]}")
+        event.uri = _text(f"/{MANAGEMENT_VERSION}/{name[:64]}")
         event.client = self._client
         event.came_by = self._came_by
         return event

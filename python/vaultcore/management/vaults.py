@@ -8,12 +8,14 @@ import msgspec
 
 from vaultcore.access.policies import AccessPolicy
 from vaultcore.errors import BadParameterError
+from vaultcore.installation.hosts import ISSUER, MANAGEMENT
+from vaultcore.installation.settings import SYSTEM
 from vaultcore.installation.vault_settings import VaultSettings
 from vaultcore.management.operation import Operator, operation
 from vaultcore.objects.kinds import OpenVault
 
 _NAME: Final = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9]){2,23}")
-_RESERVED: Final = frozenset({"login", "management", "localhost", "system"})
+_RESERVED: Final = frozenset({ISSUER, MANAGEMENT, "localhost", SYSTEM})
 _ALL: Final = ("all", "purge")
 
 

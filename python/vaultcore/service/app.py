@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from vaultcore.access.firewall import ISSUER
 from vaultcore.access.proxies import Proxies
+from vaultcore.installation import hosts
 from vaultcore.service.front import Front, Place
 from vaultcore.service.health import health_routes
 from vaultcore.service.identity.routes import issuer_place
@@ -34,12 +35,12 @@ def build_application(
     """
     domain = engine.installation.domain
     known: dict[bytes, Place] = {
-        f"login.{domain}".encode(): issuer_place(
+        f"{hosts.ISSUER}.{domain}".encode(): issuer_place(
             engine.issuer,
             engine.clock,
             lambda exchange: engine.check_address(ISSUER, exchange.address),
         ),
-        f"management.{domain}".encode(): management_place(engine),
+        f"{hosts.MANAGEMENT}.{domain}".encode(): management_place(engine),
     }
     plane = DataPlane(
         engine,

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from vaultcore.errors import ProtectorUnavailableError
+from vaultcore.installation.hosts import ISSUER, MANAGEMENT, issuer_url
 from vaultcore.protectors.private_file import read_private
 
 DOMAIN: Final = "vault.localhost"
@@ -48,7 +49,7 @@ class Ready(msgspec.Struct, frozen=True):
         """Returns the variables with which clients of the Azure SDKs find and trust the service."""
         return {
             "VAULT_URL": f"https://{self.vaults[0]}.{DOMAIN}:{self.port}",
-            "AZURE_AUTHORITY_HOST": f"https://login.{DOMAIN}:{self.port}",
+            "AZURE_AUTHORITY_HOST": issuer_url(f"{DOMAIN}:{self.port}"),
             # With a tenant of this name, MSAL does not ask Microsoft about the authority.
             "AZURE_TENANT_ID": "adfs",
             "AZURE_CLIENT_ID": self.client_id,
@@ -104,7 +105,7 @@ def unresolved(names: Sequence[str]) -> list[str]:
 
 def hosts_line(vaults: Sequence[str]) -> str | None:
     """Returns the line that the hosts file lacks, or None if every name resolves."""
-    names = [f"{label}.{DOMAIN}" for label in (*vaults, "login", "management")]
+    names = [f"{label}.{DOMAIN}" for label in (*vaults, ISSUER, MANAGEMENT)]
     if not unresolved(names):
         return None
     return f"{ADDRESS} {' '.join([*names, DOMAIN])}"

@@ -16,7 +16,9 @@ from vaultcore import _core
 from vaultcore.access import refusals
 from vaultcore.access.firewall import MANAGEMENT
 from vaultcore.errors import BadParameterError, UsageError
-from vaultcore.management import API_VERSION, OPERATIONS, Management
+from vaultcore.installation.hosts import MANAGEMENT_VERSION
+from vaultcore.management import OPERATIONS, Management
+from vaultcore.management.operation import UNKNOWN
 from vaultcore.service.routed import Routed, exchange_of
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 MAXIMUM_BODY: Final = 64 * 1024
 BODY_SECONDS: Final = 30.0
-#: The name in records of an operation that the management plane does not have.
-UNKNOWN: Final = "ManagementOperation"
 
 
 def management_place(engine: "Engine") -> Routed:
@@ -52,7 +52,7 @@ def management_place(engine: "Engine") -> Routed:
     return Routed(
         installation.management_resource,
         [
-            Route(f"/{API_VERSION}/{{operation}}", operate, methods=["POST"]),
+            Route(f"/{MANAGEMENT_VERSION}/{{operation}}", operate, methods=["POST"]),
             Route("/subscriptions", subscriptions, methods=["GET"]),
         ],
         challenge,
@@ -63,7 +63,7 @@ def management_place(engine: "Engine") -> Routed:
 async def _perform(
     engine: "Engine", exchange: "Exchange", operation: str, audited: str
 ) -> Response:
-    exchange.api_version = API_VERSION
+    exchange.api_version = MANAGEMENT_VERSION
     exchange.operation = audited
     # Before the body: a stranger must not make the service read one.
     _authenticate(engine, exchange)
