@@ -681,8 +681,6 @@ class AuditLog:
     ) -> AuditLog: ...
     def append(
         self,
-        *,
-        time: float | None = None,
         vault: str | bytes,
         operation: str | bytes,
         api_version: str | bytes,
@@ -696,7 +694,9 @@ class AuditLog:
         client_info: str | bytes,
         object_id: str | bytes,
         extra: Mapping[str, str | bytes | int | bool] | None = None,
+        *,
         revision: int | None = None,
+        time: float | None = None,
     ) -> int:
         """Appends a record and returns its number, from 1.
 

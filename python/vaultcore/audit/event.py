@@ -56,26 +56,26 @@ class Event:
         Every record is built here. This may be called before the change in the record is committed.
 
         Args:
-            write: called with the members, by name: :meth:`AuditLog.append`, or
+            write: called with the members, in their order: :meth:`AuditLog.append`, or
                 :meth:`~vaultcore.audit.record.Record.of`.
             status: the status of the answer.
         """
         extra = self.extra
-        # Passed by name: a dictionary in between would cost as much again.
+        # In the order of `AuditLog.append`: matching names would cost as much again.
         return write(
-            vault=self.vault,
-            operation=self.operation,
-            api_version=self.api_version,
-            status=status,
-            result_description=self.reason,
-            duration_ms=(time.perf_counter() - self.started) * 1000.0,
-            address=self.address,
-            correlation_id=self.correlation,
-            principal=self.principal,
-            request_uri=self.uri,
-            client_info=self.client,
-            object_id=self.object_id,
-            extra=extra if self.came_by is None else {**(extra or {}), **self.came_by},
+            self.vault,
+            self.operation,
+            self.api_version,
+            status,
+            self.reason,
+            (time.perf_counter() - self.started) * 1000.0,
+            self.address,
+            self.correlation,
+            self.principal,
+            self.uri,
+            self.client,
+            self.object_id,
+            extra if self.came_by is None else {**(extra or {}), **self.came_by},
         )
 
     def fail(self, failure: BaseException) -> VaultError:

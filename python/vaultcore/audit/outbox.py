@@ -133,16 +133,16 @@ class Outbox:
         else:
             self._taken(change)
 
-    def finish(self, change: Change, **members: Any) -> None:
-        """The same as :meth:`end`, given the members in the form of :meth:`Audit.record`.
+    def finish(self, change: Change, *members: Any) -> None:
+        """The same as :meth:`end`, given the members in the order of :meth:`Audit.record`.
 
         Raises:
             AuditError: the log refuses the record, and nothing was changed.
         """
         try:
-            self._log.record(**members, revision=change.revision)
+            self._log.record(*members, revision=change.revision)
         except AuditError as error:
-            self._not_taken(change, Record.of(**members, time=self._log.now()), error)
+            self._not_taken(change, Record.of(*members, time=self._log.now()), error)
         else:
             self._taken(change)
 

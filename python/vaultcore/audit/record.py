@@ -1,6 +1,6 @@
 """The record of an answered request, before it is in the log."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -48,15 +48,23 @@ class Record(msgspec.Struct, kw_only=True):
     @classmethod
     def of(
         cls,
-        *,
-        principal: "Principal | None" = None,
+        vault: str = "",
+        operation: str = "",
+        api_version: str = "",
+        status: int = 200,
+        result_description: str = "",
+        duration_ms: float = 0.0,
+        address: str = "",
         correlation_id: str | bytes = "",
+        principal: "Principal | None" = None,
         request_uri: str | bytes = "",
         client_info: str | bytes = "",
+        object_id: str = "",
         extra: "Mapping[str, str | int | bool] | None" = None,
-        **members: Any,
+        *,
+        time: float = 0.0,
     ) -> "Record":
-        """Returns a record with the members that :meth:`Audit.record` accepts."""
+        """Returns a record with the members that :meth:`Audit.record` accepts, in their order."""
         caller = None
         if principal is not None:
             caller = Caller(
@@ -67,12 +75,20 @@ class Record(msgspec.Struct, kw_only=True):
                 principal.name,
             )
         return cls(
-            principal=caller,
+            vault=vault,
+            operation=operation,
+            api_version=api_version,
+            status=status,
+            result_description=result_description,
+            duration_ms=duration_ms,
+            address=address,
             correlation_id=_text(correlation_id),
+            principal=caller,
             request_uri=_text(request_uri),
             client_info=_text(client_info),
+            object_id=object_id,
             extra=dict(extra) if extra else None,
-            **members,
+            time=time,
         )
 
 

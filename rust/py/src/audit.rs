@@ -118,14 +118,14 @@ impl AuditLog {
     }
 
     #[pyo3(signature = (
-        *, time=None, vault, operation, api_version, status, result_description, duration_ms, address,
-        correlation_id, principal, request_uri, client_info, object_id, extra=None, revision=None,
+        vault, operation, api_version, status, result_description, duration_ms, address,
+        correlation_id, principal, request_uri, client_info, object_id, extra=None, *, revision=None,
+        time=None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn append(
         &self,
         py: Python<'_>,
-        time: Option<f64>,
         vault: &Bound<'_, PyAny>,
         operation: &Bound<'_, PyAny>,
         api_version: &Bound<'_, PyAny>,
@@ -140,6 +140,7 @@ impl AuditLog {
         object_id: &Bound<'_, PyAny>,
         extra: Option<&Bound<'_, PyDict>>,
         revision: Option<u64>,
+        time: Option<f64>,
     ) -> PyResult<u64> {
         self.check_process()?;
         let time = match (time, &self.now) {

@@ -85,7 +85,7 @@ def test_a_change_that_was_committed_and_answered_as_a_failure_is_on_record(
             # The commit that follows goes into a file that is not in its place any more.
             database.rename(elsewhere)
 
-        def refuse(**_: Any) -> int:
+        def refuse(*_: Any, **__: Any) -> int:
             raise AuditError("the device does not answer")
 
         with monkeypatch.context() as patches:
@@ -148,10 +148,10 @@ def test_a_log_that_refuses_after_the_commit_gets_the_record_before_anything_els
     with vaultcore.open(data, clock=clock, housekeeping=False) as engine:
         audit, append = engine.audit, engine.audit.record
 
-        def fail(**members: Any) -> int:
-            if members["operation"] == "SecretSet":
+        def fail(*members: Any, **named: Any) -> int:
+            if "SecretSet" in (*members, named.get("operation")):
                 raise AuditError("the device does not answer")
-            return append(**members)
+            return append(*members, **named)
 
         monkeypatch.setattr(audit, "record", fail)
         # It is committed and on record in the store, so the caller hears that it was done.
@@ -367,19 +367,19 @@ def test_two_that_give_the_log_what_it_lacks_give_it_once(tmp_path: Path, monkey
     with vaultcore.open(data, housekeeping=False) as engine:
         audit, append = engine.audit, engine.audit.record
 
-        def fail(**members: Any) -> int:
-            if members["operation"] == "SecretSet":
+        def fail(*members: Any, **named: Any) -> int:
+            if "SecretSet" in (*members, named.get("operation")):
                 raise AuditError("the device does not answer")
-            return append(**members)
+            return append(*members, **named)
 
         monkeypatch.setattr(audit, "record", fail)
         assert secrets(engine).set("a", "new").version
         both = threading.Barrier(2)
 
-        def slow(**members: Any) -> int:
+        def slow(*members: Any, **named: Any) -> int:
             with contextlib.suppress(threading.BrokenBarrierError):
                 both.wait(1)  # until the other is here too, if it comes
-            return append(**members)
+            return append(*members, **named)
 
         monkeypatch.setattr(audit, "record", slow)
         threads = [threading.Thread(target=audit.require) for _ in range(2)]

@@ -209,7 +209,7 @@ def test_the_database_of_another_installation_is_refused(granted: Engine, tmp_pa
 def test_a_broken_feed_is_refused_until_it_is_on_record(
     granted: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(**_: object) -> int:
+    def full(*_: object, **__: object) -> int:
         raise AuditError("the disk is full")
 
     seen = granted.store.revision()

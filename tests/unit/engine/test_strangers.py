@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaultcore.audit.record import Record
 from vaultcore.clock import ManualClock, SystemClock
 from vaultcore.engine.strangers import (
     AT_ONCE,
@@ -49,8 +50,12 @@ class Desk:
         self.steady += seconds
         self.clock.advance(seconds)
 
-    def record(self, *, address: str, status: int, extra: dict[str, Any], **_: Any) -> None:
-        self.summaries.append(SimpleNamespace(address=address, status=status, **extra))
+    def record(self, *members: Any) -> None:
+        record = Record.of(*members)
+        summary = SimpleNamespace(
+            address=record.address, status=record.status, **record.extra or {}
+        )
+        self.summaries.append(summary)
 
     def flush(self, *, everything: bool = False) -> list[Any]:
         before = len(self.summaries)
@@ -198,8 +203,10 @@ def test_many_threads_lose_none() -> None:
     verdicts: list[Counter[Verdict]] = []
     counts: list[int] = []
 
-    def record(*, extra: dict[str, Any], **_: Any) -> None:
-        counts.append(extra["count"])
+    def record(*members: Any) -> None:
+        extra = Record.of(*members).extra
+        assert extra is not None
+        counts.append(int(extra["count"]))
 
     def ask(number: int) -> None:
         mine: Counter[Verdict] = Counter()
