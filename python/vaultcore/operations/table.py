@@ -22,35 +22,26 @@ ACTIONS: Final[dict[str, Action]] = {
     **keys.ACTIONS,
 }
 
-#: Operations that the core parses and no face offers yet; over HTTPS the answer is 404.
-NOT_OFFERED: Final = frozenset(
+#: Verbs of single kinds that no face offers yet.
+_OF_ONE_KIND: Final = frozenset(
     {
-        "CertificateBackup",
         "CertificateContactsDelete",
         "CertificateContactsGet",
         "CertificateContactsSet",
         "CertificateCreate",
-        "CertificateDelete",
         "CertificateGet",
-        "CertificateGetDeleted",
         "CertificateImport",
         "CertificateIssuerDelete",
         "CertificateIssuerGet",
         "CertificateIssuerSet",
         "CertificateIssuerUpdate",
         "CertificateIssuersList",
-        "CertificateList",
-        "CertificateListDeleted",
-        "CertificateListVersions",
         "CertificatePendingDelete",
         "CertificatePendingGet",
         "CertificatePendingMerge",
         "CertificatePendingUpdate",
         "CertificatePolicyGet",
         "CertificatePolicyUpdate",
-        "CertificatePurge",
-        "CertificateRecover",
-        "CertificateRestore",
         "CertificateUpdate",
         "KeyAttestationGet",
         "KeyRelease",
@@ -60,3 +51,6 @@ NOT_OFFERED: Final = frozenset(
         "KeySecureWrap",
     }
 )
+
+#: What the core parses and no face offers yet; over HTTPS it is answered with 404.
+NOT_OFFERED: Final = _OF_ONE_KIND | (set(shared_actions("Certificate")) - set(ACTIONS))
