@@ -1,6 +1,7 @@
 //! Reading back a line of the log: its place in the chain, and whether the vault wrote it.
 
-use super::{hash, unhex, Hash, Mac, Position, REVISION, ROTATED};
+use super::digits::unhex;
+use super::{hash, Hash, Mac, Position, REVISION, ROTATED};
 
 /// A line that is whole: its hash fits what stands before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
