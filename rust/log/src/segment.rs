@@ -1,78 +1,34 @@
 //! One file of the log: reading it forward, record by record.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::FileExt;
 
-use vaultcore_core::audit::{self, Entry, Hash, Mac, MacKey, Position};
+use rustix::fs::{seek, SeekFrom};
+use vaultcore_core::audit::{self, Entry, Position};
 
-use super::failure::{doing, Failure, Result};
+use crate::failure::{doing, Result};
+use crate::trust::Trust;
 
 /// How much of a segment is read at once; the longest line fits several times.
-pub(super) const CHUNK: u64 = 512 * 1024;
-
-/// A key of MACs, and the last record that it may have made; none while it is in use.
-pub(super) struct Known {
-    pub(super) key: MacKey,
-    pub(super) until: Option<u64>,
-}
-
-/// Whose records are believed.
-#[derive(Default)]
-pub(super) struct Trust {
-    /// The keys of this installation, the one that writes first; none for a log without MACs.
-    pub(super) keys: Vec<Known>,
-    /// Whether a whole record by an unknown key counts as no record, instead of being an error.
-    pub(super) distrust: bool,
-    /// The last record from before the installation had keys.
-    pub(super) unkeyed: u64,
-}
-
-impl Trust {
-    /// The key that makes MACs.
-    pub(super) fn key(&self) -> Option<&MacKey> {
-        self.keys.first().map(|known| &known.key)
-    }
-
-    /// Whether a record is one that this installation made.
-    pub(super) fn made(&self, sequence: u64, head: &Hash, mac: Option<&Mac>) -> bool {
-        let Some(mac) = mac else {
-            return self.keys.is_empty() || sequence <= self.unkeyed;
-        };
-        self.keys.is_empty()
-            || self.keys.iter().any(|known| {
-                known.until.is_none_or(|until| sequence <= until)
-                    && known.key.made_record(head, mac)
-            })
-    }
-
-    fn accepts(&self, entry: &Entry) -> Result<bool> {
-        let Position { head, sequence } = entry.position;
-        if self.made(sequence, &head, entry.mac.as_ref()) {
-            return Ok(true);
-        }
-        if self.distrust || entry.mac.is_none() {
-            return Ok(false);
-        }
-        Err(Failure::Foreign)
-    }
-}
+pub(crate) const CHUNK: u64 = 512 * 1024;
 
 /// How far a segment holds.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Reach {
+pub struct Reach {
     /// Whether the record at `position` ends the segment.
-    pub(super) ended: bool,
-    pub(super) position: Position,
+    pub ended: bool,
+    /// The last record that holds.
+    pub position: Position,
     /// The highest revision of the store that a record told of.
-    pub(super) revision: u64,
+    pub revision: u64,
     /// Where the record at `position` ends, and the next one has to begin.
-    pub(super) size: u64,
+    pub size: u64,
 }
 
 impl Reach {
     /// Follows the records of a file up to an offset, or to the first that does not hold.
-    pub(super) fn follow(&mut self, file: &File, end: u64, trust: &Trust) -> Result<()> {
+    pub(crate) fn follow(&mut self, file: &File, end: u64, trust: &Trust) -> Result<()> {
         while self.size < end && !self.ended {
             let stop = end.min(self.size + CHUNK);
             let bytes = read_range(file, self.size, stop)?;
@@ -102,7 +58,7 @@ impl Reach {
     }
 
     /// Goes on behind a record.
-    pub(super) fn take(&mut self, entry: &Entry, length: u64) {
+    pub(crate) fn take(&mut self, entry: &Entry, length: u64) {
         self.position = entry.position;
         self.size += length;
         self.ended = entry.ends_segment;
@@ -111,7 +67,7 @@ impl Reach {
 }
 
 /// Finds a signed record, whose place in the file may be known; none if it is not there.
-pub(super) fn find(file: &File, signed: Position, end: Option<u64>) -> Result<Option<Reach>> {
+pub(crate) fn find(file: &File, signed: Position, end: Option<u64>) -> Result<Option<Reach>> {
     let size = end_of(file)?;
     let at = |end: u64, line: &[u8]| {
         Entry::read(line)
@@ -158,7 +114,7 @@ pub(super) fn find(file: &File, signed: Position, end: Option<u64>) -> Result<Op
 }
 
 /// The first record of a file, whatever stands before it.
-pub(super) fn first(file: &File) -> Result<Option<Entry>> {
+pub(crate) fn first(file: &File) -> Result<Option<Entry>> {
     let end = end_of(file)?.min(audit::MAX_LINE as u64);
     let bytes = read_range(file, 0, end)?;
     let line = bytes.split(|&byte| byte == b'\n').next();
@@ -167,11 +123,13 @@ pub(super) fn first(file: &File) -> Result<Option<Entry>> {
 
 /// The size of a file. Moves its offset, which appends do not use; cheaper than asking for all of
 /// its metadata.
-pub(super) fn end_of(mut file: &File) -> Result<u64> {
-    file.seek(SeekFrom::End(0)).or_else(doing("look at"))
+pub(crate) fn end_of(file: &File) -> Result<u64> {
+    seek(file, SeekFrom::End(0))
+        .map_err(io::Error::from)
+        .or_else(doing("look at"))
 }
 
-pub(super) fn read_range(file: &File, start: u64, end: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_range(file: &File, start: u64, end: u64) -> Result<Vec<u8>> {
     let length = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, start)

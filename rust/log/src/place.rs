@@ -13,8 +13,8 @@ use rustix::fs::{fstat, renameat, renameat_with, statat, AtFlags, RenameFlags};
 use rustix::io::Errno;
 use vaultcore_core::audit::Sha256;
 
-use super::failure::{doing, Failure, Result};
-use super::segment::{read_range, CHUNK};
+use crate::failure::{doing, Failure, Result};
+use crate::segment::{read_range, CHUNK};
 
 /// The segment that is appended to.
 const CURRENT: &str = "audit.jsonl";
@@ -27,9 +27,9 @@ const MAX_KEPT: u64 = 64 * 1024 * 1024;
 const SETTLED: Duration = Duration::from_millis(100);
 
 /// What tells one file from another, whatever they are called.
-pub(super) type Identity = (u64, u64);
+pub(crate) type Identity = (u64, u64);
 
-pub(super) struct Place {
+pub(crate) struct Place {
     directory: PathBuf,
     /// Where the current segment is, from `parent`.
     current: std::ffi::CString,
@@ -44,7 +44,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn open(directory: PathBuf) -> Result<Self> {
+    pub(crate) fn open(directory: PathBuf) -> Result<Self> {
         let mut builder = DirBuilder::new();
         builder
             .recursive(true)
@@ -81,7 +81,7 @@ impl Place {
     /// the folder itself moved. It costs a tenth of looking for the file by its name.
     ///
     /// The first look after a change says no, and so do those in the same moment.
-    pub(super) fn unchanged(&mut self) -> Result<bool> {
+    pub(crate) fn unchanged(&mut self) -> Result<bool> {
         let found = fstat(&self.folder)
             .map_err(io::Error::from)
             .or_else(doing("look at"))?;
@@ -97,7 +97,7 @@ impl Place {
     }
 
     /// Which file is the current segment, and how long it is; none if there is no such file.
-    pub(super) fn current(&self) -> Result<Option<(Identity, u64)>> {
+    pub(crate) fn current(&self) -> Result<Option<(Identity, u64)>> {
         match statat(&self.parent, &*self.current, AtFlags::empty()) {
             Ok(found) => Ok(Some((
                 (found.st_dev, found.st_ino),
@@ -109,7 +109,7 @@ impl Place {
     }
 
     /// Opens the current segment, which is created if it does not exist.
-    pub(super) fn open_current(&mut self) -> Result<(Arc<File>, Identity)> {
+    pub(crate) fn open_current(&mut self) -> Result<(Arc<File>, Identity)> {
         let path = self.directory.join(CURRENT);
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
@@ -128,7 +128,7 @@ impl Place {
         Ok((Arc::new(file), identity))
     }
 
-    pub(super) fn open_closed(&self, last: u64) -> Result<(Arc<File>, Identity)> {
+    pub(crate) fn open_closed(&self, last: u64) -> Result<(Arc<File>, Identity)> {
         let mut options = OpenOptions::new();
         options.read(true).append(true);
         let file = options
@@ -139,7 +139,7 @@ impl Place {
     }
 
     /// A descriptor that writes at any place of the current segment, where others only append.
-    pub(super) fn open_for_rewriting(&self) -> Result<File> {
+    pub(crate) fn open_for_rewriting(&self) -> Result<File> {
         OpenOptions::new()
             .write(true)
             .open(self.directory.join(CURRENT))
@@ -147,7 +147,7 @@ impl Place {
     }
 
     /// The numbers by which the closed segments are named, in order.
-    pub(super) fn closed(&self) -> Result<Vec<u64>> {
+    pub(crate) fn closed(&self) -> Result<Vec<u64>> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&self.directory).or_else(doing("read"))? {
             let name = entry.or_else(doing("read"))?.file_name();
@@ -165,7 +165,7 @@ impl Place {
     }
 
     /// Whether a file is the closed segment that a record ended.
-    pub(super) fn is_closed(&self, file: Identity, last: u64) -> Result<bool> {
+    pub(crate) fn is_closed(&self, file: Identity, last: u64) -> Result<bool> {
         match std::fs::metadata(self.directory.join(closed_name(last))) {
             Ok(found) => Ok((found.dev(), found.ino()) == file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -174,7 +174,7 @@ impl Place {
     }
 
     /// Gives the current segment the name of a closed one, and replaces nothing.
-    pub(super) fn close_current(&self, last: u64) -> Result<()> {
+    pub(crate) fn close_current(&self, last: u64) -> Result<()> {
         let name = closed_name(last);
         let flags = RenameFlags::NOREPLACE;
         match renameat_with(&self.folder, CURRENT, &self.folder, &name, flags) {
@@ -192,7 +192,7 @@ impl Place {
     /// Keeps a part of a segment in a file of its own; returns its name and SHA-256.
     ///
     /// The name is made of both places, so that doing it again after a crash makes the same file.
-    pub(super) fn keep(
+    pub(crate) fn keep(
         &self,
         sequence: u64,
         from: &File,
@@ -226,13 +226,13 @@ impl Place {
     }
 }
 
-pub(super) fn identity(file: &File) -> Result<Identity> {
+pub(crate) fn identity(file: &File) -> Result<Identity> {
     let found = file.metadata().or_else(doing("look at"))?;
     Ok((found.dev(), found.ino()))
 }
 
 /// The error for a segment that is not where it was.
-pub(super) fn moved() -> Failure {
+pub(crate) fn moved() -> Failure {
     Failure::Broken(
         "its file or folder was moved, removed or replaced: put it back, and the log goes on; \
          what was moved on purpose is left to `vaultcore audit reconcile`"
@@ -241,7 +241,7 @@ pub(super) fn moved() -> Failure {
 }
 
 /// The name of a closed segment, or of the current one.
-pub(super) fn segment_name(last: Option<u64>) -> String {
+pub(crate) fn segment_name(last: Option<u64>) -> String {
     last.map_or_else(|| CURRENT.to_owned(), closed_name)
 }
 
