@@ -21,18 +21,16 @@ pub use entry::{ends_segment, Entry};
 pub use mac::{Mac, MacKey};
 pub use record::{Extra, Record};
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{digest, Context, SHA256};
 
 use self::digits::push_hex;
 use self::record::members;
-use self::value::push_number;
+use self::value::{push_number, Clockface};
 
 /// What the hash of every record begins with.
 pub const LABEL: &[u8] = b"vaultcore audit record 1\n";
 /// The longest line that can be written, newline included.
 pub const MAX_LINE: usize = 64 * 1024;
-/// The category of ordinary records.
-pub const CATEGORY: &str = "AuditEvent";
 /// The operation of the record that ends a segment.
 pub const ROTATED: &str = "AuditLogRotated";
 /// The operation of the record that tells of a torn end.
@@ -53,30 +51,57 @@ pub struct Position {
     pub sequence: u64,
 }
 
-/// Appends a record to `line`, chained to `previous`, newline included; returns its position.
-pub fn write(
-    line: &mut Vec<u8>,
-    record: &Record<'_>,
-    previous: Position,
-    key: Option<&MacKey>,
-) -> Position {
-    let start = line.len();
-    members(line, record);
-    let sequence = previous.sequence.saturating_add(1);
-    line.extend_from_slice(b",\"sequence\":");
-    push_number(line, sequence, 1);
-    line.extend_from_slice(b",\"previous\":\"");
-    push_hex(line, &previous.head);
-    line.push(b'"');
-    let head = hash(line.get(start..).unwrap_or_default());
-    line.extend_from_slice(b",\"hash\":\"");
-    push_hex(line, &head);
-    if let Some(key) = key {
-        line.extend_from_slice(b"\",\"mac\":\"");
-        push_hex(line, &key.of_record(&head));
+/// A line of the log, written again and again in the same memory.
+///
+/// The label stands in front of it, so that what the hash covers lies in one piece.
+#[derive(Debug, Clone)]
+pub struct Line {
+    clockface: Clockface,
+    text: Vec<u8>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            clockface: Clockface::default(),
+            text: LABEL.to_vec(),
+        }
     }
-    line.extend_from_slice(b"\"}\n");
-    Position { head, sequence }
+}
+
+impl Line {
+    /// Writes a record, chained to `previous`, newline included; returns its position.
+    pub fn write(
+        &mut self,
+        record: &Record<'_>,
+        previous: Position,
+        key: Option<&MacKey>,
+    ) -> Position {
+        let text = &mut self.text;
+        text.truncate(LABEL.len());
+        members(text, record, &mut self.clockface);
+        let sequence = previous.sequence.saturating_add(1);
+        text.extend_from_slice(b",\"sequence\":");
+        push_number(text, sequence, 1);
+        text.extend_from_slice(b",\"previous\":\"");
+        push_hex(text, &previous.head);
+        text.push(b'"');
+        let head = to_hash(digest(&SHA256, text).as_ref());
+        text.extend_from_slice(b",\"hash\":\"");
+        push_hex(text, &head);
+        if let Some(key) = key {
+            text.extend_from_slice(b"\",\"mac\":\"");
+            push_hex(text, &key.of_record(&head));
+        }
+        text.extend_from_slice(b"\"}\n");
+        Position { head, sequence }
+    }
+
+    /// The line that was written, newline included; empty if none was.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.text.get(LABEL.len()..).unwrap_or_default()
+    }
 }
 
 /// The SHA-256 of what a record of a torn end tells about, taken piece by piece.
@@ -111,11 +136,12 @@ fn hash(covered: &[u8]) -> Hash {
     let mut context = Context::new(&SHA256);
     context.update(LABEL);
     context.update(covered);
-    let mut hash = Hash::default();
-    for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    hash
+    to_hash(context.finish().as_ref())
+}
+
+fn to_hash(digest: &[u8]) -> Hash {
+    // A SHA-256 has 32 bytes.
+    digest.try_into().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -124,9 +150,9 @@ mod tests {
     use crate::principal::Principal;
 
     fn written(record: &Record<'_>, previous: Position) -> (Vec<u8>, Position) {
-        let mut line = Vec::new();
-        let position = write(&mut line, record, previous, None);
-        (line, position)
+        let mut line = Line::default();
+        let position = line.write(record, previous, None);
+        (line.bytes().to_vec(), position)
     }
 
     #[test]
@@ -150,15 +176,31 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "the backend is C")]
+    fn a_line_leaves_nothing_of_the_one_before() {
+        let long = Record {
+            request_uri: "https://dev.vault.localhost/secrets/a",
+            ..Record::default()
+        };
+        let short = Record::default();
+        let mut line = Line::default();
+        assert_eq!(line.bytes(), b"");
+        let first = line.write(&long, Position::default(), None);
+        assert_eq!(line.bytes(), written(&long, Position::default()).0);
+        line.write(&short, first, None);
+        assert_eq!(line.bytes(), written(&short, first).0);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the backend is C")]
     fn a_record_with_a_mac_is_known_by_its_key_alone() {
         let keys = [MacKey::new(&[1; 32]), MacKey::new(&[2; 32])];
-        let mut line = Vec::new();
+        let mut line = Line::default();
         let record = Record {
             revision: Some(41),
             ..Record::default()
         };
-        let position = write(&mut line, &record, Position::default(), keys.first());
-        let entry = line.strip_suffix(b"\n").and_then(Entry::read);
+        let position = line.write(&record, Position::default(), keys.first());
+        let entry = line.bytes().strip_suffix(b"\n").and_then(Entry::read);
         assert_eq!(entry.map(|entry| entry.position), Some(position));
         assert_eq!(entry.and_then(|entry| entry.revision), Some(41));
         let mac = entry.and_then(|entry| entry.mac).unwrap_or_default();
@@ -180,14 +222,14 @@ mod tests {
             ..Record::default()
         };
         let key = MacKey::new(&[1; 32]);
-        let mut line = Vec::new();
-        write(&mut line, &record, Position::default(), Some(&key));
+        let mut line = Line::default();
+        line.write(&record, Position::default(), Some(&key));
         let read = |line: &[u8]| {
             let entry = Entry::read(line)?;
             key.made_record(&entry.position.head, &entry.mac?)
                 .then_some(())
         };
-        let line = line.strip_suffix(b"\n").unwrap_or_default();
+        let line = line.bytes().strip_suffix(b"\n").unwrap_or_default();
         assert!(read(line).is_some());
         for (index, byte) in line.iter().enumerate() {
             let mut changed = line.to_vec();

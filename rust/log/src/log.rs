@@ -17,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustix::io::{write, Errno};
-use vaultcore_core::audit::{self, Record};
+use vaultcore_core::audit::{self, Line, Record};
 
 use self::repair::Aside;
 use crate::failure::{doing, Failure, Result};
@@ -35,7 +35,7 @@ pub(crate) struct Log {
     /// Whether the file was just opened as the next one, which others may have closed meanwhile.
     fresh: bool,
     identity: Identity,
-    line: Vec<u8>,
+    line: Line,
     place: Place,
     reach: Reach,
     reserve: Reserve,
@@ -105,9 +105,8 @@ impl Log {
     /// Writes one record at the end, whole or not at all.
     pub(super) fn write(&mut self, record: &Record<'_>) -> Result<()> {
         let key = self.trust.key();
-        self.line.clear();
-        let position = audit::write(&mut self.line, record, self.reach.position, key);
-        let line = &*self.line;
+        let position = self.line.write(record, self.reach.position, key);
+        let line = self.line.bytes();
         if line.len() > audit::MAX_LINE {
             return Err(Failure::Broken(
                 "a record outgrew the limits of its members".to_owned(),

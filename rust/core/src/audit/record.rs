@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use super::value::{push_escaped, push_milliseconds, push_number, push_time};
-use super::{CATEGORY, REVISION};
+use super::value::{push_escaped, push_escaped_upper, push_milliseconds, push_number, Clockface};
+use super::REVISION;
 use crate::principal::Principal;
 
 /// The most entries of `extra` in one record.
@@ -55,27 +55,23 @@ pub struct Record<'a> {
     pub vault: &'a str,
 }
 
-pub(super) fn members(text: &mut Vec<u8>, record: &Record<'_>) {
+pub(super) fn members(text: &mut Vec<u8>, record: &Record<'_>, clockface: &mut Clockface) {
     text.extend_from_slice(b"{\"time\":\"");
-    push_time(text, record.time);
+    clockface.push(text, record.time);
     text.extend_from_slice(
-        b"\",\"resourceId\":\"/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000",
+        b"\",\"resourceId\":\"/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000\
+          /RESOURCEGROUPS/VAULTCORE/PROVIDERS/MICROSOFT.KEYVAULT/VAULTS/",
     );
-    text.extend_from_slice(b"/RESOURCEGROUPS/VAULTCORE/PROVIDERS/MICROSOFT.KEYVAULT/VAULTS/");
-    push_escaped(text, &record.vault.to_ascii_uppercase(), 64);
+    push_escaped_upper(text, record.vault, 64);
     text.extend_from_slice(b"\",\"operationName\":\"");
     push_escaped(text, record.operation, 64);
     text.extend_from_slice(b"\",\"operationVersion\":\"");
     push_escaped(text, record.api_version, 32);
-    text.extend_from_slice(b"\",\"category\":\"");
-    text.extend_from_slice(CATEGORY.as_bytes());
-    text.extend_from_slice(b"\",\"resultType\":\"");
     text.extend_from_slice(if record.status < 400 {
-        b"Success"
+        b"\",\"category\":\"AuditEvent\",\"resultType\":\"Success\",\"resultSignature\":\""
     } else {
-        b"Failure"
+        b"\",\"category\":\"AuditEvent\",\"resultType\":\"Failure\",\"resultSignature\":\""
     });
-    text.extend_from_slice(b"\",\"resultSignature\":\"");
     text.extend_from_slice(reason(record.status).as_bytes());
     text.extend_from_slice(b"\",\"resultDescription\":\"");
     push_escaped(text, record.result_description, 1024);

@@ -8,17 +8,59 @@ use std::io::Write as _;
 /// Everything else is escaped, so that no terminal, line reader or JSON reader sees anything but
 /// one string: no control character, no line separator, no change of direction. What was cut off
 /// is counted.
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "vector instructions have no branches"
-)]
 pub(super) fn push_escaped(text: &mut Vec<u8>, value: &str, limit: usize) {
-    // Without a branch for each byte, so that the compiler makes vector instructions of it.
-    let plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
-    if value.len() <= limit && value.bytes().fold(true, |all, byte| all & plain(byte)) {
+    if value.len() <= limit && is_plain(value.as_bytes()) {
         text.extend_from_slice(value.as_bytes());
-        return;
+    } else {
+        push_piecewise(text, value, limit);
     }
+}
+
+/// The same with ASCII letters in upper case.
+pub(super) fn push_escaped_upper(text: &mut Vec<u8>, value: &str, limit: usize) {
+    if value.len() <= limit && is_plain(value.as_bytes()) {
+        text.extend(value.bytes().map(|byte| byte.to_ascii_uppercase()));
+    } else {
+        push_piecewise(text, &value.to_ascii_uppercase(), limit);
+    }
+}
+
+/// Whether all characters stand for themselves.
+///
+/// Nearly always they do, and to find that out is a large part of the work of a record. So it takes
+/// eight bytes at a time, the last of which may overlap those before, and decides at the end.
+fn is_plain(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks();
+    let last = bytes.last_chunk().copied().unwrap_or_else(|| {
+        let mut padded = [b' '; 8];
+        for (to, &from) in padded.iter_mut().zip(rest) {
+            *to = from;
+        }
+        padded
+    });
+    let odd = words
+        .iter()
+        .fold(odd_bits(last), |odd, &word| odd | odd_bits(word));
+    odd & (ONES << 7) == 0
+}
+
+/// A number of eight bytes that are 1 each.
+const ONES: u64 = u64::MAX / 255;
+
+/// Eight bytes, some of which have their highest bit set if and only if one of those given cannot
+/// stand for itself in a JSON string of printable ASCII.
+///
+/// A subtraction borrows, and an addition carries, only from a byte that has the bit set anyway.
+const fn odd_bits(word: [u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(word);
+    let delete = word.wrapping_add(ONES);
+    let control = word.wrapping_sub(ONES * b' ' as u64);
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    word | delete | control | quote | backslash
+}
+
+fn push_piecewise(text: &mut Vec<u8>, value: &str, limit: usize) {
     let end = text.len() + 3 * limit;
     let mut rest = value.chars();
     let mut taken = 0;
@@ -76,37 +118,75 @@ pub(super) fn push_milliseconds(text: &mut Vec<u8>, duration: f64) {
     push_number(text, microseconds % 1000, 3);
 }
 
-/// Appends a time as RFC 3339 in UTC with six decimals.
+/// Writes times as RFC 3339 in UTC with six decimals.
 ///
-/// Times outside of the years 1970 to 9999 are moved to the nearer end.
-pub(super) fn push_time(text: &mut Vec<u8>, time: f64) {
-    let time = if time.is_finite() {
-        time.clamp(0.0, 253_402_300_799.0)
-    } else {
-        0.0
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped above"
-    )]
-    let microseconds = (time * 1e6).round() as u64;
-    let (seconds, fraction) = (microseconds / 1_000_000, microseconds % 1_000_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    let parts = [
-        (year, 4, b'-'),
-        (month, 2, b'-'),
-        (day, 2, b'T'),
-        (second / 3600, 2, b':'),
-        (second / 60 % 60, 2, b':'),
-        (second % 60, 2, b'.'),
-        (fraction, 6, b'Z'),
-    ];
-    for (number, width, mark) in parts {
-        push_number(text, number, width);
-        text.push(mark);
+/// Most records come in the same second as the one before, so the date is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Clockface {
+    /// The second that is shown, since the Unix epoch.
+    second: u64,
+    shown: [u8; 27],
+}
+
+impl Default for Clockface {
+    fn default() -> Self {
+        Self {
+            second: 0,
+            shown: *b"1970-01-01T00:00:00.000000Z",
+        }
     }
+}
+
+impl Clockface {
+    /// Appends a time, in seconds since the Unix epoch.
+    ///
+    /// Times outside of the years 1970 to 9999 are moved to the nearer end.
+    pub(super) fn push(&mut self, text: &mut Vec<u8>, time: f64) {
+        let time = if time.is_finite() {
+            time.clamp(0.0, 253_402_300_799.0)
+        } else {
+            0.0
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped above"
+        )]
+        let microseconds = (time * 1e6).round() as u64;
+        let (second, fraction) = (microseconds / 1_000_000, microseconds % 1_000_000);
+        if second != self.second {
+            self.second = second;
+            self.turn(second);
+        }
+        self.set(20, fraction / 10_000);
+        self.set(22, fraction / 100);
+        self.set(24, fraction);
+        text.extend_from_slice(&self.shown);
+    }
+
+    fn turn(&mut self, second: u64) {
+        let (days, second) = (second / 86_400, second % 86_400);
+        let (year, month, day) = civil(days);
+        self.set(0, year / 100);
+        self.set(2, year);
+        self.set(5, month);
+        self.set(8, day);
+        self.set(11, second / 3600);
+        self.set(14, second / 60 % 60);
+        self.set(17, second % 60);
+    }
+
+    fn set(&mut self, place: usize, number: u64) {
+        if let Some(digits) = self.shown.get_mut(place..place + 2) {
+            digits.copy_from_slice(&two_digits(number));
+        }
+    }
+}
+
+/// The last two digits of a number.
+fn two_digits(number: u64) -> [u8; 2] {
+    let [tens, ones] = [number / 10 % 10, number % 10];
+    [tens, ones].map(|digit| b'0' + u8::try_from(digit).unwrap_or_default())
 }
 
 /// The date of a day since 1970, in the proleptic Gregorian calendar.
@@ -132,6 +212,76 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_beside_every_other_is_told_apart() {
+        let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                let expected = plain(first) && plain(second);
+                assert_eq!(is_plain(&[first, second]), expected, "{first} {second}");
+                let longer = [b'a', b'a', first, second, b'a', b'a', b'a', b'a', b'a'];
+                assert_eq!(is_plain(&longer), expected, "{first} {second}");
+            }
+        }
+        assert!(is_plain(b""));
+    }
+
+    #[test]
+    fn one_character_in_any_place_is_escaped() {
+        let special = [
+            ('"', "\\\""),
+            ('\\', "\\\\"),
+            ('\u{1f}', "\\u001f"),
+            (' ', " "),
+            ('~', "~"),
+            ('\u{7f}', "\\u007f"),
+            ('\u{e9}', "\\u00e9"),
+            ('\u{1f600}', "\\ud83d\\ude00"),
+        ];
+        for length in 0..50 {
+            for place in 0..length {
+                for (character, escaped) in special {
+                    let (before, after) = ("a".repeat(place), "a".repeat(length - place - 1));
+                    let value = format!("{before}{character}{after}");
+                    let expected = format!("{before}{escaped}{after}");
+                    let mut text = Vec::new();
+                    push_escaped(&mut text, &value, 64);
+                    assert_eq!(text, expected.as_bytes());
+                    let (before, after) = (before.to_uppercase(), after.to_uppercase());
+                    let expected = format!("{before}{escaped}{after}");
+                    text.clear();
+                    push_escaped_upper(&mut text, &value, 64);
+                    assert_eq!(text, expected.as_bytes());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_does_not_depend_on_the_one_before() {
+        let times = [
+            (0.0, "1970-01-01T00:00:00.000000Z"),
+            (0.999_999, "1970-01-01T00:00:00.999999Z"),
+            (0.999_999_9, "1970-01-01T00:00:01.000000Z"),
+            (951_782_399.999_999, "2000-02-28T23:59:59.999999Z"),
+            (951_782_400.0, "2000-02-29T00:00:00.000000Z"),
+            (1_451_957_521.269_122, "2016-01-05T01:32:01.269122Z"),
+            (253_402_300_799.0, "9999-12-31T23:59:59.000000Z"),
+            (1e30, "9999-12-31T23:59:59.000000Z"),
+            (-1.0, "1970-01-01T00:00:00.000000Z"),
+            (f64::NAN, "1970-01-01T00:00:00.000000Z"),
+        ];
+        let mut clockface = Clockface::default();
+        for (before, _) in times {
+            for (time, written) in times {
+                clockface.push(&mut Vec::new(), before);
+                let mut text = Vec::new();
+                clockface.push(&mut text, time);
+                assert_eq!(text, written.as_bytes());
+            }
+        }
+    }
 
     #[test]
     fn numbers_have_the_digits_they_should() {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use vaultcore_core::audit::Position;
+use vaultcore_core::audit::{Line, Position};
 
 use super::Log;
 use crate::failure::{Failure, Result};
@@ -47,7 +47,7 @@ impl Log {
             file,
             fresh: false,
             identity,
-            line: Vec::new(),
+            line: Line::default(),
             place,
             reach,
             reserve: Reserve::default(),
