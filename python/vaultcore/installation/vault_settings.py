@@ -25,7 +25,6 @@ class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sku: ``standard``, or ``premium`` for a vault that creates keys in the HSM.
         firewall: which addresses may talk to it.
         policies: who may do what.
-        deleted: whether the vault was deleted.
     """
 
     name: str

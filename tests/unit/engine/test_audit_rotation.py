@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from unit.audit.folders import created, opened, records, report, secrets
+from vaultcore._core import Key
 from vaultcore.audit.verifier import verify
+from vaultcore.engine.audit_rotation import rotate_audit_keys
 
 
 @pytest.fixture
@@ -27,6 +29,21 @@ def test_keys_that_another_process_made_are_no_reason_to_refuse(
         getattr(two.audit, first)()
         assert two.audit.problem is None
         assert report(one)["ok"]
+
+
+def test_this_engine_has_the_new_key_when_the_rotation_is_told(data: Path, clock: Any) -> None:
+    with opened(data, clock) as engine:
+        before = engine.audit.public_key()
+        names = rotate_audit_keys(engine)
+        after = engine.audit.public_key()
+        assert before is not None
+        assert after is not None
+        assert names == {
+            "previousKeyId": Key.from_jwk(before).thumbprint(),
+            "keyId": Key.from_jwk(after).thumbprint(),
+        }
+        assert before != after
+        assert report(engine)["ok"]
 
 
 def test_keys_are_rotated_under_a_second_engine(data: Path, clock: Any) -> None:
