@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from vaultcore.cli.outcome import CommandError, UnreachableError
-from vaultcore.cli.remote import API_VERSION, RemoteConnection
+from vaultcore.cli.remote import RemoteConnection
 from vaultcore.errors import UnauthorizedError, VaultError
+from vaultcore.operations.call import API_VERSION
 
 CREDENTIALS = {
     "AZURE_AUTHORITY_HOST": "https://login.vault.example/",
