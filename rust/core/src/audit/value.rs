@@ -100,7 +100,7 @@ pub(super) fn push_number(text: &mut Vec<u8>, number: u64, width: usize) {
     text.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
-/// Appends a duration with three decimals; what is no duration is 0.
+/// Appends a duration with three decimals; anything else is 0.
 pub(super) fn push_milliseconds(text: &mut Vec<u8>, duration: f64) {
     let duration = if duration.is_finite() {
         duration.clamp(0.0, 1e12)

@@ -1,4 +1,4 @@
-//! The place of the log: a file that is not where everybody looks for it takes no records.
+//! The place of the log: a file that is not in its place takes no records.
 
 use std::fs;
 use std::path::Path;
