@@ -1,7 +1,7 @@
 """The store: objects, their versions, small documents, and the feed of their changes, on disk.
 
-Code above takes its types from here, from ``rows``, ``protocols`` and ``witness``, and never from
-the package of one kind of database.
+Code in the layers above imports from here, from ``rows``, ``protocols`` and ``witness``, and never
+from the package of one kind of database.
 """
 
 from vaultcore.storage.opening import open_store

@@ -13,20 +13,20 @@ T = TypeVar("T")
 
 
 class Job(ABC):
-    """A work on its way through the writer.
+    """A work that waits for the writer.
 
     Args:
-        work: what to do; it may be run more than once, so it has no effect but on its transaction.
+        work: the function; it may be run more than once, so its only effect is on its transaction.
     """
 
     def __init__(self, work: Work[Any]) -> None:
         self.work = work
         self.result: Any = None
         self.error: BaseException | None = None
-        self.erased = False  # whether it removed or replaced what must not be readable any more
+        self.erased = False  # whether it removed or replaced something that must become unreadable
 
     def start(self) -> bool:
-        """Returns whether anybody still wants the work done; after that it cannot be cancelled."""
+        """Returns whether the work is still wanted; after that it cannot be cancelled."""
         return True
 
     @abstractmethod
@@ -81,7 +81,7 @@ class FutureJob(Job, Generic[T]):
 class LoopJob(Job, Generic[T]):
     """A job that a coroutine waits for.
 
-    An event loop is woken once for all its jobs of a batch: each waking is a system call.
+    An event loop is woken once for all its jobs of a batch: each wake-up is a system call.
     """
 
     def __init__(self, work: Work[T]) -> None:
@@ -100,7 +100,7 @@ class LoopJob(Job, Generic[T]):
         if self.error is None:
             self.future.set_result(self.result)
         elif isinstance(self.error, StopIteration):
-            # A future refuses this one, since it would end the coroutine that awaits it.
+            # A future refuses this one, because it would end the coroutine that awaits it.
             self.future.set_exception(RuntimeError("the work raised StopIteration"))
         else:
             self.future.set_exception(self.error)
@@ -118,7 +118,7 @@ def resolve(jobs: Sequence[Job]) -> None:
         try:
             loop.call_soon_threadsafe(_resolve_in_loop, waiting)
         except RuntimeError:
-            # The loop was closed, and with it everybody who waited.
+            # The loop was closed, so nobody waits any more.
             continue
 
 

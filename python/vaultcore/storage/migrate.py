@@ -1,4 +1,4 @@
-"""Runs the Alembic scripts that are shipped inside of the package."""
+"""Runs the Alembic scripts that are shipped inside the package."""
 
 from pathlib import Path
 
@@ -37,11 +37,11 @@ def check_known(found: str | None) -> None:
 
 
 def run(connection: Connection, target: str) -> None:
-    """Brings a database to a migration; the caller commits what it does, or takes it back.
+    """Brings a database to a migration; the caller commits the result, or rolls it back.
 
     Args:
-        connection: inside of a transaction.
-        target: the migration that the database is to have.
+        connection: a connection inside a transaction.
+        target: the migration to reach.
     """
     directory = scripts()
 
@@ -56,6 +56,6 @@ def run(connection: Connection, target: str) -> None:
 def _config() -> Config:
     config = Config()
     folder = str(Path(__file__).with_name("migrations"))
-    # The option is interpolated, and a folder may be called anything.
+    # The option is interpolated, and a folder may have any name.
     config.set_main_option("script_location", folder.replace("%", "%%"))
     return config

@@ -1,4 +1,4 @@
-"""Opens a store: its URL says which kind of database it is in."""
+"""Opens a store: its URL determines the kind of database."""
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,7 +15,7 @@ def open_store(url: str | URL, *, clock: Clock) -> Store:
 
     Args:
         url: ``sqlite:///`` and the path of a file; its folder must exist.
-        clock: dates the entries of the feed.
+        clock: the time of the entries of the feed.
 
     Raises:
         ConfigurationError: the URL cannot be used.

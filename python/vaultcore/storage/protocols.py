@@ -1,4 +1,4 @@
-"""What callers hold: a store, and a transaction of it; each kind of database brings its own."""
+"""The interfaces of a store and its transactions, which each kind of database implements."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,11 +17,11 @@ class Transaction(Reads, Protocol):
     """What a work sees and changes; valid until the work returns.
 
     The changes of a work become visible together, or not at all. A work that changes something
-    says so with ``changed`` at least once: everybody who caches lives on the feed.
+    calls ``changed`` at least once: every cache depends on the feed.
 
     Attributes:
-        kinds: of what works before this one have changed and not yet committed; such a change is
-            seen by this transaction, and by nobody else.
+        kinds: the kinds of changes by earlier works that are not yet committed; only this
+            transaction sees such changes.
     """
 
     kinds: set[str]
@@ -42,7 +42,7 @@ class Transaction(Reads, Protocol):
 
         Raises:
             StorageError: the name is taken, or the store cannot be written; UnavailableError if
-                that may pass.
+                that may be temporary.
         """
 
     def update_object(
@@ -54,11 +54,11 @@ class Transaction(Reads, Protocol):
         purge_at: int | UnsetType | None = UNSET,
         seal: bytes | UnsetType = UNSET,
     ) -> None:
-        """Changes what is given of an object.
+        """Changes the given columns of an object.
 
         Raises:
             StorageError: there is no such object, or the store cannot be written;
-                UnavailableError if that may pass.
+                UnavailableError if that may be temporary.
             UsageError: nothing is given.
         """
 
@@ -67,7 +67,7 @@ class Transaction(Reads, Protocol):
 
         Raises:
             StorageError: there is no such object, or the store cannot be written;
-                UnavailableError if that may pass.
+                UnavailableError if that may be temporary.
         """
 
     def insert_version(self, object_id: int, version: str, metadata: str, payload: bytes) -> int:
@@ -75,7 +75,7 @@ class Transaction(Reads, Protocol):
 
         Raises:
             StorageError: the object has such a version or does not exist, or the store cannot be
-                written; UnavailableError if that may pass.
+                written; UnavailableError if that may be temporary.
         """
 
     def update_version(
@@ -85,20 +85,20 @@ class Transaction(Reads, Protocol):
         metadata: str | UnsetType = UNSET,
         payload: bytes | UnsetType = UNSET,
     ) -> None:
-        """Changes what is given of a version.
+        """Changes the given columns of a version.
 
         Raises:
             StorageError: there is no such version, or the store cannot be written;
-                UnavailableError if that may pass.
+                UnavailableError if that may be temporary.
             UsageError: nothing is given.
         """
 
     def put_sealed(self, row: Sealed, blob: bytes) -> None:
-        """Replaces an envelope where it stands.
+        """Replaces an envelope in its place.
 
         Raises:
-            StorageError: it is not there any more, or the store cannot be written;
-                UnavailableError if that may pass.
+            StorageError: it does not exist any more, or the store cannot be written;
+                UnavailableError if that may be temporary.
             UsageError: there are no envelopes of that kind.
         """
 
@@ -106,21 +106,21 @@ class Transaction(Reads, Protocol):
         """Adds or replaces a document.
 
         Raises:
-            StorageError: the store cannot be written; UnavailableError if that may pass.
+            StorageError: the store cannot be written; UnavailableError if that may be temporary.
         """
 
     def delete_document(self, collection: str, name: str) -> bool:
-        """Removes a document and returns whether there was one.
+        """Removes a document and returns whether it existed.
 
         Raises:
-            StorageError: the store cannot be written; UnavailableError if that may pass.
+            StorageError: the store cannot be written; UnavailableError if that may be temporary.
         """
 
     def delete_documents(self, collection: str, last: str) -> int:
         """Removes the documents of a collection up to a name, and returns how many there were.
 
         Raises:
-            StorageError: the store cannot be written; UnavailableError if that may pass.
+            StorageError: the store cannot be written; UnavailableError if that may be temporary.
         """
 
     def delete_collection(self, prefix: str, collection: bytes) -> int:
@@ -131,7 +131,7 @@ class Transaction(Reads, Protocol):
             collection: its name as :meth:`collections` returns it.
 
         Raises:
-            StorageError: the store cannot be written; UnavailableError if that may pass.
+            StorageError: the store cannot be written; UnavailableError if that may be temporary.
         """
 
     def changed(self, vault_id: str, kind: str, canonical: str, version: str, what: str) -> int:
@@ -142,17 +142,17 @@ class Transaction(Reads, Protocol):
         """
 
     def skip_to(self, revision: int) -> None:
-        """Goes on from a revision, where a feed that was put back ends before it."""
+        """Continues from a revision, if a feed that was restored ends before it."""
 
     def erase(self) -> None:
-        """Says that what this work removes or replaces must not stay readable in any log."""
+        """Declares that what this work removes or replaces must not stay readable in any log."""
 
     def unnoticed(self) -> None:
-        """Says that the work changes nothing that anybody caches: the feed needs no entry."""
+        """Declares that the work changes nothing that is cached: the feed needs no entry."""
 
 
-#: What to do in a transaction. It may be run more than once, so it has no effect but on its
-#: transaction; it waits for nothing, since other writers wait for it.
+#: A function of a transaction. It may be run more than once, so its only effect is on its
+#: transaction; it must not wait, because other writers wait for it.
 Work = Callable[[Transaction], T]
 
 
@@ -161,21 +161,21 @@ class Store(Reads, Protocol):
 
     Reads see the last committed state. Writes are works, given to ``write``, ``submit`` or
     ``write_async``; those of many callers share one commit, and each is on the disk before its
-    caller hears of it.
+    caller gets the result.
     """
 
     def write(self, work: Work[T]) -> T:
-        """Runs a work in a transaction and returns its result once it is on the disk.
+        """Runs a work in a transaction and returns its result when it is on the disk.
 
         Raises:
             ForkError: the store was opened by a parent of this process.
             UsageError: the store is closed, or the caller is itself a work.
-            StorageError: the store cannot be written; UnavailableError if that may pass.
+            StorageError: the store cannot be written; UnavailableError if that may be temporary.
             BaseException: whatever the work raised; its changes are undone.
         """
 
     def submit(self, work: Work[T]) -> Future[T]:
-        """Queues a work like ``write`` does, and returns a future for its result.
+        """Queues a work as ``write`` does, and returns a future for its result.
 
         Raises:
             ForkError: the store was opened by a parent of this process.
@@ -183,30 +183,30 @@ class Store(Reads, Protocol):
         """
 
     async def write_async(self, work: Work[T]) -> T:
-        """Does what ``write`` does, for a coroutine; the event loop is never held up.
+        """The same as ``write``, for a coroutine; never blocks the event loop.
 
         If the coroutine is cancelled, the work may be committed all the same.
 
         Raises:
             ForkError: the store was opened by a parent of this process.
             UsageError: the store is closed, or the caller is itself a work.
-            StorageError: the store cannot be written; UnavailableError if that may pass.
+            StorageError: the store cannot be written; UnavailableError if that may be temporary.
             BaseException: whatever the work raised; its changes are undone.
         """
 
     def before_works(self, call: Callable[[], None]) -> None:
-        """Has a call made before each batch of works runs, with every other writer kept out.
+        """Registers a call that runs before each batch of works, while no other writer can write.
 
-        What it reads is what the works will find. If it raises, none of them runs.
+        The works find what it has read. If it raises, none of them runs.
 
         Args:
-            call: runs in the writer's thread; it only reads, and others wait for it.
+            call: runs in the writer's thread; it only reads, and other writers wait for it.
         """
 
     def position(self) -> int:
         """Returns the last committed revision, or -1 while a commit may be under way.
 
-        It costs a tenth of a microsecond, and tells of the commits of all processes. A caller that
+        It costs a tenth of a microsecond, and covers the commits of all processes. A caller that
         gets -1 asks ``revision``.
 
         Raises:
@@ -218,8 +218,8 @@ class Store(Reads, Protocol):
         """Checks that the database is still the one that was opened; costs microseconds.
 
         Raises:
-            UnavailableError: it was moved, replaced or removed: what this process reads is not
-                what others see, and what it writes is refused.
+            UnavailableError: it was moved, replaced or removed: this process reads something else
+                than others, and its writes are refused.
         """
 
     def fsck(self) -> list[str]:
@@ -227,11 +227,11 @@ class Store(Reads, Protocol):
 
         Raises:
             ForkError: the store was opened by a parent of this process.
-            StorageError: the database cannot be read; UnavailableError if that may pass.
+            StorageError: the database cannot be read; UnavailableError if that may be temporary.
         """
 
     def close(self) -> None:
-        """Finishes what was submitted, and closes every connection; may be called again."""
+        """Finishes submitted works, and closes every connection; may be called again."""
 
     def __enter__(self) -> Self: ...
 

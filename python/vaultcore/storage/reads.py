@@ -1,31 +1,31 @@
-"""The questions one can ask a store; the same outside and inside of a transaction."""
+"""The queries of a store; the same outside and inside a transaction."""
 
 from typing import Final, Protocol
 
 from vaultcore.storage.rows import ChangeRow, Counts, ObjectRow, Place, Sealed, VersionRow
 
-#: Before every time of purge and every number of an object.
+#: Sorts before every time of purge and every number of an object.
 BEFORE_ALL_DUE: Final = (-(2**63), 0)
 
 
 class Reads(Protocol):
-    """Answers from one committed state, or from the state that a transaction sees."""
+    """Queries of one committed state, or of the state that a transaction sees."""
 
     def object(self, vault_id: str, kind: str, canonical: str) -> ObjectRow | None:
         """Returns an object, deleted or not.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
             TamperedError: the row is not as vaultcore writes it.
         """
 
     def current(
         self, vault_id: str, kind: str, canonical: str
     ) -> tuple[ObjectRow, VersionRow] | None:
-        """Returns an object and its current version; None also if it has no version.
+        """Returns an object and its current version; None if it has no version, too.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
             TamperedError: a row is not as vaultcore writes it.
         """
 
@@ -35,7 +35,7 @@ class Reads(Protocol):
         """Returns an object and one of its versions.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
             TamperedError: a row is not as vaultcore writes it.
         """
 
@@ -47,12 +47,12 @@ class Reads(Protocol):
         Args:
             vault_id: the vault.
             kind: the kind of object.
-            deleted: the soft-deleted ones, or else those in use.
-            after: the last canonical name of the page before.
+            deleted: True for the soft-deleted ones, False for those in use.
+            after: the last canonical name of the previous page.
             limit: the longest page.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
             TamperedError: a row is not as vaultcore writes it.
         """
 
@@ -63,11 +63,11 @@ class Reads(Protocol):
 
         Args:
             object_id: the object.
-            before: the last sequence of the page before, or None for the first page.
+            before: the last sequence of the previous page, or None for the first page.
             limit: the longest page.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
             TamperedError: a row is not as vaultcore writes it.
         """
 
@@ -75,90 +75,90 @@ class Reads(Protocol):
         """Returns all versions of an object, oldest first.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
             TamperedError: a row is not as vaultcore writes it.
         """
 
     def due_for_purge(
         self, now: int, limit: int, *, after: tuple[int, int] = BEFORE_ALL_DUE
     ) -> list[ObjectRow]:
-        """Returns objects whose time to be purged has come, the longest overdue first.
+        """Returns objects whose time of purge has come, the earliest first.
 
         A row that was changed into something that is not an object is left out: nothing is purged
-        for it, and it does not keep others from their turn.
+        for it, and it does not delay others.
 
         Args:
             now: Unix seconds.
             limit: the longest page.
-            after: the time of purge and the number of the last object of the page before.
+            after: the time of purge and the number of the last object of the previous page.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
         """
 
     def counts(self, vault_id: str) -> dict[str, Counts]:
-        """Returns how many objects a vault holds, by kind; the cost grows with that number.
+        """Returns how many objects a vault contains, by kind; the cost grows with that number.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
         """
 
     def changes(self, after: int, limit: int) -> list[ChangeRow]:
         """Returns the entries of the feed that follow a revision, oldest first.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
         """
 
     def revision(self) -> int:
         """Returns the revision of the last change, or 0 if there is none.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
         """
 
     def sealed(
         self, kind: str, kek_id: str, generation: int, after: Place | None, limit: int
     ) -> list[Sealed]:
-        """Returns a page of the envelopes of a key that are of other generations than one.
+        """Returns a page of the envelopes of a key with other generations than the given one.
 
         Args:
             kind: the table; one of ``rows.SEALED_KINDS``.
             kek_id: the identifier of the key.
-            generation: the generation that is left out.
-            after: the last place of the page before, or None for the first page.
+            generation: the generation to leave out.
+            after: the last place of the previous page, or None for the first page.
             limit: the longest page.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
         """
 
     def sealed_count(self, kind: str, kek_id: str, generation: int) -> int:
-        """Returns how many envelopes of a key are of other generations than one.
+        """Returns how many envelopes of a key have other generations than the given one.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
         """
 
     def document(self, collection: str, name: str) -> bytes | None:
         """Returns a document.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
         """
 
     def documents(self, collection: str) -> list[tuple[str, bytes]]:
         """Returns all documents of a collection, in the order of their keys.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
         """
 
     def collections(self, prefix: str) -> list[bytes]:
         """Returns the collections of documents whose names begin with an ASCII prefix, in UTF-8.
 
-        A name that was changed outside of the vault may be any bytes.
+        A name that was changed outside the vault may be any bytes.
 
         Raises:
-            StorageError: the store cannot be read; UnavailableError if that may pass.
+            StorageError: the store cannot be read; UnavailableError if that may be temporary.
         """

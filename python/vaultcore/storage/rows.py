@@ -1,7 +1,7 @@
-"""What the store hands out: one frozen record for each kind of row.
+"""The results of queries: one frozen record for each kind of row.
 
-The fields stand in the order of the columns, so that a row of the driver becomes a record in one
-call. SQLite keeps a value of any type in any column, so that call checks the types.
+The fields are in the order of the columns, so a row of the driver becomes a record in one call.
+SQLite stores a value of any type in any column, so that call checks the types.
 """
 
 from typing import Any, Final, TypeVar
@@ -10,11 +10,11 @@ import msgspec
 
 from vaultcore.errors import TamperedError
 
-#: The kind of the entry of the feed that tells of a feed which was put right.
+#: The kind of the feed entry for a repair of the feed.
 REPAIR: Final = "feed"
 #: The tables that hold envelopes.
 SEALED_KINDS: Final = ("versions", "objects", "documents")
-#: Where an envelope stands: the number of its row, or collection and name of its document.
+#: The place of an envelope: the number of its row, or collection and key of its document.
 Place = tuple[int] | tuple[str, str]
 
 
@@ -23,7 +23,7 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     Attributes:
         id: the number of the object; never used twice.
-        vault_id: the vault that holds it.
+        vault_id: its vault.
         kind: ``secrets``, ``keys`` or ``certificates``.
         canonical: the canonical spelling of the name; one object per vault, kind and spelling.
         name: the name as its creator spelled it.
@@ -68,8 +68,8 @@ class ChangeRow(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         revision: its place in the feed; the feed has no gaps.
         vault_id: the vault that changed.
-        kind: the kind of what changed.
-        name: the canonical name of what changed.
+        kind: the kind of the object.
+        key: the canonical name of the object.
         version: the version that changed, or an empty string.
         what: what happened to it.
         at: when, in seconds since the Unix epoch.
@@ -85,7 +85,7 @@ class ChangeRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Counts(msgspec.Struct, frozen=True, gc=False):
-    """How many objects of one kind a vault holds.
+    """How many objects of one kind a vault contains.
 
     Attributes:
         active: those in use.
@@ -101,7 +101,7 @@ class Sealed(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: the table; one of ``SEALED_KINDS``.
-        place: where in it.
+        place: its place in the table.
         blob: the envelope.
     """
 
@@ -111,7 +111,7 @@ class Sealed(msgspec.Struct, frozen=True):
 
 
 Row = TypeVar("Row", ObjectRow, VersionRow)
-# The columns of an object; those of a version follow in rows that hold both.
+# The columns of an object; in rows with both, those of a version follow.
 _WIDTH: Final = len(ObjectRow.__struct_fields__)
 
 
@@ -131,7 +131,7 @@ def record(row: tuple[Any, ...], kind: type[Row]) -> Row:
 
 
 def pair(row: tuple[Any, ...]) -> tuple[ObjectRow, VersionRow]:
-    """Returns the records of a row that holds the columns of an object and of its version.
+    """Returns the records of a row with the columns of an object and of its version.
 
     Raises:
         TamperedError: it is not as vaultcore writes it.

@@ -1,7 +1,7 @@
-"""What is stored sealed, found by the header of its envelope (``docs/envelope.md``).
+"""Finds sealed data by the header of its envelope (``docs/envelope.md``).
 
-The header names the key and its generation, so that a rekey finds what it has to move without
-opening anything, whatever it is.
+The header names the key and its generation, so a rekey finds everything that it has to move
+without opening it.
 """
 
 from typing import Any, Final
@@ -86,5 +86,5 @@ def start(kind: str) -> Place:
 
 
 def header(kek_id: str, generation: int) -> tuple[bytes, bytes]:
-    """Returns key and generation as they stand in a header."""
+    """Returns key and generation in the form of a header."""
     return bytes.fromhex(kek_id), generation.to_bytes(4, "big")

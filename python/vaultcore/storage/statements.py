@@ -1,7 +1,7 @@
 """The statements that every database understands, written with SQLAlchemy Core.
 
-The packages of the databases compile each of them once, to the text that their driver takes; what
-they say in a form of their own stands there.
+The packages of the databases compile each of them once, to the text for their driver, and contain
+those statements that they need in another form.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from vaultcore.storage.tables import changes, documents, objects, versions
 
 
 class Statement:
-    """A statement, and the order in which its caller gives the parameters.
+    """A statement, and the order in which its caller passes the parameters.
 
     Args:
         form: the statement.
@@ -40,7 +40,7 @@ class Statement:
 
 def page(statement: Select[Any]) -> Select[Any]:
     """Limits a statement to the parameter ``limit``."""
-    # Without the explicit offset the dialect would bind one.
+    # Without an explicit offset, the dialect would bind one.
     return statement.limit(bindparam("limit")).offset(literal_column("0"))
 
 

@@ -1,6 +1,6 @@
 """The tables of the store, for every dialect.
 
-The migrations create them; a test checks that what the migrations create is what stands here.
+The migrations create them; a test checks that these create the same tables as defined here.
 """
 
 from typing import Final
@@ -40,8 +40,8 @@ objects = Table(
     Column("purge_at", _Number),
     Column("seal", LargeBinary, nullable=False),
     UniqueConstraint("vault_id", "kind", "key", name="uq_objects_name"),
-    # A number is never given out twice, not even after the highest object was purged: a sealed
-    # payload is bound to its object.
+    # A number is never reused, not even after the highest object was purged: a sealed payload is
+    # bound to its object.
     sqlite_autoincrement=True,
 )
 
@@ -86,7 +86,7 @@ Index("ix_versions_order", versions.c.object_id, versions.c.sequence)
 changes = Table(
     "changes",
     metadata,
-    # Not a counter of the database: a rolled back insert would leave a hole in the feed.
+    # Not a counter of the database: an insert that was rolled back would leave a gap in the feed.
     Column("revision", _Number, primary_key=True, autoincrement=False),
     Column("vault_id", String, nullable=False),
     Column("kind", String, nullable=False),

@@ -1,4 +1,4 @@
-"""Lets something write along in every transaction of an operation, and hear of its commit.
+"""Lets a witness write in every transaction of an operation, and hear of its commit.
 
 An operation may write in several places far below the code that performs it. What has to be in the
 same transaction, such as the record of the change, is joined to the work here and not handed
@@ -16,26 +16,26 @@ T = TypeVar("T")
 
 
 class Witness(Protocol):
-    """Writes along in each transaction of one operation."""
+    """Writes in each transaction of one operation, together with it."""
 
     def joined(self, work: Work[T]) -> Work[T]:
         """Returns a work that does both; it may be run more than once."""
 
     def committed(self) -> None:
-        """Hears that the work which was joined last is on the disk."""
+        """Is called when the work that was joined last is on the disk."""
 
 
 _current: ContextVar[Witness | None] = ContextVar("vaultcore-witness", default=None)
 
 
 def current() -> Witness | None:
-    """Returns the witness of the operation that this thread or task is in."""
+    """Returns the witness of the current operation of this thread or task."""
     return _current.get()
 
 
 @contextmanager
 def witnessed(witness: Witness) -> Iterator[None]:
-    """Makes every write inside of the block one of the witness's operation."""
+    """Makes every write inside the block a part of the witness's operation."""
     token = _current.set(witness)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Runs the works of one batch in one transaction: together, or each so that it can be undone."""
+"""Runs the works of one batch in one transaction: together, or each with a savepoint."""
 
 import sqlite3
 
@@ -13,7 +13,7 @@ def run_together(
 ) -> int | None:
     """Runs jobs without a savepoint for each; returns the last revision.
 
-    Returns None if a job failed after it wrote: its changes cannot be told from those of others.
+    Returns None if a job failed after it wrote: its changes cannot be separated from others.
     """
     feed: list[Entry] = []
     kinds: set[str] = set()
@@ -24,7 +24,7 @@ def run_together(
             return None
     try:
         connection.executemany(statements.INSERT_CHANGE, feed)
-    except Exception:  # noqa: BLE001 - whatever it is, running apart finds whose it is
+    except Exception:  # noqa: BLE001 - whatever it is, running apart finds its job
         return None
     return revision
 

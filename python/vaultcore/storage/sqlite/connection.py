@@ -1,4 +1,4 @@
-"""Connections to SQLite: how they are opened, read, and left."""
+"""Connections to SQLite: opening, reading, and leaving them open."""
 
 import ctypes
 import sqlite3
@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from vaultcore.storage.sqlite.errors import translated
 
-# How long a writer waits for another program that holds the database, in seconds.
+# How long a writer waits for another program that has locked the database, in seconds.
 PATIENCE: Final = 10.0
 # Pages of the write-ahead log after which a commit copies it into the database (16 MiB).
 _CHECKPOINT_PAGES: Final = 4000
-# What a reset leaves of a log that a long reader made grow, in bytes.
+# The size to which a reset shrinks a log that a long reader has made grow, in bytes.
 _LOG_LIMIT: Final = 32 * 1024 * 1024
-# What each connection keeps of the database in memory, in KiB.
+# How much of the database each connection caches in memory, in KiB.
 _CACHE: Final = 8192
 
 
@@ -22,8 +22,8 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
 
     Args:
         path: the database.
-        create: whether to create the file if it is not there. Else a file that was removed under a
-            running service would come back empty.
+        create: whether to create the file if it does not exist. Otherwise a file that was removed
+            under a running service would come back empty.
 
     Raises:
         StorageError: the file is not a database.
@@ -51,7 +51,7 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
 def empty_log(connection: sqlite3.Connection) -> bool:
     """Copies the write-ahead log into the database and empties it; returns whether it is empty.
 
-    It waits for nobody: a reader that stays in an older snapshot keeps the log.
+    It does not wait: a reader that stays in an older snapshot keeps the log.
 
     Raises:
         sqlite3.Error: the database or the log cannot be written.
@@ -65,10 +65,10 @@ def empty_log(connection: sqlite3.Connection) -> bool:
 
 
 def leave_open(connection: sqlite3.Connection) -> None:
-    """Keeps a connection from ever being closed, also by the end of the interpreter.
+    """Prevents a connection from ever being closed, even at the end of the interpreter.
 
-    The last one that is closed copies its log into the database, and removes it. That must not be
-    done with a log that has become another one's; the kernel closes the files without it.
+    When the last one is closed, it copies its log into the database and removes it. That must not
+    happen to a log that belongs to another file now; the kernel closes the files without it.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
@@ -76,10 +76,10 @@ def leave_open(connection: sqlite3.Connection) -> None:
 def rows(
     connection: sqlite3.Connection, sql: str, parameters: tuple[str | int | bytes | None, ...]
 ) -> list[Any]:
-    """Returns all rows of a statement, also of one that meets text that is not UTF-8.
+    """Returns all rows of a statement, even if it meets text that is not UTF-8.
 
-    Such text was not written by us. Read with replacements it verifies nowhere, so that it
-    concerns its own row, and not all those that are read with it.
+    vaultcore did not write such text. Read with replacements it does not verify anywhere, so it
+    affects its own row, and not all those that are read with it.
 
     Raises:
         sqlite3.Error: the statement failed.
@@ -104,12 +104,12 @@ def _configure(connection: sqlite3.Connection) -> None:
     for pragma in (
         # Readers never wait for the writer, and a commit is one sync of one file.
         "journal_mode = WAL",
-        # In WAL mode anything less loses the last commits with the power.
+        # In WAL mode, anything less loses the last commits in a power failure.
         "synchronous = FULL",
         "foreign_keys = ON",
         "cell_size_check = ON",
         "trusted_schema = OFF",
-        # What was purged leaves no bytes behind in free pages.
+        # What was purged leaves no bytes in free pages.
         "secure_delete = ON",
         "temp_store = MEMORY",
         f"cache_size = -{_CACHE}",

@@ -1,6 +1,6 @@
-"""Takes what was erased out of the write-ahead log, now and then.
+"""Removes erased data from the write-ahead log, from time to time.
 
-The database has zeros in the place of what was erased (``secure_delete``); the log keeps it until
+The database has zeros in the place of erased data (``secure_delete``); the log keeps the data until
 the log is emptied.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 from vaultcore.errors import VaultcoreError
 from vaultcore.storage.sqlite import files
 
-# How often what was erased is taken out of the log, in seconds.
+# How often erased data is removed from the log, in seconds.
 _PAUSE: Final = 1.0
 # After how long the log is emptied in any case: the process that erased something may have died.
 _LONGEST: Final = 60.0
@@ -22,18 +22,18 @@ logger = logging.getLogger("vaultcore.storage")
 
 
 class Erasing:
-    """Knows when the log of a database is to be emptied.
+    """Decides when the log of a database is emptied.
 
     Args:
         path: the database.
 
     Attributes:
-        pending: whether something may be in the log that was erased.
+        pending: whether the log may contain erased data.
     """
 
     def __init__(self, path: Path) -> None:
         self._log = files.log(path)
-        # What was in the log before this process came may have been erased since.
+        # Data that was in the log before this process started may have been erased since.
         self.pending = True
         self._tried = 0.0
         self._trouble = ""

@@ -1,11 +1,11 @@
-"""What the errors of SQLite mean to a caller."""
+"""The meaning of SQLite's errors for a caller."""
 
 import sqlite3
 from typing import Final
 
 from vaultcore.errors import StorageError, UnavailableError, VaultcoreError
 
-# What may pass, and what to do about it.
+# Temporary errors, and what to do about them.
 _ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "another program holds the database: end its transaction and try again",
     sqlite3.SQLITE_CANTOPEN: "the database cannot be opened: check its folder and its permissions",
@@ -19,9 +19,9 @@ _ADVICE: Final = {
 
 
 def translated(error: sqlite3.Error, action: str) -> VaultcoreError:
-    """Returns what a caller is told about an error of the driver.
+    """Returns the exception for an error of the driver.
 
-    An error that may pass is an ``UnavailableError``, any other a ``StorageError``.
+    A temporary error is an ``UnavailableError``, any other a ``StorageError``.
     """
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in _ADVICE:

@@ -1,4 +1,4 @@
-"""The feed of changes in the database: where it ends, and how it is put right."""
+"""The feed of changes in the database: where it ends, and how it is repaired."""
 
 import logging
 import sqlite3
@@ -7,7 +7,7 @@ from typing import Final
 from vaultcore.storage.rows import REPAIR
 from vaultcore.storage.sqlite import statements
 
-# No feed of ours gets as far: an entry beyond was put there by somebody else. Twice as much still
+# The feed never gets this far: an entry beyond was added by somebody else. Twice as much still
 # fits the word of the signal, and a batch more still fits a column.
 HIGHEST_REVISION: Final = 1 << 62
 
@@ -25,7 +25,7 @@ def revision(connection: sqlite3.Connection) -> int:
 
 
 def plausible(connection: sqlite3.Connection) -> int:
-    """Returns the last revision as far as the signal can say it.
+    """Returns the last revision that the signal can express.
 
     An implausible entry stays in the feed until the next commit.
 
@@ -36,16 +36,16 @@ def plausible(connection: sqlite3.Connection) -> int:
 
 
 def repair(connection: sqlite3.Connection, told: int, now: int) -> int:
-    """Returns the last revision, after putting right what vaultcore did not do to the feed.
+    """Returns the last revision, after repairing changes that vaultcore did not make to the feed.
 
-    Entries that no work of ours wrote are removed. A revision that was announced before the feed
-    went back is not given out again: a reader who has seen it would take the one for the other.
-    Both are told in the feed, so that everybody reads everything again.
+    Entries that vaultcore did not write are removed. A revision that was announced before the feed
+    went back is not reused: a reader who has seen it would confuse the two. Both repairs get an
+    entry in the feed, so that every process reads everything again.
 
     Args:
-        connection: inside of a transaction that holds the write lock.
+        connection: a connection inside a transaction that holds the write lock.
         told: the revision that was announced last.
-        now: when, in seconds since the Unix epoch.
+        now: the current time, in seconds since the Unix epoch.
 
     Raises:
         sqlite3.Error: the database cannot be read or written.
@@ -56,8 +56,8 @@ def repair(connection: sqlite3.Connection, told: int, now: int) -> int:
     if told <= last < HIGHEST_REVISION:
         return last
     logger.error(
-        "the feed of changes was changed outside of vaultcore: it ends at %d, and %d was "
-        "announced; it is put right, and every process reads everything again",
+        "the feed of changes was changed outside vaultcore: it ends at %d, and %d was "
+        "announced; it is repaired, and every process reads everything again",
         last,
         told,
     )

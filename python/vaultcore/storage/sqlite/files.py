@@ -1,4 +1,4 @@
-"""The files of a store: the database, and what stands beside it."""
+"""The files of a store: the database, and the files beside it."""
 
 from pathlib import Path
 from typing import Final
@@ -7,7 +7,7 @@ from sqlalchemy import URL
 
 from vaultcore.errors import ConfigurationError
 
-# What SQLite calls the write-ahead log of a database, and the index of that log.
+# SQLite's names for the write-ahead log of a database, and the index of that log.
 LOG: Final = "-wal"
 INDEX: Final = "-shm"
 
@@ -16,7 +16,7 @@ def database(url: URL) -> Path:
     """Returns the path of the database that a URL names.
 
     Raises:
-        ConfigurationError: it names no file, or says more than a path.
+        ConfigurationError: it names no file, or contains more than a path.
     """
     if url.database in (None, "", ":memory:") or url.query:
         raise ConfigurationError("the URL of the store names no file: give sqlite:///PATH")

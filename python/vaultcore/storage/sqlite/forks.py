@@ -3,7 +3,7 @@
 SQLite forbids a child to use a connection of its parent, or even to close it. Nor may the child
 open the same database again: SQLite remembers which locks it took, but a child does not inherit
 them, so it would write to a log that its parent may remove. So the child keeps every inherited
-connection, untouched, and refuses to work.
+connection untouched, and refuses to work.
 """
 
 import os
@@ -31,8 +31,8 @@ class Forkable(Protocol):
 
 
 _watched: "weakref.WeakSet[Forkable]" = weakref.WeakSet()
-# The threads of the parent are gone in the child, and Python destroys what they alone held before
-# it calls anybody. So it is held from before the fork on.
+# The child does not have the threads of the parent, and Python destroys what only these threads
+# referenced before it runs any hook. So a reference is held from before the fork on.
 _held: list[object] = []
 _inherited: set[Path] = set()
 
@@ -51,7 +51,7 @@ def check(path: Path) -> None:
     """Refuses to open a database that was open when this process was forked.
 
     Raises:
-        ForkError: it was.
+        ForkError: it was open.
     """
     if path in _inherited:
         raise ForkError(f"the store was open when this process was forked: {ADVICE}")

@@ -49,7 +49,7 @@ _NAMES = """
         || ' others'
     FROM versions NOT INDEXED GROUP BY object_id, version HAVING count(*) > 1
 """
-# A number that could be given out again would let an old payload pass for a new one.
+# If a number could be reused, an old payload could pass for a new one.
 _COUNTERS = """
     SELECT 'counter of objects: behind its table'
     WHERE (SELECT coalesce(max(id), 0) FROM objects)
@@ -67,10 +67,10 @@ def check(path: Path) -> list[str]:
     The check reads the whole file in one snapshot; the store may be in use.
 
     Raises:
-        StorageError: the file cannot be read at all; UnavailableError if that may pass.
+        StorageError: the file cannot be read at all; UnavailableError if that may be temporary.
     """
     try:
-        # A file that is not there is not made.
+        # A file that does not exist is not created.
         name = f"{path.absolute().as_uri()}?mode=rw"
         with closing(
             sqlite3.connect(name, timeout=PATIENCE, isolation_level=None, uri=True)
@@ -89,7 +89,7 @@ def _findings(connection: sqlite3.Connection) -> list[str]:
         if text != "ok"
     ]
     if findings:
-        # Questions to a damaged file get answers that mean nothing.
+        # Queries of a damaged file have meaningless answers.
         return findings
     try:
         findings += [
@@ -101,6 +101,6 @@ def _findings(connection: sqlite3.Connection) -> list[str]:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
             raise
-        # The question does not fit the tables, so these are not ours.
+        # The query does not fit the tables, so vaultcore did not create these.
         findings.append(f"schema: {error}")
     return findings[:_MOST]

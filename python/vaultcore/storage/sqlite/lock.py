@@ -1,4 +1,4 @@
-"""The write lock between processes: fair, with a deadline, and gone with its holder.
+"""The write lock between processes: fair, with a deadline, and released when its holder dies.
 
 SQLite's own lock makes writers correct, but a writer that finds it taken sleeps for up to a tenth
 of a second and then races again, so that one busy process starves the others. Here a writer first

@@ -15,14 +15,14 @@ def upgrade(path: Path, found: str | None, target: str) -> None:
     Args:
         path: the database; the caller holds its write lock.
         found: the migration that the database has, or None.
-        target: the migration it is to have.
+        target: the migration to reach.
 
     Raises:
         StorageError: the database was written by a newer version of vaultcore.
         UnavailableError: it cannot be written now.
     """
     migrate.check_known(found)
-    # AUTOCOMMIT keeps the driver from ending our transaction before each change of the schema.
+    # With AUTOCOMMIT, the driver does not end the transaction before each change of the schema.
     engine = create_engine(
         URL.create("sqlite", database=str(path)), poolclass=NullPool, isolation_level="AUTOCOMMIT"
     )

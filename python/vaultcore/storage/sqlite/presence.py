@@ -1,8 +1,8 @@
 """Finds out whether the database is still the file that was opened.
 
-SQLite goes on reading and writing a file that was moved, replaced or removed under it. What is
-committed there is acknowledged, and gone with the last process that has it open. So the files are
-looked at around each commit, and now and then by processes that only read.
+SQLite continues to read and write a file that was moved, replaced or removed. What is committed
+there is acknowledged, and lost with the last process that has it open. So the files are checked
+around each commit, and from time to time by processes that only read.
 """
 
 import os
@@ -34,13 +34,13 @@ class Presence:
         self._expected: dict[str, _Identity] = {}
 
     def opened(self) -> None:
-        """Remembers the files; the writer calls it when it has connected, and read something.
+        """Remembers the files; the writer calls it after it has connected and read something.
 
-        The database stays the one that was opened first. Its log may be another: SQLite removes
-        it with the last connection, and the writer connects again after some errors.
+        The database stays the one that was opened first. Its log may change: SQLite removes it
+        with the last connection, and the writer connects again after some errors.
 
         Raises:
-            UnavailableError: the database is another one than before, or is not there.
+            UnavailableError: the database is a different one than before, or does not exist.
         """
         expected = {self._database: self._look(self._database)}
         if os.path.exists(self._log):  # noqa: PTH110 - the names are texts, see below
@@ -83,12 +83,12 @@ class Presence:
         try:
             found = os.stat(self._index)  # noqa: PTH116
         except FileNotFoundError:
-            # It may have gone with the whole folder, and can come back with it.
+            # It may have been moved with the whole folder, and can come back with it.
             self._look(self._database)
             self._parted = True
         except OSError as error:
             raise UnavailableError(
-                f"the index of the write-ahead log cannot be looked at: {error.strerror}"
+                f"the index of the write-ahead log cannot be checked: {error.strerror}"
             ) from error
         else:
             self._parted = (found.st_dev, found.st_ino) != identity

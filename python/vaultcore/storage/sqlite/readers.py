@@ -13,16 +13,16 @@ from vaultcore.storage.sqlite.reads import Parameters
 
 
 class Readers(threading.local):
-    """Holds the connection of the thread that asks.
+    """The connection of the current thread.
 
     Args:
         path: the database.
-        presence: tells whether it is still the file that was opened.
+        presence: checks that it is still the file that was opened.
         every: the connections of all threads.
     """
 
     def __init__(self, path: Path, presence: Presence, every: "Every") -> None:
-        # Runs once in each thread. The holder goes when its thread does.
+        # Runs once in each thread. The holder is destroyed when its thread ends.
         holder = every.add(connect(path), presence)
         # Threads must not read from two databases.
         presence.check()
@@ -34,7 +34,7 @@ class Readers(threading.local):
 
 
 class Refusal:
-    """Stands for the connections when there may be none.
+    """Replaces the connections when none may be used.
 
     Args:
         error: the class of what is raised.
@@ -62,7 +62,7 @@ class Every:
         self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
 
     def add(self, connection: sqlite3.Connection, presence: Presence) -> "_Holder":
-        """Returns the holder of a connection; the connection is closed when nobody holds it."""
+        """Returns the holder of a connection; the connection is closed with its holder."""
         holder = _Holder(connection, presence)
         with self._lock:
             self._holders.add(holder)
@@ -74,7 +74,7 @@ class Every:
             return list(self._holders)
 
     def close(self) -> None:
-        """Closes the connections of all threads, each when the query that it runs is done."""
+        """Closes the connections of all threads, each after its current query."""
         for holder in self.holders():
             holder.close()
 
@@ -91,7 +91,7 @@ class _Holder:
         self._pid = os.getpid()
 
     def __del__(self) -> None:
-        # After a fork the connection is the parent's, and closing it here would disturb it.
+        # After a fork the connection belongs to the parent, and closing it here would disturb it.
         if os.getpid() == self._pid:
             self._close()
 

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - the protocol documents the methods
-"""The questions one can ask a store, answered by rows of SQLite."""
+"""The queries of a store, answered by rows of SQLite."""
 
 import contextlib
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ _PURGE_AT: Final = ObjectRow.__struct_fields__.index("purge_at")
 
 
 class SqliteReads(Reads, ABC):
-    """Answers from one committed state, or from the state that a transaction sees."""
+    """Queries of one committed state, or of the state that a transaction sees."""
 
     @abstractmethod
     def _rows(self, sql: str, parameters: Parameters = ()) -> list[Any]:
@@ -120,6 +120,7 @@ class SqliteReads(Reads, ABC):
         return [name for (name,) in rows]
 
 
+# vaultcore did not write what is not bytes; empty, it does not verify anywhere.
 def _blob(value: Any) -> bytes:
     # What is not bytes was not written by us; empty, it verifies nowhere.
     return value if isinstance(value, bytes) else b""

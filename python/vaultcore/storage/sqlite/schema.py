@@ -17,7 +17,7 @@ def upgrade(path: Path) -> None:
     """Creates or migrates the schema; the caller holds the write lock.
 
     Raises:
-        StorageError: the file holds something else, or belongs to a newer version of vaultcore;
+        StorageError: the file is something else, or belongs to a newer version of vaultcore;
             UnavailableError if it cannot be opened now.
     """
     connection = connect(path, create=True)

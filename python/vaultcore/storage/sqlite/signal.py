@@ -1,12 +1,12 @@
-"""The signal: one word, shared by all processes, that tells whether anything was committed.
+"""The signal: one word, shared by all processes, that shows whether anything was committed.
 
-A cache asks before each answer whether it is still fresh. Asking the database costs microseconds
-and a system call; reading a word of a mapped file costs a tenth of a microsecond.
+A cache checks before each answer whether it is still current. Asking the database costs
+microseconds and a system call; reading a word of a mapped file costs a tenth of a microsecond.
 
-The word is twice the last revision, plus one while a commit is under way. It is one word so that
+The word is twice the last revision, plus one while a commit is in progress. It is one word so that
 no reader can see half of it. The one bit makes it safe: a writer that dies between its commit and
-its announcement leaves the bit set, and everybody asks the database until the next writer, or the
-next look of an idle one, clears it.
+its announcement leaves the bit set, and every process asks the database until the next writer, or
+the next check of an idle one, clears it.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from vaultcore.errors import StorageError, UnavailableError
 
 UNKNOWN: Final = -1
 
-# The file begins with these bytes, has this length, and the word is its second one.
+# The file begins with these bytes and has this length; its second word is the signal.
 _MAGIC: Final = b"vcsignl1"
 _SIZE: Final = 4096
 _WORD: Final = 1
@@ -59,17 +59,17 @@ class Signal:
         self._words = memoryview(mapped).cast("Q")
 
     def position(self) -> int:
-        """Returns the last committed revision, or UNKNOWN while a commit may be under way."""
+        """Returns the last committed revision, or UNKNOWN while a commit may be in progress."""
         word: int = self._words[_WORD]
         return UNKNOWN if word & 1 else word >> 1
 
     def last(self) -> int:
-        """Returns the revision that was announced last, whether a commit is under way or not."""
+        """Returns the revision that was announced last, even while a commit is in progress."""
         word: int = self._words[_WORD]
         return word >> 1
 
     def begin(self) -> None:
-        """Says that a commit is under way; only the holder of the write lock calls it."""
+        """Announces that a commit is in progress; only the holder of the write lock calls it."""
         self._words[_WORD] |= 1
 
     def settle(self, revision: int) -> None:
@@ -104,11 +104,11 @@ def _open(path: Path) -> int:
 
 
 def _create(path: Path) -> None:
-    # A link appears whole or not at all, and never replaces what another process made meanwhile.
+    # A link appears whole or not at all, and never replaces a file of another process.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            # Pending, until someone has asked the database.
+            # Pending, until a process has asked the database.
             file.write((_MAGIC + (1).to_bytes(8, "little")).ljust(_SIZE, b"\0"))
             file.flush()
             os.fsync(file.fileno())

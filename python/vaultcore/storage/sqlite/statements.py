@@ -1,7 +1,7 @@
-"""The statements as SQLite's driver takes them: compiled once, when this module is loaded.
+"""The statements in the form of SQLite's driver: compiled once, when this module is loaded.
 
 Building and binding a Core statement costs ten times what SQLite needs to run it. So the store
-hands the driver a text and a tuple.
+passes a text and a tuple to the driver.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ def compiled(statement: Statement) -> str:
     """Returns the driver's text of a statement.
 
     Raises:
-        LookupError: the statement binds other parameters than it says, or in another order.
+        LookupError: the statement binds other parameters than it declares, or in another order.
     """
     result = statement.form.compile(dialect=_DIALECT)
     bound = tuple(result.positiontup or ())  # type: ignore[attr-defined]
@@ -48,8 +48,8 @@ FORGET_CHANGES: Final = compiled(statements.FORGET_CHANGES)
 FIND_SEALED: Final = {kind: compiled(statement) for kind, statement in sealed.FIND.items()}
 COUNT_SEALED: Final = {kind: compiled(statement) for kind, statement in sealed.COUNT.items()}
 
-# SQLite keeps any bytes as text. So a name that may have been changed is read and compared as
-# bytes: one that is not UTF-8 must not keep the others from being read.
+# SQLite stores any bytes as text. So a name that may have been changed is read and compared as
+# bytes: one that is not UTF-8 must not prevent the others from being read.
 _key = cast(documents.c.key, LargeBinary)
 _collection = cast(documents.c.collection, LargeBinary)
 _begins = (

@@ -31,8 +31,8 @@ class SqliteStore(SqliteReads, Store):
     """A database file, shared by any number of threads and processes of one machine.
 
     Args:
-        path: the database; it is created if it is not there, and its schema brought up to date.
-        clock: dates the entries of the feed.
+        path: the database; created if it does not exist, and its schema is brought up to date.
+        clock: the time of the entries of the feed.
 
     Raises:
         ForkError: the store was open when this process was forked.
@@ -57,7 +57,7 @@ class SqliteStore(SqliteReads, Store):
         self._every = Every()
         self._readers: Readers | Refusal = Readers(path, self._writer.presence, self._every)
         self._position: Callable[[], int] = signal.position
-        # Also at the end of the interpreter, and for a store that nobody closed.
+        # Also at the end of the interpreter, and for a store that was not closed.
         self._finalizer = weakref.finalize(self, self._writer.close)
         forks.watch(self)
 

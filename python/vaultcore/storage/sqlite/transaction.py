@@ -22,12 +22,12 @@ class SqliteTransaction(SqliteReads, Transaction):
     """The part of an SQLite transaction that one work sees and changes.
 
     Args:
-        connection: inside of a transaction that holds the write lock.
+        connection: a connection inside a transaction that holds the write lock.
         revision: the last revision of the feed.
         now: the time that the feed records.
-        feed: gathers the entries of works that run together, to be written in one go; None for a
-            work that runs apart: it can be undone without touching what others did.
-        kinds: gathers the kinds of what the works of one commit have changed.
+        feed: collects the entries of works that run together, to be written at once; None for a
+            work that runs apart and can be undone without touching others' changes.
+        kinds: collects the kinds of the changes of one commit.
     """
 
     def __init__(
@@ -186,14 +186,16 @@ class SqliteTransaction(SqliteReads, Transaction):
         return self._wrote
 
     def finish(self) -> int:
-        """Ends the work well and returns the last revision; only the writer calls it.
+        """Ends the work successfully and returns the last revision; only the writer calls it.
 
         Raises:
-            StorageError: the work changed something and did not say so in the feed, or the feed
+            StorageError: the work changed something and did not call ``changed``, or the feed
                 cannot be written.
         """
         if self._wrote and self._last == self._start and not self._unnoticed:
-            raise StorageError("the work changed the store and did not say so: call changed()")
+            raise StorageError(
+                "the work changed the store without an entry in the feed: call changed()"
+            )
         for entry in self._entries:
             self.kinds.add(entry[2])
         if self._feed is not None:
@@ -206,7 +208,7 @@ class SqliteTransaction(SqliteReads, Transaction):
         return self._last
 
     def undo(self) -> None:
-        """Ends the work; takes its changes back if it runs apart. Only the writer calls it."""
+        """Ends the work; undoes its changes if it runs apart. Only the writer calls it."""
         connection, self._connection = self._connection, None
         if self._wrote and self._feed is None and connection and connection.in_transaction:
             connection.execute("ROLLBACK TO work")
@@ -224,14 +226,14 @@ class SqliteTransaction(SqliteReads, Transaction):
             raise StorageError(f"cannot update the {what}: it does not exist")
 
     def _end_if_lost(self, connection: sqlite3.Connection) -> None:
-        # After some errors SQLite has rolled back everything. A work that goes on all the same
+        # After some errors SQLite has rolled back everything. A work that continues nevertheless
         # would commit each of its further changes by itself.
         if not connection.in_transaction:
             self._connection = None
 
     def _living(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise UsageError("the transaction is over: use it only inside of its work")
+            raise UsageError("the transaction is over: use it only inside its work")
         return self._connection
 
 

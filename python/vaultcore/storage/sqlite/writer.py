@@ -1,7 +1,7 @@
 """The one thread of a process that writes: it commits the works of many callers together.
 
 A commit costs a sync of the disk, which takes longer than hundreds of works. While one batch is
-synced the next one gathers, so the disk is waited for once, however many callers there are.
+synced, the next one gathers, so the disk is waited for once, however many callers there are.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ from vaultcore.storage.sqlite.lock import WriteLock
 from vaultcore.storage.sqlite.presence import Presence
 from vaultcore.storage.sqlite.signal import UNKNOWN, Signal
 
-# Bounds how long one batch keeps the writers of other processes waiting.
+# Limits how long one batch makes the writers of other processes wait.
 _LONGEST_BATCH: Final = 512
-# How often an idle writer looks after the signal, in seconds.
+# How often an idle writer checks the signal, in seconds.
 _TICK: Final = 1.0
 
 _Run = Callable[[list[Job], sqlite3.Connection, int, int], int | None]
@@ -39,8 +39,8 @@ class Writer:
     Args:
         path: the database.
         lock: the lock that all writers of the database share.
-        signal: where commits are announced.
-        clock: dates the entries of the feed.
+        signal: the place of announcements.
+        clock: the time of the entries of the feed.
     """
 
     def __init__(self, path: Path, lock: WriteLock, signal: Signal, clock: Clock) -> None:
@@ -53,7 +53,7 @@ class Writer:
         self._gate = threading.Lock()
         self._open = True
         self._connection: sqlite3.Connection | None = None
-        #: Tells whether the database is still the file that was opened.
+        #: Checks that the database is still the file that was opened.
         self.presence = Presence(path)
         self._ended = False
         #: Called before each batch, when it holds the lock.
@@ -62,10 +62,10 @@ class Writer:
         self._thread = threading.Thread(target=self._loop, name="vaultcore-writer", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread, after making sure that the signal tells the truth.
+        """Starts the thread, after checking that the signal is correct.
 
         Raises:
-            StorageError: the database cannot be read; UnavailableError if that may pass.
+            StorageError: the database cannot be read; UnavailableError if that may be temporary.
         """
         with self._lock:
             self._settle()
@@ -81,14 +81,14 @@ class Writer:
         if os.getpid() != self._pid:
             raise ForkError(f"the store was opened before the fork: {forks.ADVICE}")
         if threading.get_ident() == self._thread.ident:
-            raise UsageError("a work may not write to the store but through its transaction")
+            raise UsageError("a work must write to the store through its transaction only")
         with self._gate:
             if not self._open:
                 raise UsageError("the store is closed: open it again")
             self._queue.put(job)
 
     def close(self) -> None:
-        """Refuses new jobs, finishes those that were queued, and ends the thread."""
+        """Refuses new jobs, finishes the queued ones, and ends the thread."""
         if os.getpid() != self._pid:
             return
         with self._gate:
@@ -111,7 +111,7 @@ class Writer:
                 self._disconnect()
                 for job in jobs:
                     job.error = error
-            with contextlib.suppress(BaseException):  # a caller that went away harms no other
+            with contextlib.suppress(BaseException):  # a caller that left must not harm others
                 resolve(jobs)
             self._erasing.run(self._empty_log, last=self._ended)
         self._disconnect()
@@ -146,7 +146,7 @@ class Writer:
             _fail(jobs, error)
 
     def _commit(self, jobs: list[Job]) -> None:
-        """Runs the jobs together; if one of them gets in the way of others, one by one."""
+        """Runs the jobs together; if one of them interferes with others, one by one."""
         if not self._commit_with(jobs, run_together):
             self._commit_with(jobs, run_apart)
 
@@ -159,7 +159,7 @@ class Writer:
             before = feed.repair(connection, self._signal.last(), now)
             rows = connection.total_changes
             revision = run(jobs, connection, before, now)
-            # Rows without an entry in the feed are those of works that say they go unnoticed.
+            # Rows without an entry in the feed are those of works that called `unnoticed`.
             if revision is None or (revision == before and connection.total_changes == rows):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -167,7 +167,7 @@ class Writer:
             self.presence.check()
             self._signal.begin()
             connection.execute("COMMIT")
-            # What went into a file that nobody will open again was not committed.
+            # A commit into a file that nobody will open again does not count.
             self.presence.check()
             self._signal.settle(revision)
         except BaseException:
@@ -189,13 +189,13 @@ class Writer:
             raise translated(error, "empty the write-ahead log") from error
 
     def _abandon(self, connection: sqlite3.Connection) -> None:
-        # Some errors end the transaction by themselves, and then there is nothing to roll back.
+        # Some errors end the transaction by themselves; then there is nothing to roll back.
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             self._signal.settle(feed.plausible(connection))
         except sqlite3.Error:
-            # The signal stays pending: everybody asks the database until it can answer.
+            # The signal stays pending: every process asks the database until it can answer.
             self._disconnect()
 
     def _settle(self) -> None:
@@ -222,7 +222,7 @@ class Writer:
             raise
 
     def _tend(self) -> None:
-        """Repairs, while idle, what a writer that died or an operator left behind."""
+        """Repairs, while idle, what a dead writer or an operator left."""
         if self._ended:
             return
         if self._signal.misplaced():
@@ -234,7 +234,7 @@ class Writer:
                 self._lock.leave()
 
     def _strayed(self) -> bool:
-        """Returns whether the signal says something else than the database, as after a restore."""
+        """Returns whether the signal and the database differ, for example after a restore."""
         position = self._signal.position()
         try:
             return position == UNKNOWN or position != feed.plausible(self._connected())
@@ -246,7 +246,7 @@ class Writer:
         if self._connection is None:
             connection = connect(self._path)
             try:
-                # The log is there once something was read.
+                # The log exists once something was read.
                 feed.revision(connection)
                 self.presence.opened()
             except BaseException:
@@ -271,5 +271,5 @@ def _nothing() -> None:
 
 def _fail(jobs: list[Job], error: VaultcoreError) -> None:
     for job in jobs:
-        # Each caller gets an exception of its own: a traceback belongs to one thread.
+        # Each caller gets its own exception: a traceback belongs to one thread.
         job.error = type(error)(str(error))

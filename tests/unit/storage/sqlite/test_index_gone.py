@@ -75,7 +75,7 @@ def test_an_index_that_was_removed_costs_no_data(tmp_path: Path, put_back: bool)
         assert engine.management.audit_verify()["ok"]
 
 
-@pytest.mark.parametrize("fault", ["it cannot be looked at", "the folder is moved"])
+@pytest.mark.parametrize("fault", ["it cannot be checked", "the folder is moved"])
 def test_an_index_that_is_still_there_is_gone_on_with(
     tmp_path: Path, monkeypatch: Any, fault: str
 ) -> None:
@@ -86,7 +86,7 @@ def test_an_index_that_is_still_there_is_gone_on_with(
 
         def failing(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
             if str(path).endswith("-shm"):
-                if fault == "it cannot be looked at":
+                if fault == "it cannot be checked":
                     raise OSError(5, "Input/output error")
                 # The folder goes between two looks.
                 data.rename(tmp_path / "elsewhere")
