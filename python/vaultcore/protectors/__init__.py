@@ -1,4 +1,4 @@
-"""Protectors: what keeps the outermost keys of a vault where its database is not.
+"""Protectors: they keep the outermost keys of a vault outside its database.
 
-This file imports nothing: the PKCS#11 worker starts through it, and shall start fast.
+This file imports nothing: the PKCS#11 worker starts through it, and must start fast.
 """

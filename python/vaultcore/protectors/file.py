@@ -24,22 +24,22 @@ _MAX_SIZE: Final = 4096
 _N: Final = 1 << 17
 _R: Final = 8
 _P: Final = 1
-#: The greatest cost that a file may ask for: blocks of 128 bytes, so 1 GiB, and how often.
+#: The greatest cost that a file may require: blocks of 128 bytes, so 1 GiB, and how often.
 _MAX_BLOCKS: Final = 1 << 23
 _MAX_P: Final = 4
 
 
 class FileProtector:
-    """Wraps with a key that a file holds, or that scrypt derives from a passphrase.
+    """Wraps with a key from a file, or with a key that scrypt derives from a passphrase.
 
-    The file has mode 0600 and is refused if others can reach it. With a passphrase it holds the
+    The file has mode 0600 and is refused if others can reach it. With a passphrase it contains the
     salt and the cost, and no key. Either way it names the key by its id, which is a hash of the
-    key, so that a wrong file or passphrase is told by the ids. Use `create` or `open`.
+    key, so the ids reveal a wrong file or passphrase. Use `create` or `open`.
 
     Args:
         path: the key file.
         key: the key.
-        name: what the operator calls this protector.
+        name: the operator's name for this protector.
     """
 
     kind = "file"
@@ -66,9 +66,10 @@ class FileProtector:
 
         Args:
             path: the file, which must not exist; its folder must.
-            passphrase: the key is derived from it, if given; otherwise the file holds a random one.
-            name: what the operator calls this protector.
-            announce: is told the path and the id of the key before the file is there.
+            passphrase: the key is derived from it, if given; otherwise the file contains a random
+                key.
+            name: the operator's name for this protector.
+            announce: called with the path and the id of the key before the file exists.
 
         Raises:
             ProtectorError: the file exists, or cannot be written.
@@ -107,14 +108,15 @@ class FileProtector:
 
         Args:
             path: the file.
-            passphrase: what the key is derived from, if the file was created with one.
+            passphrase: the passphrase from which the key is derived, if the file was created with
+                one.
             key_id: the id that the key must have, or None.
-            name: what the operator calls this protector.
+            name: the operator's name for this protector.
 
         Raises:
-            ProtectorError: the file can be reached by others, is damaged, holds another key than
+            ProtectorError: the file can be reached by others, is damaged, contains another key than
                 expected, or the passphrase is wrong or missing.
-            ProtectorUnavailableError: the file is absent.
+            ProtectorUnavailableError: the file is missing.
         """
         path = Path(path)
         content = _parse(path, read_private(path, "key file", _MAX_SIZE))
@@ -158,7 +160,7 @@ class FileProtector:
         return self._open_key().seal(bytes(secret), context=_CONTEXT)
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """Returns the 32 bytes that `wrap` was given.
+        """Returns the 32 bytes that `wrap` was called with.
 
         Raises:
             ProtectorError: it was wrapped under another key, or was changed.
@@ -181,7 +183,7 @@ class FileProtector:
                 "the wrapped key does not verify: it was changed after it was wrapped"
             ) from None
         if len(secret) != _KEY_SIZE:
-            raise ProtectorError("the wrapped key is no key")
+            raise ProtectorError("the wrapped key is not a key")
         return secret
 
     def close(self) -> None:
@@ -195,7 +197,7 @@ class FileProtector:
 
 
 class _ScryptCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a passphrase becomes a key (RFC 7914)."""
+    """The parameters that turn a passphrase into a key (RFC 7914)."""
 
     salt: str
     n: int
@@ -204,7 +206,7 @@ class _ScryptCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the file holds: a key, or what derives one from a passphrase."""
+    """The content of the file: a key, or the parameters that derive one from a passphrase."""
 
     format: Literal["vaultcore key file"]
     version: int
@@ -221,7 +223,7 @@ def _key_file(key: KeyEncryptionKey, raw: str | None, scrypt: _ScryptCost | None
 
 
 def key_id_of(path: Path) -> str | None:
-    """Returns the id of the key that a key file is of; None if there is no such file.
+    """Returns the id of the key in a key file; None if there is no such file.
 
     Raises:
         OSError: it cannot be read.
@@ -246,7 +248,7 @@ def _parse(path: Path, content: bytes) -> _KeyFile:
         raise ProtectorError(f"the key file `{path}` is damaged: it holds no key, or two")
     cost = found.scrypt
     if cost is not None:
-        # Bounds, so that a file cannot take all memory; the ids tell a wrong cost.
+        # Limits, so that a file cannot take all memory; the ids reveal a wrong cost.
         is_power = cost.n > 1 and not cost.n & (cost.n - 1)
         in_bounds = cost.r > 0 and cost.n * cost.r <= _MAX_BLOCKS and 0 < cost.p <= _MAX_P
         if not is_power or not in_bounds:
@@ -255,7 +257,7 @@ def _parse(path: Path, content: bytes) -> _KeyFile:
 
 
 def _derive(passphrase: str, cost: _ScryptCost) -> bytearray:
-    # One passphrase can be typed as different code points; NFC makes them one.
+    # A passphrase can be typed as different code points; NFC makes them equal.
     text = unicodedata.normalize("NFC", passphrase).encode()
     salt = base64.b64decode(cost.salt)
     scrypt = Scrypt(salt=salt, length=_KEY_SIZE, n=cost.n, r=cost.r, p=cost.p)

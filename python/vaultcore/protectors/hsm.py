@@ -1,4 +1,4 @@
-"""What the engine asks of a hardware security module (HSM) that holds keys."""
+"""The engine's interface to a hardware security module (HSM) with keys."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
@@ -26,16 +26,16 @@ class Hsm(Protocol):
 
     @property
     def processes(self) -> int:
-        """How many calls it carries out at a time."""
+        """How many calls it performs at a time."""
         ...
 
     @property
     def deadline(self) -> float:
-        """For how many seconds a call is waited for."""
+        """How long a call may take, in seconds."""
         ...
 
     def check(self) -> None:
-        """Refuses at once what the HSM would not answer, as after a missed deadline.
+        """Refuses at once what the HSM would not answer, for example after a missed deadline.
 
         Raises:
             ProtectorUnavailableError: the HSM is unavailable.
@@ -70,7 +70,7 @@ class Hsm(Protocol):
         """Puts a private key into the HSM.
 
         Raises:
-            KeyFormatError: it is not a private key that the HSM takes.
+            KeyFormatError: it is not a private key that the HSM accepts.
             ProtectorError: the HSM refuses.
             ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
         """
@@ -81,7 +81,7 @@ class Hsm(Protocol):
 
         Raises:
             AlgorithmError: the algorithm does not fit the key or the digest.
-            ProtectorError: the key is not in the HSM, or is another one.
+            ProtectorError: the key is not in the HSM, or is a different one.
             ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
         """
         ...
@@ -92,7 +92,7 @@ class Hsm(Protocol):
         Raises:
             AlgorithmError: the algorithm does not fit the key, or the HSM does not offer it.
             DecryptionError: the ciphertext is wrong.
-            ProtectorError: the key is not in the HSM, or is another one.
+            ProtectorError: the key is not in the HSM, or is a different one.
             ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
         """
         ...
@@ -102,7 +102,7 @@ class Hsm(Protocol):
 
         Raises:
             AlgorithmError: there is no such algorithm.
-            ProtectorError: the key is not in the HSM, or is another one.
+            ProtectorError: the key is not in the HSM, or is a different one.
             ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
         """
         ...
@@ -111,18 +111,18 @@ class Hsm(Protocol):
         """Removes a key pair from the HSM.
 
         Raises:
-            ProtectorError: there is another key in its place, or the HSM refuses.
+            ProtectorError: there is a different key in its place, or the HSM refuses.
             ProtectorUnavailableError: the HSM is unavailable, or did not answer in time.
         """
         ...
 
 
 class AbsentHsm:
-    """Stands for an HSM that the engine was opened without."""
+    """Takes the place of an HSM that the engine was opened without."""
 
     def _away(self, *_: object, **__: object) -> Any:
         raise ProtectorUnavailableError(
-            "the token that holds this key is unavailable; open the vault with its pkcs11 protector"
+            "the HSM that holds this key is unavailable; open the vault with its pkcs11 protector"
         )
 
     available = False

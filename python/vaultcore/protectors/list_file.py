@@ -1,7 +1,7 @@
-"""The file that says which protectors a data folder has.
+"""The file that lists the protectors of a data folder.
 
-It is a file beside the database, not a row in it: it names a module that is loaded and run, and
-someone who can write the database must not be able to choose that.
+It is a file beside the database, not a row in it: it names a module that is loaded and run, and an
+attacker with write access to the database must not be able to choose that module.
 """
 
 import os
@@ -27,7 +27,7 @@ def read_list(folder: Path) -> list[ProtectorOptions]:
         ConfigurationError: the list is missing or damaged, or others could have changed it.
     """
     try:
-        # It names code that is loaded, so it is looked at like a key file.
+        # It names code that is loaded, so it is checked like a key file.
         text = read_private(folder / LIST, "list of protectors", _MAXIMUM_LIST, follow=False)
         return msgspec.json.decode(text, type=list[ProtectorOptions])
     except ProtectorUnavailableError:
@@ -41,7 +41,7 @@ def read_list(folder: Path) -> list[ProtectorOptions]:
 
 
 def write_list(folder: Path, kept: Sequence[ProtectorOptions]) -> None:
-    """Writes down the protectors of a data folder, whole or not at all.
+    """Writes the list of the protectors of a data folder, whole or not at all.
 
     Raises:
         ConfigurationError: the list cannot be written.

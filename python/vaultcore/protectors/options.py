@@ -1,4 +1,4 @@
-"""How the operator says which protector is meant, and how it is found again."""
+"""The operator's description of a protector, and how the protector is found again."""
 
 from typing import Final, Literal
 
@@ -33,13 +33,13 @@ _REQUIRED: Final = {
 
 
 class ProtectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How to find a protector; nothing in it is secret.
+    """The options that find a protector; nothing in them is secret.
 
     Attributes:
-        name: what the operator calls it.
+        name: the operator's name for it.
         kind: ``file``, ``pkcs11``, or ``softhsm`` for a software token in the data folder.
-        options: of the kind; paths are relative to the data folder.
-        state: ``adding`` or ``removing`` while that is under way, and empty otherwise.
+        options: the options of the kind; paths are relative to the data folder.
+        state: ``adding`` or ``removing`` while that is in progress, and empty otherwise.
     """
 
     name: str
@@ -73,20 +73,20 @@ class ProtectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 def planned(options: ProtectorOptions) -> ProtectorOptions:
-    """Returns how a protector will be found that does not exist yet, as far as that is known.
+    """Returns the options that will find a protector that does not exist yet, as far as known.
 
     Raises:
         ConfigurationError: an option is wrong.
     """
     options.check()
-    # Which key it is shows when it is created.
+    # The key is known when it is created.
     made = {"key_id", "check_value"}
     given = {name: value for name, value in options.options.items() if name not in made}
     if options.kind == "file":
         given.setdefault("path", f"{KEY_FILES}/{options.name}.json")
     else:
         given.setdefault("key_label", f"vaultcore-{options.name}")
-        # Chosen beforehand: the key that an interrupted attempt leaves behind is known by it.
+        # Chosen beforehand: it identifies the key that an interrupted attempt leaves.
         given["key_id"] = new_key_id().hex()
         if options.kind == "softhsm":
             given.setdefault("folder", SOFT_TOKEN)

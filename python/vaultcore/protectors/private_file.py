@@ -12,13 +12,13 @@ def read_private(path: Path, what: str, limit: int, *, follow: bool = True) -> b
 
     Args:
         path: the file.
-        what: what the messages call it, for example "key file".
-        limit: the greatest size that is accepted, in bytes.
+        what: the name of the file in messages, for example "key file".
+        limit: the largest accepted size, in bytes.
         follow: whether the path may be a symbolic link.
 
     Raises:
         ProtectorError: others can read the file, it belongs to another user, or it is not a file.
-        ProtectorUnavailableError: the file is absent.
+        ProtectorUnavailableError: the file is missing.
     """
     try:
         # Non-blocking, so that a pipe in the place of the file does not stop the service.
@@ -62,8 +62,8 @@ def create_private(path: Path, content: bytes, what: str) -> None:
 
     Args:
         path: the file, which must not exist.
-        content: what it holds.
-        what: what the messages call it.
+        content: the content.
+        what: the name of the file in messages.
 
     Raises:
         ProtectorError: the file exists, or cannot be written.
@@ -76,7 +76,7 @@ def create_private(path: Path, content: bytes, what: str) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(descriptor)
-            os.link(draft, path)  # unlike a rename, fails where a file is
+            os.link(draft, path)  # unlike a rename, fails if there is a file
         finally:
             draft.unlink()
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""What every protector can do: wrap a vault key, and unwrap it again."""
+"""The interface of every protector: it wraps a vault key, and unwraps it again."""
 
 from typing import NoReturn, Protocol, runtime_checkable
 
@@ -7,16 +7,16 @@ from vaultcore.errors import ProtectorError
 
 @runtime_checkable
 class Protector(Protocol):
-    """Keeps the outermost key of a vault where the database is not.
+    """Keeps the outermost key of a vault outside the database.
 
     Attributes:
-        name: what the operator calls this protector.
+        name: the operator's name for this protector.
         kind: how it protects: ``file`` or ``pkcs11``.
     """
 
     @property
     def name(self) -> str:
-        """Returns what the operator calls this protector."""
+        """Returns the operator's name for this protector."""
         ...
 
     @property
@@ -25,25 +25,25 @@ class Protector(Protocol):
         ...
 
     def describe(self) -> dict[str, str]:
-        """Returns what identifies the key of this protector; nothing in it is secret."""
+        """Returns the identity of this protector's key; nothing in it is secret."""
         ...
 
     def wrap(self, secret: bytes) -> bytes:
         """Returns the 32 bytes of a key, wrapped.
 
         Raises:
-            ProtectorError: the protector refuses, or holds another key than expected.
-            ProtectorUnavailableError: the token is unavailable; the call may succeed later.
+            ProtectorError: the protector refuses, or has another key than expected.
+            ProtectorUnavailableError: the HSM is unavailable; the call may succeed later.
         """
         ...
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """Returns the 32 bytes that `wrap` was given.
+        """Returns the 32 bytes that `wrap` was called with.
 
         Raises:
             ProtectorError: the blob was wrapped under another key, or was changed; the message
                 says which key is expected and which was found.
-            ProtectorUnavailableError: the token is unavailable; the call may succeed later.
+            ProtectorUnavailableError: the HSM is unavailable; the call may succeed later.
         """
         ...
 
@@ -53,10 +53,10 @@ class Protector(Protocol):
 
 
 class AbsentProtector:
-    """Stands for a configured protector that could not be opened; says why when it is asked.
+    """Takes the place of a configured protector that could not be opened; raises the reason.
 
     Args:
-        name: what the operator calls it.
+        name: the operator's name for it.
         kind: its kind.
         reason: why it could not be opened.
     """
@@ -71,7 +71,7 @@ class AbsentProtector:
         return {"name": self.name, "kind": self.kind, "absent": str(self._reason)}
 
     def wrap(self, secret: bytes) -> NoReturn:  # noqa: ARG002
-        """Raises what opening raised.
+        """Raises the error of the opening.
 
         Raises:
             ProtectorError: always.
@@ -79,7 +79,7 @@ class AbsentProtector:
         raise self._reason
 
     def unwrap(self, wrapped: bytes) -> NoReturn:  # noqa: ARG002
-        """Raises what opening raised.
+        """Raises the error of the opening.
 
         Raises:
             ProtectorError: always.

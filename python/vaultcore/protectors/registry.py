@@ -28,16 +28,16 @@ def create_protectors(
     passphrase: str | None = None,
     announce: Callable[[Path, str], None] | None = None,
 ) -> list[Protector]:
-    """Creates the protectors of a new data folder and writes down how to find them.
+    """Creates the protectors of a new data folder, and lists them in it.
 
     Args:
         folder: the data folder.
         plan: what `planned` returned for each of them.
-        passphrase: of the file protector, if it shall have one.
-        announce: is told the path and the id of a key file before it is created.
+        passphrase: the passphrase of the file protector, if it is to have one.
+        announce: called with the path and the id of a key file before it is created.
 
     Raises:
-        ConfigurationError: an option is wrong, or SoftHSM is absent.
+        ConfigurationError: an option is wrong, or SoftHSM is not installed.
         ProtectorError: a protector cannot be created.
     """
     made: list[Protector] = []
@@ -58,13 +58,13 @@ def create_protectors(
 def open_protectors(
     folder: Path, *, passphrase: str | None = None, held: Sequence[Protector] = ()
 ) -> list[Protector]:
-    """Opens the protectors of a data folder; one that cannot be opened says why when asked.
+    """Opens the protectors of a data folder; one that cannot be opened raises the reason when used.
 
     Args:
         folder: the data folder.
-        passphrase: of the file protector, if it has one.
+        passphrase: the passphrase of the file protector, if it has one.
         held: protectors that are open already: those that the folder still names are kept, the
-            others closed.
+            others are closed.
 
     Raises:
         ConfigurationError: the list is missing or damaged.
@@ -89,16 +89,16 @@ def create_planned(
     passphrase: str | None = None,
     announce: Callable[[Path, str], None] | None = None,
 ) -> tuple[Protector, ProtectorOptions]:
-    """Creates a protector as `planned` says, and returns it with what finds exactly it again.
+    """Creates a planned protector, and returns it with the options that find exactly it again.
 
     Args:
         folder: the data folder.
         options: what `planned` returned.
-        passphrase: of a file protector, if it shall have one.
-        announce: is told the path and the id of a key file before it is created.
+        passphrase: the passphrase of a file protector, if it is to have one.
+        announce: called with the path and the id of a key file before it is created.
 
     Raises:
-        ConfigurationError: SoftHSM is absent.
+        ConfigurationError: SoftHSM is not installed.
         ProtectorError: the protector cannot be created.
     """
     given = dict(options.options)
@@ -145,7 +145,7 @@ def open_protector(folder: Path, options: ProtectorOptions, passphrase: str | No
     """Opens a protector of a data folder.
 
     Raises:
-        ConfigurationError: an option is wrong, or SoftHSM is absent.
+        ConfigurationError: an option is wrong, or SoftHSM is not installed.
         ProtectorError: it cannot be opened.
     """
     options.check()

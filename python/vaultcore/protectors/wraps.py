@@ -1,4 +1,4 @@
-"""Wraps of vault keys: a vault key with all its generations, as one protector opens it."""
+"""Wraps of vault keys: a vault key with all its generations, wrapped by one protector."""
 
 import secrets
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from vaultcore.errors import DecryptionError, ProtectorError, TamperedError
 if TYPE_CHECKING:
     from vaultcore.protectors.protector import Protector
 
-#: The collection of the store that holds wraps; keys are ``VAULT-ID/PROTECTOR``.
+#: The collection of wraps in the store; keys are ``VAULT-ID/PROTECTOR``.
 COLLECTION: Final = "vault-keys"
 _REKEY: Final = Context({"purpose": "rekey"})
 
@@ -23,8 +23,8 @@ class _Wrap(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         outer: 32 random bytes, wrapped by the protector, base64.
         kek: the vault key with all its generations, sealed under those bytes, base64.
-        rekey: present while a rekey is under way: an empty message sealed under those bytes, so
-            that only a holder of the protector can say so.
+        rekey: present during a rekey: an empty message sealed under those bytes, so that only a
+            holder of the protector can create it.
     """
 
     outer: bytes
@@ -34,7 +34,7 @@ class _Wrap(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True)
 class VaultKey:
-    """A vault key as its wraps hold it.
+    """A vault key, as stored in its wraps.
 
     Attributes:
         kek: the key with all its generations.
@@ -45,10 +45,10 @@ class VaultKey:
     rekeying: bool = False
 
     def wrap(self, protector: "Protector") -> bytes:
-        """Returns the key as only this protector opens it.
+        """Returns the key in a form that only this protector can open.
 
         Raises:
-            ProtectorError: the protector refuses, or is absent.
+            ProtectorError: the protector refuses, or is unavailable.
         """
         raw = secrets.token_bytes(32)
         outer = KeyEncryptionKey.danger_from_bytes(raw)
@@ -61,7 +61,7 @@ class VaultKey:
 
         Raises:
             ProtectorError: the protector refuses, or the wrap was changed.
-            TamperedError: it is no wrap.
+            TamperedError: it is not a wrap.
         """
         try:
             found = msgspec.json.decode(wrap, type=_Wrap)

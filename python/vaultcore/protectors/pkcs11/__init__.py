@@ -1,7 +1,7 @@
-"""PKCS#11: keys that live in a token, used through worker processes.
+"""PKCS#11: keys in a token, used through worker processes.
 
-What lies here runs in the service process, which never imports python-pkcs11; :mod:`.worker` is
-what runs in a worker process. ``messages`` and ``algorithms`` belong to both sides.
+The modules here run in the service process, which never imports python-pkcs11; :mod:`.worker`
+runs in a worker process. Both sides use ``messages`` and ``algorithms``.
 
-This file imports nothing: the worker starts through it, and shall start fast.
+This file imports nothing: the worker starts through it, and must start fast.
 """

@@ -1,4 +1,4 @@
-"""The algorithms of private keys in a token: which exist, and what input they take. Both sides."""
+"""The algorithms of private keys in a token: which exist, and their input. Both sides."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ class Signature(NamedTuple):
     padding: Literal["pkcs1", "pss", "none", "ecdsa"]
     digest_size: int
     digest_info: bytes
-    """What stands before the digest in a PKCS #1 v1.5 signature (RFC 8017, section 9.2)."""
+    """The bytes before the digest in a PKCS #1 v1.5 signature (RFC 8017, section 9.2)."""
 
 
 CURVES = {
@@ -59,7 +59,7 @@ def signature(algorithm: str, digest: bytes) -> Signature:
     """Returns the algorithm of that name, if the digest fits it.
 
     Raises:
-        AlgorithmError: there is no such algorithm, or the digest has another length.
+        AlgorithmError: the algorithm does not exist, or the digest has another length.
     """
     found = SIGNATURES.get(algorithm)
     if found is None:
@@ -75,7 +75,7 @@ def check_decryption(algorithm: str) -> None:
     """Checks that there is such a decryption algorithm.
 
     Raises:
-        AlgorithmError: there is not, or it is refused.
+        AlgorithmError: it does not exist, or is refused.
     """
     if algorithm == "RSA1_5":
         raise AlgorithmError(

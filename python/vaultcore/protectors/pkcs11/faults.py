@@ -1,4 +1,4 @@
-"""What a failed call is to its caller: one exception for each sort of failure. Service side."""
+"""The exceptions for failed calls: one for each category of failure. Service side."""
 
 from vaultcore.errors import (
     AlgorithmError,
@@ -16,7 +16,7 @@ class HungError(ProtectorUnavailableError):
 
 
 def exception_of(failed: Failed) -> VaultcoreError:
-    """Returns what a failed call raises."""
+    """Returns the exception for a failed call."""
     match failed.category:
         case "algorithm":
             return AlgorithmError(failed.text)

@@ -1,4 +1,4 @@
-"""Keeps calls from a token that hangs, until it has shown that it answers again. Service side."""
+"""Keeps calls from a token that hangs, until it answers again. Service side."""
 
 import enum
 import threading
@@ -16,12 +16,12 @@ class _State(enum.Enum):
 class Guard:
     """Remembers a missed deadline. Safe to use from any number of threads.
 
-    After a miss every call is refused at once. When the token has opened again, one call is let
-    through as a trial, because a token that opens may still hang when it is used; if the trial is
-    answered, all calls are let through.
+    After a miss, every call is refused at once. When the token has opened again, one call is
+    allowed as a trial, because a token that opens may still hang when it is used; if the trial is
+    answered, all calls are allowed.
 
     Args:
-        pause: seconds between two tries to open the token.
+        pause: seconds between two attempts to open the token.
     """
 
     def __init__(self, pause: float) -> None:
@@ -43,7 +43,7 @@ class Guard:
                 raise _refused()
 
     def enter(self) -> bool:
-        """Lets a call through, and returns whether it is the trial.
+        """Allows a call, and returns whether it is the trial.
 
         Raises:
             ProtectorUnavailableError: the token has missed a deadline and not answered since.
@@ -67,12 +67,12 @@ class Guard:
             self._state = _State.HANGS
 
     def opened(self, *, hangs: bool, usable: bool) -> None:
-        """Notes what became of a try to open the token.
+        """Notes the result of an attempt to open the token.
 
         Args:
             hangs: whether it missed the deadline again.
-            usable: whether it is open. A token that refuses at once does not hang: calls may have
-                that refusal.
+            usable: whether it is open. A token that refuses at once does not hang: the calls may
+                get that refusal.
         """
         with self._lock:
             self._probing = False
@@ -81,7 +81,7 @@ class Guard:
                 self._state = _State.OPEN_AGAIN if usable else _State.ANSWERS
 
     def wants_probe(self) -> bool:
-        """Returns whether the caller shall try to open the token, and then report it."""
+        """Returns whether the caller is to try to open the token, and then report the result."""
         with self._lock:
             due = self._state is _State.HANGS and not self._probing
             self._probing = self._probing or (due and time.monotonic() >= self._next_probe)

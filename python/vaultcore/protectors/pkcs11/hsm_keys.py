@@ -1,4 +1,4 @@
-"""Private keys that live in a token: the keys of type `RSA-HSM` and `EC-HSM`. Service side."""
+"""Private keys in a token: the keys of type `RSA-HSM` and `EC-HSM`. Service side."""
 
 import threading
 import urllib.parse
@@ -22,14 +22,14 @@ from vaultcore.protectors.pkcs11.messages import (
 )
 from vaultcore.protectors.pkcs11.token import Token
 
-#: How a reference begins, and how many parts it has.
+#: The beginning of a reference, and the number of its parts.
 _SCHEME: Final = "pkcs11"
 _PARTS: Final = 4
-#: Seconds for generating a key pair, which takes some devices long.
+#: Seconds for generating a key pair, which takes long on some devices.
 _GENERATE_DEADLINE: Final = 60.0
-#: Bytes; longer than that of any RSA key, so that what is refused is not sent first.
+#: Bytes; longer than the ciphertext of any RSA key, so that longer ones are refused unsent.
 _MAX_CIPHERTEXT: Final = 1024
-#: The members of a private key that a token is told.
+#: The members of a private key that are sent to a token.
 _JWK_MEMBERS: Final = frozenset(("kty", "n", "e", "d", "p", "q", "crv", "x", "y"))
 
 
@@ -50,12 +50,12 @@ class HsmKeys:
 
     @property
     def processes(self) -> int:
-        """How many calls the token carries out at a time."""
+        """How many calls the token performs at a time."""
         return self._token.processes
 
     @property
     def deadline(self) -> float:
-        """For how many seconds a call is waited for."""
+        """How long a call may take, in seconds."""
         return self._token.deadline
 
     def check(self) -> None:
@@ -88,7 +88,7 @@ class HsmKeys:
             kty: ``RSA`` or ``EC``.
             size: bits of an RSA key: 2048 (the default), 3072 or 4096.
             curve: ``P-256`` (the default), ``P-256K``, ``P-384`` or ``P-521``.
-            label: what other tools show for the key.
+            label: the label that other tools show for the key.
 
         Raises:
             AlgorithmError: there are no such keys, or the token does not offer them.
@@ -109,15 +109,15 @@ class HsmKeys:
         return self._made(self._token.call(request, deadline=_GENERATE_DEADLINE))
 
     def import_key(self, jwk: Mapping[str, str], *, label: str = "") -> HsmKey:
-        """Places a private key into the token, which will not give it back.
+        """Imports a private key into the token, which never exports it again.
 
         Args:
             jwk: the private key; its ``key_ops``, ``kid`` and the like are ignored.
-            label: what other tools show for the key.
+            label: the label that other tools show for the key.
 
         Raises:
-            KeyFormatError: it is no RSA or EC private key that a token takes.
-            ProtectorError: the token refuses, for example because it takes no keys.
+            KeyFormatError: it is not an RSA or EC private key that a token accepts.
+            ProtectorError: the token refuses, for example because it accepts no keys.
             ProtectorUnavailableError: the token is unavailable, or did not answer in time.
         """
         members = {
@@ -132,7 +132,7 @@ class HsmKeys:
         """Returns the public half of a key, as the token has it.
 
         Raises:
-            ProtectorError: the key is not in the token, or is another one.
+            ProtectorError: the key is not in the token, or is a different one.
             ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
@@ -153,7 +153,7 @@ class HsmKeys:
         Raises:
             AlgorithmError: the algorithm does not fit the key or the digest, or the token does not
                 offer it.
-            ProtectorError: the key is not in the token, or is another one.
+            ProtectorError: the key is not in the token, or is a different one.
             ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
@@ -168,10 +168,10 @@ class HsmKeys:
         """Decrypts, or unwraps a key, with RSA-OAEP or RSA-OAEP-256.
 
         Raises:
-            AlgorithmError: the algorithm is none of these, does not fit the key, or the token does
-                not offer it.
+            AlgorithmError: the algorithm is not one of these, does not fit the key, or the token
+                does not offer it.
             DecryptionError: the ciphertext is wrong.
-            ProtectorError: the key is not in the token, or is another one.
+            ProtectorError: the key is not in the token, or is a different one.
             ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
@@ -187,12 +187,12 @@ class HsmKeys:
     def offers(self, reference: str, algorithm: str) -> bool:
         """Returns whether the token can decrypt with an algorithm; tried once, with an RSA key.
 
-        Some tokens know RSA-OAEP with SHA-1 only. Ask before a plaintext is encrypted that could
-        not be read again.
+        Some tokens support RSA-OAEP with SHA-1 only. Call this before encrypting a plaintext that
+        could not be decrypted again.
 
         Raises:
             AlgorithmError: there is no such decryption algorithm.
-            ProtectorError: the key is not in the token, or is another one.
+            ProtectorError: the key is not in the token, or is a different one.
             ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
@@ -215,10 +215,10 @@ class HsmKeys:
         return known
 
     def destroy(self, reference: str) -> None:
-        """Destroys a key; that it is already gone is no error.
+        """Destroys a key; it is not an error if the key does not exist.
 
         Raises:
-            ProtectorError: there is another key in its place, or the token refuses.
+            ProtectorError: there is a different key in its place, or the token refuses.
             ProtectorUnavailableError: the token is unavailable, or did not answer in time.
             UsageError: the reference is malformed.
         """
@@ -238,7 +238,7 @@ class HsmKeys:
         return reply.data
 
     def _parse(self, reference: str) -> tuple[bytes, str]:
-        """Returns id and thumbprint, if the reference is to this token."""
+        """Returns id and thumbprint, if the reference belongs to this token."""
         parts = reference.split(":")
         if len(parts) != _PARTS or parts[0] != _SCHEME:
             raise UsageError("a reference to a key in a token was expected")

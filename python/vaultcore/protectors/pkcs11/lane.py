@@ -1,4 +1,4 @@
-"""The place of one worker of a token: a worker that is lost is replaced. Service side."""
+"""The place of one worker of a token: a lost worker is replaced. Service side."""
 
 import time
 from typing import Final
@@ -14,12 +14,12 @@ from vaultcore.protectors.pkcs11.process import (
     WorkerSlowError,
 )
 
-#: Sorts of failure that may come from a session with a token that is gone or was exchanged.
+#: Categories of failure that may come from a session with a token that was removed or exchanged.
 _DOUBTFUL: Final = ("unavailable", "changed", "key")
 
 
 class Lane:
-    """Holds one worker, or none. One thread at a time may use it.
+    """Holds one worker, or none. Only one thread at a time may use it.
 
     Args:
         login: starts the worker.
@@ -37,7 +37,7 @@ class Lane:
         return None if worker is None else worker.pid
 
     def open(self) -> bool:
-        """Starts a worker, unless one runs, and returns whether it did.
+        """Starts a worker, unless one is running, and returns whether it did.
 
         Raises:
             HungError: the token did not open in time.
@@ -47,13 +47,13 @@ class Lane:
         return self._running()[1]
 
     def ask(self, request: Request, seconds: float, expires: float) -> Reply:
-        """Asks the worker, and a fresh one if that is lost or not to be believed.
+        """Asks the worker, and a new one if the first is lost or cannot be trusted.
 
         Args:
-            request: what is asked.
+            request: the request.
             seconds: how long a worker may take before it counts as hanging.
-            expires: the reading of the monotonic clock after which the caller waits no longer; the
-                time that a fresh worker takes to start is added.
+            expires: the reading of the monotonic clock at which the caller stops waiting; the time
+                that a new worker takes to start is added.
 
         Raises:
             HungError: the worker, or the token when it was opened, did not answer in time.
@@ -78,8 +78,8 @@ class Lane:
                 continue
             if not (isinstance(reply, Failed) and reply.category in _DOUBTFUL):
                 return reply
-            # The session may be one with a token that is gone or was exchanged: modules then say
-            # anything, also that there is no such key. Only a fresh session is believed.
+            # The session may be with a token that was removed or exchanged: modules then return any
+            # error, also that the key does not exist. Only a new session is trusted.
             if not (fresh and reply.category == "key"):
                 self.end()
             if fresh:
@@ -89,7 +89,7 @@ class Lane:
         """Waits for the reply that the last caller did not wait for.
 
         Returns:
-            Whether the worker kept to its time, or was lost; it is ended if it did not.
+            Whether the worker answered in time, or was lost; it is ended if it did not.
         """
         worker = self._worker
         try:

@@ -1,4 +1,4 @@
-"""Starts workers and logs in, and remembers what became of it. Service side."""
+"""Starts workers and logs in, and remembers the result. Service side."""
 
 import threading
 import time
@@ -13,16 +13,16 @@ from vaultcore.protectors.pkcs11.process import WorkerLostError, WorkerProcess, 
 
 #: Seconds for starting a worker and logging in.
 START_DEADLINE: Final = 10.0
-#: Seconds between two tries to open a token that is unavailable.
+#: Seconds between two attempts to open a token that is unavailable.
 PAUSE: Final = 0.5
 
 
 class Login:
-    """Logs in to one token, in as many workers as are asked for; one at a time.
+    """Logs in to one token, in as many workers as required, one at a time.
 
-    So a wrong PIN is tried once, however many wait for the token. The label and the serial number
-    of the token that is found first are held to from then on. Safe to use from any number of
-    threads.
+    So a wrong PIN is tried once, however many callers wait for the token. The label and the serial
+    number of the token that is found first are required from then on. Safe to use from any number
+    of threads.
 
     Args:
         module: the path of the PKCS#11 module.
@@ -31,14 +31,14 @@ class Login:
         pin: the PIN.
         environment: variables that the module needs; only the workers get them.
         deadline: seconds for starting a worker and logging in.
-        pause: seconds after a failure in which it is repeated to all who ask.
+        pause: seconds after a failure in which it is repeated to all callers.
 
     Attributes:
         module: the path of the PKCS#11 module.
         label: the label of the token.
         serial: its serial number; None until one is known.
         deadline: seconds for starting a worker and logging in.
-        opened: what the token last said of itself; None before the first login.
+        opened: the token's last description of itself; None before the first login.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Login:
 
     @property
     def failed(self) -> bool:
-        """Whether the last try failed."""
+        """Whether the last attempt failed."""
         return self._failure is not None
 
     def start(self) -> WorkerProcess:
@@ -74,7 +74,7 @@ class Login:
 
         Raises:
             HungError: the token did not open in time.
-            ProtectorError: the module, the token or the PIN is wrong.
+            ProtectorUnavailableError: the token is unavailable, or was so less than a pause ago.
             ProtectorUnavailableError: the token is unavailable, or was so less than a pause ago.
         """
         with self._lock:

@@ -1,4 +1,4 @@
-"""What the service and a worker say to each other. Both sides.
+"""The messages between the service and a worker. Both sides.
 
 One frame is a length (four bytes, big-endian) and a MessagePack body. The service sends one request
 and waits for its one reply; both carry the same number, so that a reply can never be taken for the
@@ -22,11 +22,11 @@ _KEY_ID_SIZE: Final = 16
 Category = Literal[
     "algorithm", "changed", "configuration", "decryption", "format", "key", "pin", "unavailable"
 ]
-"""Why a request failed. `unavailable` heals by itself; the others need an operator."""
+"""Why a request failed. `unavailable` may end by itself; the others need an operator."""
 
 
 class Silent(msgspec.Struct, frozen=True):
-    """A message that may hold a PIN or key material, and therefore shows nothing of itself."""
+    """A message that may contain a PIN or key material, and therefore shows nothing of itself."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"
@@ -35,7 +35,7 @@ class Silent(msgspec.Struct, frozen=True):
 class Open(Silent, frozen=True, tag=True):
     """Load the module, find the token and log in. The first request to every worker.
 
-    The serial number is compared before the login, so that a strange token never sees the PIN.
+    The serial number is compared before the login, so that a wrong token never sees the PIN.
     """
 
     module: str
@@ -45,7 +45,7 @@ class Open(Silent, frozen=True, tag=True):
 
 
 class InitToken(Silent, frozen=True, tag=True):
-    """Initialise an empty slot. Instead of `Open`, for software tokens only."""
+    """Initialise an empty slot. Used instead of `Open`, for software tokens only."""
 
     module: str
     label: str
@@ -56,8 +56,8 @@ class InitToken(Silent, frozen=True, tag=True):
 class GenerateWrapKey(Silent, frozen=True, tag=True):
     """Generate an AES-256 key that cannot leave the token.
 
-    The caller chooses the id, at random, so that repeating a request that failed half-way does not
-    leave a second key behind.
+    The caller chooses the id, at random, so that repeating a request that failed halfway does not
+    leave a second key.
     """
 
     key_id: bytes
@@ -101,7 +101,7 @@ class Generate(Silent, frozen=True, tag=True):
 
 
 class Import(Silent, frozen=True, tag=True):
-    """Place a private key into the token; see `GenerateWrapKey`."""
+    """Import a private key into the token; see `GenerateWrapKey`."""
 
     key_id: bytes
     jwk: dict[str, str]
@@ -134,7 +134,7 @@ class PublicPart(Silent, frozen=True, tag=True):
 
 
 class Destroy(Silent, frozen=True, tag=True):
-    """Destroy both halves of a key pair; that it is already gone is no error."""
+    """Destroy both halves of a key pair; it is not an error if they do not exist."""
 
     key_id: bytes
     thumbprint: str
@@ -187,13 +187,13 @@ class KeyPair(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(Silent, frozen=True, tag=True):
-    """Success, with the bytes that were asked for."""
+    """Success, with the bytes of the result."""
 
     data: bytes = b""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """Failure: of which sort, and in words that hold no secret."""
+    """Failure: its category, and a message without secrets."""
 
     category: Category
     text: str
@@ -203,7 +203,7 @@ Reply = Opened | WrapKey | Wrapped | KeyPair | Done | Failed
 
 
 class Call(Silent, frozen=True):
-    """The frame of a request: its number, how long it may take, and what is asked."""
+    """The frame of a request: its number, how long it may take, and the request itself."""
 
     number: int
     seconds: float
@@ -226,7 +226,7 @@ def send(channel: socket.socket, body: bytes) -> None:
     """Sends one frame.
 
     Raises:
-        OSError: the other side is gone, or does not read in time.
+        OSError: the other side has ended, or does not read in time.
     """
     channel.sendall(_LENGTH.pack(len(body)) + body)
 
@@ -236,7 +236,7 @@ def receive(channel: socket.socket, expires: float | None = None) -> bytes:
 
     Args:
         channel: the stream to read from.
-        expires: the reading of the monotonic clock after which waiting ends, or None.
+        expires: the reading of the monotonic clock at which waiting ends, or None.
 
     Raises:
         TimeoutError: `expires` has passed.

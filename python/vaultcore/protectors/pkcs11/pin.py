@@ -1,4 +1,4 @@
-"""Where the PIN of a token comes from, and the memory of having been refused. Service side."""
+"""The PIN of a token: where it comes from, and whether it was refused. Service side."""
 
 import hmac
 from pathlib import Path
@@ -12,14 +12,14 @@ MAX_PIN_FILE: Final = 4096
 
 
 class Pin:
-    """A PIN, given as it is or as a file that only its owner can read.
+    """A PIN, given directly or in a file that only its owner can read.
 
-    A PIN that the token refused is not tried again: three tries lock most tokens. A changed PIN
-    file is.
+    A PIN that the token refused is not tried again, because three tries lock most tokens. If the
+    PIN file changes, its new PIN is tried.
 
     Args:
         value: the PIN itself, or None.
-        file: the file that holds it, or None.
+        file: the file that contains it, or None.
 
     Raises:
         ConfigurationError: neither or both were given.
@@ -41,7 +41,7 @@ class Pin:
 
         Raises:
             ProtectorError: the file cannot be used, or the token has refused this PIN before.
-            ProtectorUnavailableError: the file is absent.
+            ProtectorUnavailableError: the file is missing.
         """
         value = self._value
         if self._file is not None:
@@ -61,6 +61,6 @@ class Pin:
         return value
 
     def refuse(self, value: str, reason: str) -> None:
-        """Remembers that the token refused a PIN, and in which words."""
+        """Remembers that the token refused a PIN, and its message."""
         self._refused = value
         self._reason = reason

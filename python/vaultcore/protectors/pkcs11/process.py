@@ -1,4 +1,4 @@
-"""One worker process, as the service holds it. Service side."""
+"""One worker process, from the side of the service. Service side."""
 
 import contextlib
 import os
@@ -17,33 +17,33 @@ import msgspec
 
 from vaultcore.protectors.pkcs11.messages import Answer, Call, Reply, Request, receive, send
 
-#: What a worker process runs; only started, never imported here.
+#: The module that a worker process runs; only started, never imported here.
 WORKER: Final = "vaultcore.protectors.pkcs11.worker.main"
 #: Seconds for a worker to end by itself.
 _FAREWELL: Final = 1.0
-#: The least that a worker is given, in seconds.
+#: The least time that a worker gets, in seconds.
 _LEAST: Final = 0.001
-#: Variables of the service's environment that a worker gets too.
+#: Variables of the service's environment that are passed on to a worker.
 _PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SOFTHSM2_CONF", "TZ")
 
 
 class WorkerLostError(Exception):
-    """The worker crashed, or the stream to it broke; a new worker may do better."""
+    """The worker crashed, or the stream to it broke; a new worker may succeed."""
 
 
 class WorkerSlowError(Exception):
-    """The worker did not answer in time, and was ended for it."""
+    """The worker did not answer in time, and was ended because of it."""
 
 
 class WorkerBehindError(Exception):
-    """The caller's time is over, while the worker still has some; `finish` waits for the rest."""
+    """The caller's time is over, but the worker's is not; `finish` waits for the rest."""
 
 
 class WorkerProcess:
-    """One worker process and the socket to it. One thread at a time may use it.
+    """One worker process and the socket to it. Only one thread at a time may use it.
 
     Args:
-        environment: what the worker's environment holds beyond the few variables that any
+        environment: the worker's environment besides the few variables that any
             program needs. The service's own environment is not passed on: it may hold secrets.
     """
 
@@ -52,7 +52,7 @@ class WorkerProcess:
         self._channel = own
         self._number = 0
         try:
-            self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
+            self._process = subprocess.Popen(  # noqa: S603 -- this interpreter and module
                 [sys.executable, "-P", "-m", WORKER, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 env=_environment(environment),
@@ -73,20 +73,20 @@ class WorkerProcess:
         return self._process.pid
 
     def is_alive(self) -> bool:
-        """Returns whether the process runs."""
+        """Returns whether the process is running."""
         return self._process.poll() is None
 
     def exchange(self, request: Request, hangs: float, expires: float | None = None) -> Reply:
         """Sends a request and returns its reply; after other exceptions the worker is ended.
 
         Args:
-            request: what is asked.
-            hangs: the reading of the monotonic clock after which the worker counts as hanging.
-            expires: the reading after which the caller waits no longer; `hangs` by default.
+            request: the request.
+            hangs: the reading of the monotonic clock at which the worker counts as hanging.
+            expires: the reading at which the caller stops waiting; `hangs` by default.
 
         Raises:
             WorkerBehindError: `expires` has passed, but `hangs` has not: call `finish`.
-            WorkerLostError: the worker is gone.
+            WorkerLostError: the worker has ended.
             WorkerSlowError: the worker did not answer in time.
         """
         self._number += 1
@@ -100,10 +100,10 @@ class WorkerProcess:
             return self._receive(hangs)
 
     def finish(self, hangs: float) -> None:
-        """Waits for a reply that is not wanted any more, so that the worker can be used again.
+        """Waits for a reply that is no longer needed, so that the worker can be used again.
 
         Raises:
-            WorkerLostError: the worker is gone.
+            WorkerLostError: the worker has ended.
             WorkerSlowError: the worker did not answer in time.
         """
         with self._ended_on_failure():
@@ -137,7 +137,7 @@ class WorkerProcess:
             raise
 
     def end(self) -> None:
-        """Ends the worker at once and waits until it is gone."""
+        """Ends the worker at once and waits until it has ended."""
         self._channel.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
@@ -154,7 +154,7 @@ class WorkerProcess:
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    # The worker finds the same packages as the service, also where those are not installed.
+    # The worker finds the same packages as the service, even where those are not installed.
     own = str(Path(__file__).parents[__name__.count(".")])
     path = [entry for entry in sys.path if entry]
     environment["PYTHONPATH"] = os.pathsep.join([*path, *([] if own in path else [own])])
@@ -164,7 +164,7 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 def _forget_channels() -> None:
     """Closes, in a forked child, the copies of the sockets.
 
-    Otherwise the workers would not notice the end of the service while the child lives.
+    Otherwise the workers would not notice the end of the service while the child is running.
     """
     for channel in list(_open_channels):
         channel.close()

@@ -1,4 +1,4 @@
-"""The `pkcs11` protector: vault keys wrapped by a key that never leaves its token. Service side."""
+"""The `pkcs11` protector: wraps vault keys with a key that never leaves its token. Service side."""
 
 from collections.abc import Mapping
 from typing import Final, TypeVar
@@ -32,21 +32,21 @@ class Pkcs11Protector:
     """Wraps with AES-256-GCM inside a PKCS#11 token.
 
     Every wrapped key names the token, the key and the check value of the key that wrapped it, so
-    that a wrong token can be told from a changed blob. The check value is compared after every
-    new connection to the token, before the key is used.
+    that a wrong token can be distinguished from a changed blob. The check value is compared after
+    every new connection to the token, before the key is used.
 
     Args:
         token: the token that holds the key; `close` closes it.
         key_label: the label of the key, used to find it when `key_id` is None.
         key_id: its CKA_ID in hexadecimal, or None.
-        check_value: its check value as `describe` told it, or None to hold to the one found first.
-        name: what the operator calls this protector.
-        found_by: the options of the operator that it was opened by, or None.
+        check_value: its check value from `describe`, or None to require the first one found.
+        name: the operator's name for this protector.
+        found_by: the operator's options that it was opened with, or None.
 
     Attributes:
-        name: what the operator calls this protector.
+        name: the operator's name for this protector.
         keys: the private keys in the same token.
-        found_by: the options of the operator that it was opened by, or None.
+        found_by: the operator's options that it was opened with, or None.
 
     Raises:
         UsageError: the id is not hexadecimal, or there is a check value without an id.
@@ -94,9 +94,9 @@ class Pkcs11Protector:
         Args:
             token: the token.
             key_label: the label of the key.
-            key_id: its CKA_ID; a random one by default. A key that an interrupted call left under
+            key_id: its CKA_ID; a random one by default. A key that an interrupted call left with
                 this label and this id is destroyed first.
-            name: what the operator calls this protector.
+            name: the operator's name for this protector.
 
         Raises:
             ProtectorError: the label is taken, or the token refuses.
@@ -115,8 +115,8 @@ class Pkcs11Protector:
     def describe(self) -> dict[str, str]:
         """Returns token and key, by serial number, id and check value; opens the token if needed.
 
-        What it returns, given to `Token` and this class again, lets them refuse any other token
-        and any other key.
+        If its values are passed to `Token` and this class later, these refuse any other token and
+        any other key.
 
         Raises:
             ProtectorError: the module, the token, the PIN or the key is wrong.
@@ -158,7 +158,7 @@ class Pkcs11Protector:
         return _MAGIC + msgspec.msgpack.encode((header, wrapped.nonce, wrapped.data))
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """Returns the 32 bytes that `wrap` was given.
+        """Returns the 32 bytes that `wrap` was called with.
 
         Raises:
             ProtectorError: the blob was wrapped under another key, or was changed, or the module,
@@ -194,7 +194,7 @@ class Pkcs11Protector:
         self._token.close()
 
     def _key(self) -> tuple[bytes, str]:
-        """Returns id and check value of the key, which are looked up once and then hold."""
+        """Returns id and check value of the key, which are looked up once and then required."""
         if self._key_id is None or self._check_value is None:
             request = FindWrapKey(label=self._key_label, key_id=self._key_id)
             found = _expect(self._token.call(request), WrapKey)
@@ -203,7 +203,7 @@ class Pkcs11Protector:
 
 
 class _Header(msgspec.Struct, frozen=True, array_like=True):
-    """What a wrapped key says of the key that wrapped it; authenticated as associated data."""
+    """The part of a wrapped key that names its wrapping key; authenticated as associated data."""
 
     version: int
     key_id: bytes

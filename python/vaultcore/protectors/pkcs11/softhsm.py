@@ -14,7 +14,7 @@ from vaultcore.protectors.pkcs11.process import WorkerLostError, WorkerProcess, 
 from vaultcore.protectors.pkcs11.token import DEADLINE, Token
 from vaultcore.protectors.private_file import create_private, read_private
 
-#: Where the packages of the distributions put SoftHSM's PKCS#11 module.
+#: Where the distributions' packages install SoftHSM's PKCS#11 module.
 _MODULES: Final = (
     "/usr/lib/softhsm/libsofthsm2.so",
     "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -24,7 +24,7 @@ _MODULES: Final = (
     "/usr/local/lib/softhsm/libsofthsm2.so",
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 )
-#: Seconds for creating a token, starting a worker included.
+#: Seconds for creating a token, including the start of a worker.
 _CREATE_DEADLINE: Final = 15.0
 #: Bytes: of the label of a token (PKCS #11), of the file with its serial number.
 _MAX_LABEL: Final = 32
@@ -39,7 +39,7 @@ class SoftToken:
         module: the path of SoftHSM's PKCS#11 module.
         label: the label of the token.
         serial: its serial number.
-        pin_file: the file that holds its PIN.
+        pin_file: the file that contains its PIN.
         environment: the variables that the worker needs to find it.
     """
 
@@ -50,7 +50,7 @@ class SoftToken:
     environment: Mapping[str, str]
 
     def token(self, *, processes: int = 1, deadline: float = DEADLINE) -> Token:
-        """Returns the token, to be used.
+        """Returns the token, ready for use.
 
         Args:
             processes: how many workers.
@@ -78,11 +78,11 @@ def make(folder: Path, label: str = "vaultcore", *, module: Path | None = None) 
     Args:
         folder: where its files go; created if absent, with mode 0700.
         label: the label of the token, at most 32 bytes.
-        module: SoftHSM's PKCS#11 module, if it is not where Debian and others put it.
+        module: SoftHSM's PKCS#11 module, if it is not where Debian and others install it.
 
     Raises:
         ConfigurationError: SoftHSM is not installed, or the folder cannot be used.
-        ProtectorError: the folder holds a token that does not open, or it cannot be created.
+        ProtectorError: the folder contains a token that does not open, or it cannot be created.
     """
     module = module or find_module()
     if module is None:
@@ -128,7 +128,7 @@ def _write_configuration(folder: Path, tokens: Path) -> None:
 
 
 def _find(made: SoftToken) -> str:
-    """Returns the serial number of the token that is there; it is never replaced."""
+    """Returns the serial number of the existing token, which is never replaced."""
     token = Token(
         module=made.module,
         label=made.label,
@@ -144,7 +144,7 @@ def _find(made: SoftToken) -> str:
 def _initialise(module: Path, label: str, pin_file: Path, environment: Mapping[str, str]) -> str:
     """Returns the serial number of a new token.
 
-    The security officer's PIN is forgotten: a token that needs it is created again.
+    The security officer's PIN is not kept: a token that needs it is created again.
     """
     pin = read_private(pin_file, "PIN file", MAX_PIN_FILE).decode()
     request = InitToken(module=str(module), label=label, so_pin=secrets.token_urlsafe(24), pin=pin)

@@ -1,4 +1,4 @@
-"""A token as the service sees it: calls with a deadline, whatever becomes of the token.
+"""A token for the service: calls with a deadline, whatever happens to the token.
 
 Service side: the token itself is reached through worker processes.
 """
@@ -26,37 +26,37 @@ from vaultcore.protectors.pkcs11.messages import Failed, Opened, Reply, Request
 from vaultcore.protectors.pkcs11.pin import Pin
 from vaultcore.protectors.pkcs11.process import WorkerBehindError
 
-#: Seconds for one call, waiting for a worker included, opening the token not.
+#: Seconds for one call, including the wait for a worker, but not the opening of the token.
 DEADLINE: Final = 5.0
 #: The most workers of one token.
 MAX_PROCESSES: Final = 64
-#: Seconds that a call is waited for beyond its deadline, so that one that did not wait for a worker
-#: sees the worker miss the deadline.
+#: Seconds to wait for a call beyond its deadline, so that a call that did not wait for a worker
+#: notices that the worker misses the deadline.
 _SLACK: Final = 0.01
 
 
 class Token:
     """One token, reached through worker processes. Safe to use from any number of threads.
 
-    Nothing is opened before the first call. When a worker crashes or loses its session, it is
-    replaced, and the call is repeated once. While the token is absent, calls fail fast, and every
-    `pause` at most one of them tries to open it again. When a worker hangs, it is ended, and calls
-    fail fast until the token, opened in the background, has answered one of them.
+    Nothing is opened before the first call. If a worker crashes or loses its session, it is
+    replaced, and the call is repeated once. While the token is unavailable, calls fail fast, and
+    every `pause` at most one of them tries to open it again. If a worker hangs, it is ended, and
+    calls fail fast until the token, opened in the background, has answered one of them.
 
     Args:
         module: the path of the PKCS#11 module.
-        label: the label of the token; may be left out if the serial number is given.
-        serial: its serial number, or None to hold to the one that is found first.
+        label: the label of the token; may be omitted if the serial number is given.
+        serial: its serial number, or None to require the first one found.
         pin: the PIN, or None if `pin_file` is given.
-        pin_file: a file of mode 0600 that holds the PIN, read at every login.
+        pin_file: a file of mode 0600 with the PIN, read at every login.
         environment: variables that the module needs; only the workers get them.
         processes: how many workers, and so how many calls at a time.
-        deadline: seconds for one call, waiting for a worker included, opening the token not.
+        deadline: seconds for one call, including the wait for a worker, but not the opening.
         start_deadline: seconds for starting a worker and logging in.
-        pause: seconds between two tries to open a token that is unavailable.
+        pause: seconds between two attempts to open a token that is unavailable.
 
     Raises:
-        ConfigurationError: there is not exactly one PIN, or nothing tells which token is meant.
+        ConfigurationError: there is not exactly one PIN, or neither label nor serial number.
         UsageError: a number is out of range.
     """
 
@@ -123,7 +123,7 @@ class Token:
 
     @property
     def processes(self) -> int:
-        """How many calls the token carries out at a time."""
+        """How many calls the token performs at a time."""
         return len(self._all_lanes)
 
     @property
@@ -137,11 +137,11 @@ class Token:
 
     @property
     def workers(self) -> list[int]:
-        """The process ids of the workers that run."""
+        """The process ids of the running workers."""
         return [pid for lane in self._all_lanes if (pid := lane.pid) is not None]
 
     def check(self) -> None:
-        """Refuses what the token would not answer now; no call is needed to learn that.
+        """Refuses what the token would not answer now, without a call.
 
         Raises:
             ProtectorUnavailableError: the token has missed a deadline and not answered since.
@@ -150,7 +150,7 @@ class Token:
         self._guard.check()
 
     def open(self) -> Opened:
-        """Opens the token, if it is not open, and returns what it says of itself.
+        """Opens the token, if it is not open, and returns its description of itself.
 
         Raises:
             ForkError: this is a child of the process that created the token.
@@ -175,7 +175,7 @@ class Token:
         """Asks the token and returns its reply, which is never a failure.
 
         Args:
-            request: what is asked; no request does harm when it is repeated.
+            request: the request; no request does harm if it is repeated.
             deadline: seconds, if not those of the token.
 
         Raises:
@@ -204,7 +204,7 @@ class Token:
         return reply
 
     def close(self) -> None:
-        """Ends the workers. Calls in progress are waited for, up to the deadline."""
+        """Ends the workers, after the calls in progress, but at most the deadline."""
         already, self._closed = self._closed, True
         if already or os.getpid() != self._pid:
             return
@@ -235,7 +235,7 @@ class Token:
         lane = self._take(asked + seconds)
         try:
             if not trial:
-                self._guard.check()  # those who waited behind what hung are refused with it
+                self._guard.check()  # calls that waited behind the hanging one are refused too
             reply = lane.ask(request, seconds, asked + seconds + _SLACK)
         except WorkerBehindError:
             self._leave(lane)
@@ -254,7 +254,7 @@ class Token:
             threading.Thread(
                 target=self._wait_out, args=(lane,), name="vaultcore-token-late", daemon=True
             ).start()
-        except RuntimeError:  # no thread to be had now
+        except RuntimeError:  # no thread can be started now
             lane.end()
             self._lanes.put(lane)
 
@@ -270,14 +270,14 @@ class Token:
         self._probe()
 
     def _probe(self) -> None:
-        """Tries to open a token that hangs, in the background, when that is due."""
+        """Tries to open a token that hangs, in the background, when it is time."""
         if not self._guard.wants_probe():
             return
         try:
             threading.Thread(
                 target=self._open_again, name="vaultcore-token-probe", daemon=True
             ).start()
-        except RuntimeError:  # no thread to be had now
+        except RuntimeError:  # no thread can be started now
             self._guard.opened(hangs=True, usable=False)
 
     def _open_again(self) -> None:
@@ -289,7 +289,7 @@ class Token:
             finally:
                 self._lanes.put(lane)
         except ProtectorUnavailableError:
-            pass  # every worker is taken: nothing is known
+            pass  # every worker is in use: nothing is known
         finally:
             self._guard.opened(hangs=hangs, usable=usable)
 

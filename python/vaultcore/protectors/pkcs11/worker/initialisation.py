@@ -17,7 +17,7 @@ _LABEL_SIZE: Final = 32
 def init_token(request: InitToken) -> Opened:
     """Initialises an empty slot and sets its PINs.
 
-    python-pkcs11 has no C_InitToken, so this one call goes straight to the module.
+    python-pkcs11 has no C_InitToken, so this one call goes directly to the module.
 
     Raises:
         RefusalError: there is no empty slot, or the module refuses.

@@ -1,4 +1,4 @@
-"""Between JSON Web Keys and the attributes of PKCS#11 objects. Worker side."""
+"""Converts between JSON Web Keys and the attributes of PKCS#11 objects. Worker side."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from vaultcore.errors import KeyFormatError
 from vaultcore.protectors.pkcs11.algorithms import CURVES, RSA_SIZES, Curve, decode
 from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError
 
-#: The first byte of a point that is not compressed, and that of a long length in DER.
+#: The first byte of an uncompressed point, and of a long length in DER.
 _UNCOMPRESSED: Final = 4
 _LONG_FORM: Final = 0x80
 
@@ -32,10 +32,10 @@ def curve_parameters(curve: Curve) -> bytes:
 
 
 def public_jwk(public: Any) -> dict[str, str]:
-    """Returns the JWK of a public key object, its numbers in their fixed width.
+    """Returns the JWK of a public key object, with its numbers in fixed width.
 
     Raises:
-        RefusalError: the object is of a kind that we do not use.
+        RefusalError: vaultcore does not use objects of this kind.
     """
     if public[Attribute.KEY_TYPE] == KeyType.RSA:
         return {
@@ -60,7 +60,7 @@ def own_public_key(jwk: dict[str, str]) -> rsa.RSAPublicKey | ec.EllipticCurvePu
     """Returns a public JWK for use outside the token.
 
     Raises:
-        RefusalError: the numbers are no public key.
+        RefusalError: the numbers are not a public key.
     """
     try:
         if jwk["kty"] == "RSA":
@@ -70,14 +70,14 @@ def own_public_key(jwk: dict[str, str]) -> rsa.RSAPublicKey | ec.EllipticCurvePu
             _number(jwk["x"]), _number(jwk["y"]), curve
         ).public_key()
     except ValueError as error:
-        raise RefusalError("key", "the token gave a public key that is none") from error
+        raise RefusalError("key", "the token returned a public key that is not valid") from error
 
 
 def attributes_of(jwk: dict[str, str]) -> tuple[Attributes, Attributes]:
     """Returns the attributes of the public and the private object for a private JWK.
 
     Raises:
-        RefusalError: it is no private key of a kind that we place into tokens.
+        RefusalError: it is not a private key of a kind that can be placed into tokens.
     """
     try:
         if jwk.get("kty") == "RSA":
@@ -157,13 +157,13 @@ def _ec_attributes(jwk: dict[str, str]) -> tuple[Attributes, Attributes]:
 
 
 def _raw_point(value: bytes, curve: Curve) -> bytes:
-    """Returns the uncompressed point; most modules wrap it into an octet string, some do not."""
+    """Returns the uncompressed point; most modules wrap it in an octet string, some do not."""
     size = 1 + 2 * curve.width
     header, point = value[:-size], value[-size:]
     if len(point) != size or point[0] != _UNCOMPRESSED:
-        raise RefusalError("key", "the token gave a public key that is none")
+        raise RefusalError("key", "the token returned a public key that is not valid")
     if header not in (b"", _octet_string_header(size)):
-        raise RefusalError("key", "the token gave a public key that is none")
+        raise RefusalError("key", "the token returned a public key that is not valid")
     return point
 
 

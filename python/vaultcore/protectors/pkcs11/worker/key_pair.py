@@ -1,4 +1,4 @@
-"""Key pairs that live in the token: generate, use, destroy. Worker side."""
+"""Key pairs in the token: generate, use, destroy. Worker side."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ _RSA_USES: Final = (
 _EC_USES: Final = MechanismFlag.SIGN | MechanismFlag.VERIFY
 #: The least padding of a PKCS #1 v1.5 signature (RFC 8017, section 9.2), in bytes.
 _PKCS1_OVERHEAD: Final = 11
-#: How many proved keys are remembered; beyond, all of them are proved again.
+#: How many proved keys are remembered; beyond that, all of them are proved again.
 _MAX_PROVED: Final = 4096
 #: Mechanism parameters: hash, mask generation function, length of the salt in bytes.
 _PSS: Final = {
@@ -50,14 +50,14 @@ _OAEP: Final = {
     "RSA-OAEP": (Mechanism.SHA_1, MGF.SHA1, None),
     "RSA-OAEP-256": (Mechanism.SHA256, MGF.SHA256, None),
 }
-#: What modules say to OAEP parameters that they do not offer.
+#: Errors of modules for OAEP parameters that they do not support.
 _OAEP_REFUSED: Final = (
     ck.ArgumentsBad,
     ck.FunctionNotSupported,
     ck.MechanismInvalid,
     ck.MechanismParamInvalid,
 )
-#: What modules say to a wrong ciphertext.
+#: Errors of modules for a wrong ciphertext.
 _PADDING_ERRORS: Final = (
     ck.DataInvalid,
     ck.DataLenRange,
@@ -98,7 +98,7 @@ class KeyPairs:
         }
         handle = self._session.handle
         try:
-            self._destroy(request.key_id)  # left behind by the same request, in a lost session
+            self._destroy(request.key_id)  # left by the same request, in a lost session
             if request.kty == "RSA":
                 handle.generate_keypair(KeyType.RSA, request.size, **arguments)
             else:
@@ -112,10 +112,10 @@ class KeyPairs:
         return self._proved_or_destroyed(request.key_id)
 
     def import_(self, request: Import) -> KeyPair:
-        """Places a private key into the token, which will not give it back.
+        """Places a private key into the token, which never exports it again.
 
         Raises:
-            RefusalError: the key is refused, or the token does not take keys.
+            RefusalError: the key is refused, or the token accepts no keys.
         """
         public, private = attributes_of(request.jwk)
         both: Attributes = {
@@ -146,7 +146,7 @@ class KeyPairs:
         """Returns a key with its public JWK.
 
         Raises:
-            RefusalError: the key is gone or another one, or the token fails.
+            RefusalError: the key does not exist or is a different one, or the token fails.
         """
         try:
             jwk = self._proven(request.key_id, request.thumbprint)[1]
@@ -158,8 +158,8 @@ class KeyPairs:
         """Signs a digest.
 
         Raises:
-            RefusalError: the algorithm does not fit, the key is gone or another one, or the token
-                fails.
+            RefusalError: the algorithm does not fit, the key does not exist or is a different one,
+                or the token fails.
         """
         try:
             key, jwk = self._proven(request.key_id, request.thumbprint)
@@ -168,11 +168,11 @@ class KeyPairs:
             raise from_code(error, f"signing with {request.algorithm}") from error
 
     def decrypt(self, request: Decrypt) -> Done:
-        """Decrypts with RSAES-OAEP; every wrong ciphertext fails in the same words.
+        """Decrypts with RSAES-OAEP; every wrong ciphertext fails with the same message.
 
         Raises:
             RefusalError: the ciphertext is wrong, the token does not offer the algorithm, the key
-                is gone or another one, or the token fails.
+                does not exist or is a different one, or the token fails.
         """
         try:
             key, jwk = self._proven(request.key_id, request.thumbprint)
@@ -184,8 +184,9 @@ class KeyPairs:
             try:
                 with contextlib.suppress(*_PADDING_ERRORS):
                     return Done(_decrypt(key, request))
-                # SoftHSM says CKR_GENERAL_ERROR for wrong padding, as others do for a bad moment of
-                # the device. If the key can sign and it fails again, it is the ciphertext.
+                # SoftHSM returns CKR_GENERAL_ERROR for wrong padding, as others do for a temporary
+                # fault of the device. If the key can sign and it fails again, the ciphertext is
+                # wrong.
                 self._prove(key, jwk)
                 try:
                     return Done(_decrypt(key, request))
@@ -198,10 +199,10 @@ class KeyPairs:
             raise from_code(error, f"decrypting with {request.algorithm}") from error
 
     def destroy(self, request: Destroy) -> Done:
-        """Destroys both halves of a key, if they are there and are what the caller thinks.
+        """Destroys both halves of a key, if they exist and are what the caller expects.
 
         Raises:
-            RefusalError: there is another key under the id, or the token fails.
+            RefusalError: there is a different key under the id, or the token fails.
         """
         try:
             publics = self._session.find(ObjectClass.PUBLIC_KEY, {Attribute.ID: request.key_id})
@@ -263,7 +264,7 @@ class KeyPairs:
         return keys[0]
 
     def _discard(self, key_id: bytes) -> None:
-        """Destroys what was created in vain, as far as the token allows."""
+        """Destroys a key that was created in vain, as far as the token allows."""
         with contextlib.suppress(ck.PKCS11Error):
             self._destroy(key_id)
 

@@ -1,9 +1,9 @@
 """The worker process: one process, one thread, one session with one token.
 
-A PKCS#11 module is third-party native code that may not be called from several threads, may
-not be carried over a fork, may crash and may hang. So it lives here, where it can only take this
+A PKCS#11 module is native code of a third party. It must not be called from several threads or
+carried over a fork, it may crash, and it may hang. So it runs here, where it can only take this
 process with it. Started as ``python -m vaultcore.protectors.pkcs11.worker.main DESCRIPTOR``; the
-descriptor is its end of a socket pair, over which it also learns the PIN.
+descriptor is its end of a socket pair, over which it also gets the PIN.
 """
 
 import signal
@@ -24,7 +24,7 @@ from vaultcore.protectors.pkcs11.worker.return_codes import RefusalError
 from vaultcore.protectors.pkcs11.worker.session import Session
 from vaultcore.protectors.pkcs11.worker.wrap_key import WrapKeys
 
-#: Seconds beyond the deadline of a call after which a worker whose service is gone ends by itself.
+#: Seconds beyond the deadline of a call after which a worker whose service has ended exits.
 _GRACE: Final = 2.0
 
 Handler = Callable[[Any], messages.Reply]
@@ -40,7 +40,7 @@ class Worker:
         }
 
     def answer(self, request: messages.Request) -> messages.Reply:
-        """Returns the reply to one request; a refusal is a reply too."""
+        """Returns the reply to one request; a refusal is a reply, too."""
         handler = self._handlers.get(type(request))
         if handler is None:
             return messages.Failed(
@@ -86,8 +86,8 @@ def main() -> int:
             call = decoder.decode(messages.receive(channel))
         except (EOFError, OSError):
             return 0
-        # If the service dies while the module hangs, nothing is left to end this process: the
-        # alarm's default action does.
+        # If the service dies while the module hangs, nothing else can end this process: the alarm's
+        # default action does.
         signal.setitimer(signal.ITIMER_REAL, call.seconds + _GRACE)
         reply = worker.answer(call.request)
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -99,14 +99,14 @@ def main() -> int:
 
 
 def _report(kind: type[BaseException], _error: BaseException, where: TracebackType | None) -> None:
-    """Reports a crash by its kind and place; the text of an exception may quote what was asked."""
+    """Reports a crash by its kind and place; the text of an exception may quote the request."""
     frames = traceback.extract_tb(where)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
     sys.stderr.write(f"vaultcore HSM worker: {kind.__name__} at {place}\n")
 
 
 def _ignore(_: object) -> None:
-    """Says nothing when the cleaning up after a failed call fails too; the call has reported."""
+    """Ignores a failure of the clean-up after a failed call; the call has reported its own."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a return code of PKCS#11 means to us. Worker side."""
+"""The meaning of PKCS#11 return codes. Worker side."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _PIN: Final = (
     ck.PinTooWeak,
     ck.UserPinNotInitialized,
 )
-#: Codes of a token that does not offer what was asked for.
+#: Codes of a token that does not support the request.
 _ALGORITHM: Final = (
     ck.ArgumentsBad,
     ck.AttributeTypeInvalid,
@@ -32,16 +32,16 @@ _ALGORITHM: Final = (
     ck.TemplateIncomplete,
     ck.TemplateInconsistent,
 )
-#: Codes of a token that does not allow what was asked for.
+#: Codes of a token that does not allow the request.
 _CONFIGURATION: Final = (ck.SessionReadOnly, ck.TokenWriteProtected)
 
 
 class RefusalError(Exception):
-    """A request that fails for a reason that we can name.
+    """A request that fails for a known reason.
 
     Args:
-        category: the sort of failure.
-        text: what happened and what to do; holds no secret.
+        category: the category of the failure.
+        text: what happened and what to do; contains no secret.
     """
 
     def __init__(self, category: Category, text: str) -> None:
@@ -53,8 +53,8 @@ class RefusalError(Exception):
 def from_code(error: ck.PKCS11Error, doing: str) -> RefusalError:
     """Returns the refusal for a return code of the module.
 
-    Every code that is not listed counts as trouble of the device: the worker is then replaced and
-    the token opened afresh, which is the one cure that works for all modules.
+    Every code that is not listed counts as a fault of the device: the worker is then replaced and
+    the token opened again, which is the one remedy that works for all modules.
 
     Args:
         error: what python-pkcs11 raised.

@@ -11,7 +11,7 @@ from vaultcore.protectors.pkcs11.worker.tokens import describe, load, serial_of,
 
 
 class Session:
-    """A logged-in session with exactly the token that was asked for.
+    """A logged-in session with exactly the requested token.
 
     Args:
         token: the token.
@@ -28,8 +28,8 @@ class Session:
         """Loads the module, finds the token, and logs in.
 
         Raises:
-            RefusalError: the module cannot be loaded, the token is absent or another one, or the
-                PIN is wrong.
+            RefusalError: the module cannot be loaded, the token is missing or a different one, or
+                the PIN is wrong.
         """
         library = load(request.module)
         try:
@@ -43,7 +43,7 @@ class Session:
             raise from_code(error, f"opening token `{request.token_label}`") from error
 
     def describe(self) -> Opened:
-        """Returns what the token says of itself."""
+        """Returns the token's description of itself."""
         return describe(self.token)
 
     def find(self, what: ObjectClass, criteria: dict[Attribute, Any]) -> list[Any]:
@@ -53,7 +53,7 @@ class Session:
 
 
 def _find(library: Any, request: Open) -> Any:
-    """Returns the token with the label and serial number, before it is shown the PIN."""
+    """Returns the token with the label and serial number, before the PIN is sent to it."""
     tokens = list(tokens_of(library))
     named = [token for token in tokens if request.token_label in ("", token.label)]
     if not request.token_label:
@@ -86,7 +86,7 @@ def _find(library: Any, request: Open) -> Any:
 
 
 def _check_tries(token: Any) -> None:
-    """Refuses to spend the last try: a service that restarts would lock the token by itself."""
+    """Refuses to use the last try: a service that restarts would lock the token by itself."""
     if token.flags & TokenFlag.USER_PIN_LOCKED:
         text = "the PIN of the token is locked: unlock it with the security officer's PIN"
         raise RefusalError("pin", text)

@@ -1,4 +1,4 @@
-"""The PKCS#11 module, and the tokens that it shows. Worker side."""
+"""The PKCS#11 module, and the tokens in its slots. Worker side."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,13 +32,13 @@ def tokens_of(library: Any) -> Iterator[Any]:
         try:
             token = slot.get_token()
         except (ck.TokenNotPresent, ck.TokenNotRecognised):
-            continue  # pulled between the two calls
+            continue  # removed between the two calls
         if token.flags & TokenFlag.TOKEN_INITIALIZED:
             yield token
 
 
 def describe(token: Any) -> Opened:
-    """Returns what a token says of itself."""
+    """Returns a token's description of itself."""
     return Opened(
         serial=serial_of(token),
         label=token.label,

@@ -23,9 +23,9 @@ from vaultcore.protectors.pkcs11.worker.session import Session
 
 #: Bytes of an AES-256 key.
 _KEY_SIZE: Final = 32
-#: The nonce that is used for check values alone.
+#: The nonce that is reserved for check values.
 _CHECK_NONCE: Final = b"\xff" * 12
-#: What modules say to a wrong tag.
+#: Errors of modules for a wrong tag.
 _TAG_ERRORS: Final = (
     ck.DataInvalid,
     ck.EncryptedDataInvalid,
@@ -38,7 +38,7 @@ _TAG_ERRORS: Final = (
 class WrapKeys:
     """Uses AES keys of one session; each is found by its id and proved before its first use.
 
-    A handle may point at another key after a device was reset, so no handle outlives the session,
+    A handle may refer to another key after a device was reset, so no handle outlives the session,
     and none is used before its check value was compared.
 
     Args:
@@ -64,7 +64,7 @@ class WrapKeys:
                         f"{self._session.name} has a key with the label `{request.label}` already"
                     )
                     raise RefusalError("configuration", text)
-                present.destroy()  # left behind by the same request, in a session that was lost
+                present.destroy()  # left by the same request, in a session that was lost
             key = self._session.handle.generate_key(
                 KeyType.AES,
                 256,
@@ -82,7 +82,7 @@ class WrapKeys:
         """Returns id and check value of the key with a label, or with an id.
 
         Raises:
-            RefusalError: there is none, there are several, or it is no safe wrapping key.
+            RefusalError: there is no such key, there are several, or it is not a safe wrapping key.
         """
         criteria: dict[Attribute, Any] = {Attribute.LABEL: request.label}
         if request.key_id is not None:
@@ -97,7 +97,7 @@ class WrapKeys:
         """Encrypts with AES-256-GCM and a random nonce.
 
         Raises:
-            RefusalError: the key is gone or another one, or the token fails.
+            RefusalError: the key does not exist or is a different one, or the token fails.
         """
         try:
             key = self._proven(request.key_id, request.check_value)
@@ -111,17 +111,19 @@ class WrapKeys:
         """Decrypts with AES-256-GCM.
 
         Raises:
-            RefusalError: the blob was changed, the key is gone or another one, or the token fails.
+            RefusalError: the blob was changed, the key does not exist or is a different one, or the
+                token fails.
         """
         try:
             key = self._proven(request.key_id, request.check_value)
             with contextlib.suppress(*_TAG_ERRORS):
                 return Done(_decrypt(key, request))
-            # SoftHSM says CKR_GENERAL_ERROR for a wrong tag, as others do for a bad moment of the
-            # device. If the key still gives its check value and it fails again, it is the blob.
+            # SoftHSM returns CKR_GENERAL_ERROR for a wrong tag, as others do for a temporary fault
+            # of the device. If the key still has its check value and it fails again, the blob was
+            # changed.
             if _check_value(key) != request.check_value:
                 raise RefusalError(
-                    "unavailable", "unwrapping: the key stopped giving its check value"
+                    "unavailable", "unwrapping: the key no longer has its check value"
                 )
             try:
                 return Done(_decrypt(key, request))
@@ -166,10 +168,10 @@ class WrapKeys:
 
 
 def _check_value(key: Any) -> str:
-    """Returns eight bytes that tell AES keys apart and do not help to find one.
+    """Returns eight bytes that distinguish AES keys and do not help to find one.
 
     The usual check value, E(0), would publish a part of the GCM hash key. This one is a hash of
-    what the key encrypts under a nonce that is never used for anything else.
+    what the key encrypts under a nonce that is reserved for this.
     """
     sealed = _encrypt(key, _CHECK_NONCE, bytes(16), b"vaultcore key check value")
     return hashlib.sha256(sealed).digest()[:8].hex()
