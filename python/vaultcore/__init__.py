@@ -1,7 +1,7 @@
 """A vault for secrets and keys, as a library: envelopes, keys, and the engine of the service.
 
-Envelopes and keys need no vault, no file and no server. :func:`open` opens a data folder and gives
-the same engine that ``vaultcore serve`` puts behind HTTPS.
+Envelopes and keys need no vault, no file and no server. :func:`open` opens a data folder and
+returns the same engine that ``vaultcore serve`` puts behind HTTPS.
 """
 
 import importlib
@@ -79,7 +79,7 @@ __all__ = [
     "seal_file",
 ]
 
-#: Imported when first used: who only seals and signs does not wait for a database to load.
+#: Imported when first used: a program that only seals and signs does not load the database.
 _LATER = {
     "Engine": ("library.engine", "LibraryEngine"),
     "create": ("library.opening", "create_engine"),

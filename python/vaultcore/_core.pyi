@@ -1,8 +1,8 @@
 # ruff: noqa: PYI021 - the documentation of the extension module is here
-"""The extension module, written in Rust. What the package exports of it is in ``vaultcore``.
+"""The extension module, written in Rust. ``vaultcore`` exports its public part.
 
-Every class is final and immutable from Python. Classes that hold keys are neither pickled nor
-copied, and show nothing secret.
+Every class is final and immutable from Python. Classes that hold keys cannot be pickled or copied,
+and show nothing secret.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,9 +51,9 @@ _Context: TypeAlias = Context | Mapping[str, _ContextValue] | None
 
 @final
 class Context:
-    """What an envelope is about: bound to it, not stored in it.
+    """The context of an envelope: bound to it, not stored in it.
 
-    Making one encodes it; use it again for every envelope that is about the same.
+    Creating one encodes it; reuse it for every envelope with the same context.
 
     Args:
         fields: names with values. Their order does not matter, their types do: ``1``, ``True``,
@@ -74,7 +74,7 @@ class Context:
 
 @final
 class EnvelopeInfo:
-    """What an envelope says about itself. Nothing of it is authenticated until it is opened."""
+    """The unencrypted part of an envelope. None of it is authenticated until it is opened."""
 
     @property
     def version(self) -> int:
@@ -93,26 +93,26 @@ class EnvelopeInfo:
         """The generation of the key-encryption key."""
     @property
     def payload_size(self) -> int | None:
-        """The size of what is in it; None for the head of a stream alone."""
+        """The size of its content; None for the head of a stream alone."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class KeyEncryptionKey:
-    """A key that envelopes are sealed under. Threads share it freely.
+    """A key that envelopes are sealed under. Threads can share it.
 
     It has generations: new envelopes are sealed under the newest, old ones open under theirs.
     """
 
     @staticmethod
     def generate(*, suite: int = 1) -> KeyEncryptionKey:
-        """Make a new key with a random id.
+        """Create a new key with a random id.
 
         Args:
             suite: 1 wraps data keys with AES-256-GCM-SIV, 2 with AES-KW.
 
         Raises:
-            AlgorithmError: If there is no such suite.
+            AlgorithmError: If the suite does not exist.
         """
     @staticmethod
     def danger_from_bytes(
@@ -121,25 +121,26 @@ class KeyEncryptionKey:
         id: str | None = None,  # noqa: A002
         suite: int = 1,
     ) -> KeyEncryptionKey:
-        """Make a key of 32 bytes from elsewhere, as its generation 1.
+        """Create a key from 32 given bytes, as its generation 1.
 
         Args:
-            raw: the key. Python cannot wipe ``bytes``; a ``bytearray`` can be overwritten after.
+            raw: the key. Python cannot wipe ``bytes``; a ``bytearray`` can be overwritten
+                afterwards.
             id: 32 lower-case hex digits; a digest of the key if None.
             suite: as for ``generate``.
 
         Raises:
             KeyFormatError: If there are not 32 bytes.
             UsageError: If the id is malformed.
-            AlgorithmError: If there is no such suite.
+            AlgorithmError: If the suite does not exist.
         """
     @staticmethod
     def from_versions(
         versions: Sequence[tuple[int, str, Key]], *, vault: str, name: str, suite: int = 1
     ) -> KeyEncryptionKey:
-        """Make a key that follows the versions of a symmetric key in a vault.
+        """Create a key that follows the versions of a symmetric key in a vault.
 
-        It is derived from them, and neither rotates by itself nor leaves the core.
+        It is derived from them, and does not rotate by itself or leave the core.
 
         Args:
             versions: generation, version and key, ascending; keys of 256 bits or more.
@@ -148,12 +149,12 @@ class KeyEncryptionKey:
             suite: as for ``generate``.
 
         Raises:
-            AlgorithmError: If a key does not fit, or there is no such suite.
+            AlgorithmError: If a key does not fit, or the suite does not exist.
             DecryptionError: If there are no versions, or they do not ascend.
             UsageError: If a name is too long.
         """
     def danger_to_bytes(self) -> bytes:
-        """Return the 32 bytes of the newest generation. Only a protector has a use for them.
+        """Return the 32 bytes of the newest generation. Only a protector needs them.
 
         Raises:
             UsageError: If the key follows a key in a vault.
@@ -174,18 +175,18 @@ class KeyEncryptionKey:
         """Add a generation and return its number.
 
         Raises:
-            UsageError: If the key follows a key in a vault; that one is what to rotate.
+            UsageError: If the key follows a key in a vault: rotate that one.
         """
     def retire(self) -> None:
-        """Forget every generation but the newest: what is sealed under them opens no more.
+        """Forget every generation but the newest: what is sealed under them no longer opens.
 
         Raises:
             UsageError: If the key follows a key in a vault.
         """
     def adopt(self, copy: KeyEncryptionKey) -> None:
-        """Take over the generations of another copy of this key.
+        """Adopt the generations of another copy of this key.
 
-        Whoever shares this object seals under the newest of them from then on.
+        Every holder of this object seals under the newest of them from then on.
 
         Raises:
             UsageError: If it is not a copy of this key.
@@ -240,8 +241,8 @@ class KeyEncryptionKey:
     def rewrap(self, blob: bytes) -> bytes:
         """Wrap the data key of an envelope under the newest generation.
 
-        Neither context nor payload is needed or looked at. An envelope of the newest generation
-        comes back as it is.
+        Neither context nor payload is needed or read. An envelope of the newest generation is
+        returned unchanged.
 
         Raises:
             DecryptionError: If the data key cannot be unwrapped.
@@ -260,7 +261,7 @@ class KeyEncryptionKey:
         new_context: _Context,
         under: KeyEncryptionKey | None = None,
     ) -> bytes:
-        """Open an envelope and seal what was in it anew; Python never sees it.
+        """Open an envelope and seal its content again; Python never sees the content.
 
         Args:
             blob: the envelope, of a message or of a key.
@@ -273,7 +274,7 @@ class KeyEncryptionKey:
             UsageError: If a context cannot be encoded, or the envelope is a stream.
         """
     def verify(self, blob: bytes, *, context: _Context) -> None:
-        """Check that an envelope opens, and show nothing of what is in it.
+        """Check that an envelope opens, without returning its content.
 
         Args:
             blob: the envelope, of a message or of a key.
@@ -294,7 +295,7 @@ class KeyEncryptionKey:
         """
 
 def inspect(blob: bytes) -> EnvelopeInfo:
-    """Read what is not secret in an envelope, without a key.
+    """Read the unencrypted part of an envelope, without a key.
 
     Raises:
         UsageError: If it is not an envelope.
@@ -304,8 +305,8 @@ def inspect(blob: bytes) -> EnvelopeInfo:
 class StreamSealer:
     """Seals a stream of any size in constant memory.
 
-    What ``update`` and ``finalize`` return, one after the other, is the envelope. One thread at a
-    time uses a stream.
+    The envelope is what ``update`` and ``finalize`` return, concatenated. Only one thread at a
+    time may use a stream.
 
     Args:
         kek: the key to seal under.
@@ -317,7 +318,7 @@ class StreamSealer:
 
     def __new__(cls, kek: KeyEncryptionKey, *, context: _Context = None) -> StreamSealer: ...
     def update(self, data: bytes) -> bytes:
-        """Take more plaintext, and return what is certain of the envelope.
+        """Add more plaintext, and return the part of the envelope that is complete.
 
         Raises:
             UsageError: If the stream has ended, is too long, or is in use by another thread.
@@ -333,8 +334,8 @@ class StreamSealer:
 class StreamOpener:
     """Opens a stream of any size in constant memory.
 
-    What ``update`` returns is authentic and in order. That nothing is missing at the end is known
-    when ``finalize`` returns: act on nothing before that.
+    What ``update`` returns is authentic and in order. Only when ``finalize`` returns is it known
+    that nothing is missing at the end: act on nothing before that.
 
     Args:
         kek: the key that it was sealed under.
@@ -346,7 +347,7 @@ class StreamOpener:
 
     def __new__(cls, kek: KeyEncryptionKey, *, context: _Context = None) -> StreamOpener: ...
     def update(self, data: bytes) -> bytes:
-        """Take more of the envelope, and return what is certain of the plaintext.
+        """Add more of the envelope, and return the plaintext that is authenticated.
 
         Raises:
             DecryptionError: If it cannot be opened, whatever the reason; the stream is over.
@@ -371,15 +372,15 @@ DENIED: int
 
 @final
 class Principal:
-    """Who a caller is, as his token says after it was checked.
+    """A caller's identity, as in a token that was validated.
 
     Args:
         object_id: the id that access policies name.
-        app_id: the application that asked for the token; a policy may insist on one.
-        tenant_id: the tenant he belongs to.
-        issuer: who issued the token.
-        groups: the object ids of the groups he is a member of.
-        name: a name for people; never used to decide.
+        app_id: the application that requested the token; a policy may require one.
+        tenant_id: the tenant of the caller.
+        issuer: the issuer of the token.
+        groups: the object ids of the caller's groups.
+        name: a name for people; never used for decisions.
     """
 
     def __new__(
@@ -397,16 +398,16 @@ class Principal:
         """The id that access policies name."""
     @property
     def app_id(self) -> str:
-        """The application that asked for the token, or the empty string."""
+        """The application that requested the token, or the empty string."""
     @property
     def tenant_id(self) -> str:
-        """The tenant he belongs to, or the empty string."""
+        """The tenant of the caller, or the empty string."""
     @property
     def issuer(self) -> str:
-        """Who issued the token, or the empty string."""
+        """The issuer of the token, or the empty string."""
     @property
     def groups(self) -> tuple[str, ...]:
-        """The object ids of his groups."""
+        """The object ids of the caller's groups."""
     @property
     def name(self) -> str:
         """A name for people, or the empty string."""
@@ -415,20 +416,20 @@ class Principal:
 
 @final
 class Operation:
-    """What is asked for: a request, understood.
+    """A parsed request.
 
-    ``parse_operation`` and ``Gate.admit`` make them from requests; in process they are made from
-    their parts.
+    ``parse_operation`` and ``Gate.admit`` create it from a request; in process it is created from
+    its parts.
 
     Args:
-        name: the operation, by the name it has in the audit, for example ``SecretGet``.
+        name: the operation, by its name in the audit, for example ``SecretGet``.
         object_name: the object, or the empty string.
         version: the version, or the empty string for the current one.
         max_results: the largest page of a listing.
-        skip_token: where a listing goes on.
+        skip_token: where a listing continues.
 
     Raises:
-        UsageError: If there is no such operation, or a name or version is none.
+        UsageError: If the operation does not exist, or a name or version is malformed.
     """
 
     def __new__(
@@ -450,7 +451,7 @@ class Operation:
     def permission(self) -> str:
         """The permission it needs, for example ``secrets/get``.
 
-        Where one of several is enough, the first of them.
+        If any one of several is enough, the first of them.
         """
     @property
     def object_name(self) -> str:
@@ -466,7 +467,7 @@ class Operation:
         """The version, 32 lower-case hexadecimal digits, or the empty string."""
     @property
     def api_version(self) -> str:
-        """The version of the API it was asked in, or the empty string in process."""
+        """The version of the API in the request, or the empty string in process."""
     @property
     def max_results(self) -> int:
         """The largest page of a listing."""
@@ -475,29 +476,29 @@ class Operation:
         """Whether the caller named the size of a page; next links repeat only what was sent."""
     @property
     def skip_token(self) -> str:
-        """Where a listing goes on, or the empty string."""
+        """Where a listing continues, or the empty string."""
     @property
     def extra(self) -> dict[str, str]:
-        """``includePending``, ``outContentType`` and ``request_id``, where they were sent."""
+        """``includePending``, ``outContentType`` and ``request_id``, if they were sent."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class Admission:
-    """What the gate says about a request."""
+    """The gate's decision about a request."""
 
     @property
     def outcome(self) -> int:
         """``ADMITTED``, ``CHALLENGE``, ``FIREWALL``, ``UNKNOWN_TOKEN``, ``INVALID``, ``DENIED``."""
     @property
     def operation(self) -> Operation | None:
-        """What was asked for, where it could be understood, whatever the outcome."""
+        """The operation, if it could be parsed, whatever the outcome."""
     @property
     def asked(self) -> str | None:
-        """The operation's name in the audit, also where a name, a version or the query is wrong."""
+        """The operation's name in the audit, even if a name, a version or the query is wrong."""
     @property
     def principal(self) -> Principal | None:
-        """Who asked, if the token is known."""
+        """The caller, if the token is known."""
     @property
     def refusal(self) -> tuple[int, str, str, str | None] | None:
         """Status, code, message and inner code of the answer.
@@ -507,9 +508,9 @@ class Admission:
 
 @final
 class Gate:
-    """The vaults, the rules of each, and the tokens that were seen.
+    """The vaults, the rules of each, and the tokens seen before.
 
-    A token is known by its SHA-256 digest after ``remember``; the token itself is not kept.
+    After ``remember``, a token is known by its SHA-256 digest; the token itself is not kept.
     """
 
     def __new__(cls) -> Gate: ...
@@ -523,31 +524,31 @@ class Gate:
         policies: Sequence[tuple[str, str, Sequence[str]]] = (),
         tenant: str = "",
     ) -> None:
-        """Adds a vault or replaces its rules, for the next request on.
+        """Adds a vault or replaces its rules, from the next request on.
 
         Args:
-            name: its name, without regard to case.
-            location: where refusals say it is.
-            default_action: ``Allow`` or ``Deny``, for addresses that no range holds.
+            name: its name, ignoring case.
+            location: the location in refusals.
+            default_action: ``Allow`` or ``Deny``, for addresses that are in no range.
             ranges: IPv4 and IPv6 addresses and CIDR ranges that may talk to it.
             policies: object id, application id or the empty string, and permissions, each.
-                ``kind/all`` is every permission of a kind but ``purge``.
+                ``kind/all`` is every permission of a kind except ``purge``.
             tenant: if given, tokens of other tenants are unknown here.
 
         Raises:
-            UsageError: If a range or a permission is none; the old rules then hold on.
+            UsageError: If a range or a permission is malformed; the old rules then remain.
         """
     def remove_vault(self, name: str) -> None:
         """Removes a vault; its requests are ``INVALID`` from now on."""
     def remember(
         self, token: str | bytes, principal: Principal, expires: float, not_before: float
     ) -> None:
-        """Remembers what a valid token says, until it expires.
+        """Remembers the content of a valid token, until it expires.
 
         Of more than 10,000 tokens, those that expire first are forgotten.
 
         Raises:
-            UsageError: If the token is empty or longer than 16 KiB, or a time is none.
+            UsageError: If the token is empty or longer than 16 KiB, or a time is not a number.
         """
     def forget_tokens(self) -> None:
         """Forgets every token."""
@@ -563,12 +564,12 @@ class Gate:
     ) -> Admission:
         """Decides about a request: challenge, firewall, token, request, permission.
 
-        The first of them that fails is the answer, so that a stranger learns nothing of what is
-        wrong with his request. ``UNKNOWN_TOKEN`` means: validate the token, remember it, and ask
-        once more; if it is unknown then, too, it is not for this vault.
+        The first of them that fails is the answer, so a stranger does not learn what else is wrong
+        with the request. ``UNKNOWN_TOKEN`` means: validate the token, remember it, and ask once
+        more; if it is still unknown then, it is not for this vault.
 
         Args:
-            vault: the vault that the host name stands for.
+            vault: the vault of the host name.
             method: the method, after any override by a header.
             raw_path: the path, undecoded.
             query: what follows the question mark, undecoded.
@@ -586,58 +587,58 @@ class Gate:
         *,
         address: str | None = None,
     ) -> Admission:
-        """Decides about an operation of a caller who is known already, as in process.
+        """Decides about an operation of a caller who is already authenticated, as in process.
 
-        The outcome is ``ADMITTED``, ``FIREWALL``, ``INVALID`` or ``DENIED``: what fails first, in
+        The outcome is ``ADMITTED``, ``FIREWALL``, ``INVALID`` or ``DENIED``: the first failure, in
         the order of ``admit``.
 
         Args:
             vault: the vault.
-            verb: the operation, by the name it has in the audit, for example ``SecretGet``.
-            principal: who asks.
+            verb: the operation, by its name in the audit, for example ``SecretGet``.
+            principal: the caller.
             object_name: the object, as the caller wrote it, or the empty string.
             version: the version, as the caller wrote it, or the empty string for the current one.
             address: the address of the caller; None for a caller in this process.
 
         Raises:
-            UsageError: If there is no such operation.
+            UsageError: If the operation does not exist.
         """
     def permitted(self, vault: str, principal: Principal, permission: str) -> bool:
         """Returns whether a caller has a permission, for example ``secrets/get``.
 
         Raises:
-            UsageError: If there is no such permission.
+            UsageError: If the permission does not exist.
         """
     def address_allowed(self, vault: str, address: str) -> bool:
         """Returns whether an address may talk to a vault."""
 
 def parse_operation(method: str, raw_path: str | bytes, query: str | bytes) -> Operation:
-    """Parses a request, by the same parser as ``Gate.admit``.
+    """Parses a request, with the same parser as ``Gate.admit``.
 
     Raises:
-        NotFoundError: If there is nothing at the path.
-        MethodNotAllowedError: If the path does not take the method.
+        NotFoundError: If the path does not exist.
+        MethodNotAllowedError: If the path does not support the method.
         BadParameterError: If a name, a version or the query is malformed.
     """
 
 def object_name(text: str) -> tuple[str, str]:
-    """Parses the name of an object; returns it as it is, and its canonical form, upper case.
+    """Parses the name of an object; returns it unchanged, and in its canonical form, upper case.
 
     Raises:
         UsageError: If it is not 1 to 127 letters, digits and hyphens.
     """
 
 def bearer_token(authorization: str | bytes) -> str | None:
-    """Returns the token of an ``Authorization`` header of the scheme ``Bearer``, if it is one."""
+    """Returns the token of an ``Authorization`` header with the scheme ``Bearer``, or None."""
 
 def api_versions() -> list[str]:
     """Returns the versions of the API that requests may name, oldest first (contract 0.2)."""
 
 def permission_names() -> list[str]:
-    """Returns every permission there is, for example ``secrets/get``; ``all`` is none of them."""
+    """Returns every permission, for example ``secrets/get``; without ``all``."""
 
 def operation_names() -> list[str]:
-    """Returns every operation that a request can ask for, by its name in the audit."""
+    """Returns every operation that a request can name, by its name in the audit."""
 
 # --- audit ---
 
@@ -645,25 +646,25 @@ def operation_names() -> list[str]:
 class AuditLog:
     """The hash-chained file of the audit, ``audit.jsonl`` in a folder.
 
-    Several processes may append to one chain. Each append is one write under a lock; what cannot
-    be written whole is taken back. The log is followed forward from the last signed record; what
-    does not hold behind it is put aside by the next append, which records that.
+    Several processes may append to one chain. Each append is one write under a lock; a write that
+    is not complete is undone. The log is checked from the last signed record on; anything after
+    that is not valid is moved aside by the next append, which records that.
 
     Args:
         directory: the folder, created if it does not exist.
         keys: the keys of the MACs, 256 bits each, with the last record that each may have made;
-            the one in use comes first and has None. Without keys there are no MACs.
+            the current one comes first and has None. Without keys there are no MACs.
         unkeyed: the last record from before there were MACs.
         signed: number, hash, end in its segment and highest revision of the last signed record.
-        distrust: whether a record by an unknown key is put aside instead of being an error.
-        now: tells the time of records that come without one, in Unix seconds.
-        failed: is told of an append that failed and how often it was tried again; returns whether
-            to try again.
-        segment_size: the size in bytes from which the file is closed and a new one begun.
+        distrust: whether a record by an unknown key is moved aside instead of being an error.
+        now: returns the time of records that come without one, in Unix seconds.
+        failed: called with the error of a failed append and the number of retries so far; returns
+            whether to try again.
+        segment_size: the size in bytes at which the file is closed and a new one begun.
 
     Raises:
         AuditError: If the folder or the log in it cannot be used, or lacks the signed record.
-        AuditKeyError: If there is a record by an unknown key, and it is not to be put aside.
+        AuditKeyError: If there is a record by an unknown key, and it is not to be moved aside.
         UsageError: If a key or a hash is malformed.
     """
 
@@ -700,15 +701,15 @@ class AuditLog:
     ) -> int:
         """Appends a record and returns its number, from 1.
 
-        When it returns, the record is with the operating system: it outlives the process, and
-        after ``sync`` the machine. Texts may hold anything: they are escaped and cut to length.
-        ``revision`` is that of the change in the store that the record tells of, if it is one.
+        When it returns, the operating system has the record: it outlives the process, and after
+        ``sync`` the machine. Texts may contain anything: they are escaped and cut to length.
+        ``revision`` is the revision of the recorded change in the store, if there is one.
 
         Raises:
             AuditError: If it cannot be written; nothing of it is in the log then.
-            AuditKeyError: If there is a record by an unknown key, which is not put aside.
+            AuditKeyError: If there is a record by an unknown key, which is not moved aside.
             ForkError: If the log was opened by another process.
-            UsageError: If the operation is one of the log's own.
+            UsageError: If the operation is reserved for the log.
         """
     def sync(self) -> None:
         """Waits until what was appended is on the disk.
@@ -718,14 +719,14 @@ class AuditLog:
             ForkError: If the log was opened by another process.
         """
     def rotate(self, time: float) -> None:
-        """Closes the current segment, if anything is in it.
+        """Closes the current segment, if it is not empty.
 
         Raises:
             AuditError: If it cannot be closed, or not yet; the next append finishes it.
             ForkError: If the log was opened by another process.
         """
     def require(self) -> None:
-        """Makes sure that the log is in its place, with space in reserve for what follows.
+        """Checks that the log is in its place, with enough space in reserve.
 
         Raises:
             AuditError: If it is not.
@@ -735,13 +736,13 @@ class AuditLog:
     def short(self) -> bool:
         """Whether there was too little space in reserve at the last append."""
     def set_keys(self, keys: Sequence[tuple[Key, int | None]]) -> None:
-        """Takes over keys that were changed.
+        """Adopts keys that were changed.
 
         Raises:
-            UsageError: If a key is no symmetric one of 256 bits.
+            UsageError: If a key is not a symmetric one of 256 bits.
         """
     def set_distrust(self, distrust: bool) -> None:
-        """Says whether a record by an unknown key is put aside instead of being an error."""
+        """Sets whether a record by an unknown key is moved aside instead of being an error."""
     def tag(self, document: bytes) -> bytes:
         """Returns the MAC of a document, 16 bytes.
 
@@ -753,10 +754,10 @@ class AuditLog:
     def made(self, sequence: int, digest: str, mac: str | None) -> bool:
         """Returns whether a key of this log made the MAC of a record with this hash."""
     def position(self) -> tuple[int, str, int, int]:
-        """Returns what is known of the last record that any process has appended.
+        """Returns the state of the last record that any process has appended.
 
         That is its number, its hash, where it ends in its segment, and the highest revision that
-        the log has told of since it was opened or signed.
+        a record has named since the log was opened or signed.
 
         Raises:
             AuditError: If the log cannot be read.
@@ -772,27 +773,27 @@ class AuditLog:
 # --- json ---
 
 def check_json(body: bytes, *, max_depth: int = 16, max_members: int = 1000) -> None:
-    """Checks that a body is one JSON object that every decoder reads alike (RFC 8259).
+    """Checks that a body is one JSON object that every decoder reads in the same way (RFC 8259).
 
     Refused are invalid UTF-8, anything but an object, repeated members, halves of surrogate
     pairs, nesting deeper than ``max_depth``, more than ``max_members`` members and elements in
-    all, integers beyond 2^53, and other numbers of 10^15 and more or of more than 32 digits.
+    total, integers beyond 2^53, and other numbers of 10^15 and more or of more than 32 digits.
 
     Raises:
-        UsageError: Says what is wrong and at which byte; never what the body says there.
+        UsageError: The message says what is wrong and at which byte; never the content.
     """
 
 # --- keys ---
 
 @final
 class Encrypted:
-    """What ``Key.encrypt`` returns, and ``Key.decrypt_many`` takes.
+    """What ``Key.encrypt`` returns, and ``Key.decrypt_many`` accepts.
 
     Args:
         ciphertext: the ciphertext, without nonce and tag.
         nonce: the nonce, for the modes that have one.
         tag: the tag, for GCM.
-        associated_data: what was authenticated along with it.
+        associated_data: the data that was authenticated too.
     """
 
     def __new__(
@@ -813,11 +814,11 @@ class Encrypted:
         """The tag of 16 bytes for GCM, else None."""
     @property
     def associated_data(self) -> bytes:
-        """What was authenticated along with it."""
+        """The data that was authenticated too."""
 
 @final
 class Key:
-    """A key of any type: RSA, EC, OKP, oct or AKP. Threads share it freely.
+    """A key of any type: RSA, EC, OKP, oct or AKP. Threads can share it.
 
     Whatever the type, a method raises ``AlgorithmError`` for an algorithm or an input that does not
     fit the key, and ``UsageError`` if it needs the private part and the key is public.
@@ -832,7 +833,7 @@ class Key:
         alg: str | None = None,
         exportable: bool = False,
     ) -> Key:
-        """Make a new key.
+        """Create a new key.
 
         Args:
             kty: ``RSA``, ``EC``, ``OKP``, ``oct`` or ``AKP``.
@@ -842,18 +843,18 @@ class Key:
                 (the default) or ``X25519``.
             alg: AKP: ``ML-DSA-44``, ``ML-DSA-65`` (the default), ``ML-DSA-87`` or
                 ``MLKEM768-X25519+A256KWPAD``.
-            exportable: whether the private part may leave by ``export_private_jwk`` and
+            exportable: whether the private part may be exported by ``export_private_jwk`` and
                 ``export_private_pem``.
 
         Raises:
-            KeyFormatError: If there is no such type, curve or algorithm.
-            UsageError: If there is no such size, or the type is not made by what was given.
+            KeyFormatError: If the type, curve or algorithm does not exist.
+            UsageError: If the size does not exist, or an argument does not apply to the type.
         """
     @staticmethod
     def from_jwk(jwk: Mapping[str, object] | str | bytes, *, exportable: bool = False) -> Key:
         """Read a JWK: public, private or symmetric.
 
-        Members that are no key parameters are ignored, ``alg``, ``use`` and ``key_ops`` among them.
+        Members that are not key parameters are ignored, including ``alg``, ``use`` and ``key_ops``.
 
         Args:
             jwk: the members, or the JSON text.
@@ -864,14 +865,14 @@ class Key:
         """
     @staticmethod
     def from_pem(data: bytes, *, exportable: bool = False) -> Key:
-        """Read the one key of a PEM text, among certificates and whatever else there is.
+        """Read the one key of a PEM text, which may contain certificates and other blocks.
 
         Args:
             data: PKCS#8, PKCS#1, SEC 1 or SubjectPublicKeyInfo, not encrypted.
             exportable: as for ``generate``.
 
         Raises:
-            KeyFormatError: If there is none or more than one, or as for ``from_jwk``; the message
+            KeyFormatError: If there is no key or more than one, or as for ``from_jwk``; the message
                 says which block it was.
         """
     @staticmethod
@@ -883,14 +884,14 @@ class Key:
         """
     @staticmethod
     def open(kek: KeyEncryptionKey, blob: bytes, context: _Context = None) -> Key:
-        """Open what ``seal`` sealed; the private part never comes to Python.
+        """Open what ``seal`` sealed; the private part never reaches Python.
 
         Raises:
             DecryptionError: If it cannot be opened, whatever the reason.
             UsageError: If the context cannot be encoded.
         """
     def seal(self, kek: KeyEncryptionKey, context: _Context = None) -> bytes:
-        """Seal the private part as an envelope; it never comes to Python.
+        """Seal the private part as an envelope; it never reaches Python.
 
         Args:
             kek: the key to seal under.
@@ -910,10 +911,10 @@ class Key:
         """The curve of an EC or OKP key."""
     @property
     def is_private(self) -> bool:
-        """Whether the key has its private part; an oct key is nothing else."""
+        """Whether the key has its private part; an oct key has no other."""
     @property
     def exportable(self) -> bool:
-        """Whether the private part may leave."""
+        """Whether the private part may be exported."""
     @property
     def algorithms(self) -> list[str]:
         """The names of the algorithms that fit the key."""
@@ -921,7 +922,7 @@ class Key:
         """Return the public JWK: ``kty`` with ``n`` and ``e``, or ``crv`` and ``x`` and ``y``.
 
         A key of type AKP has ``alg`` and ``pub``. Numbers of EC and OKP keys have the full width of
-        the curve. An oct key shows its type only.
+        the curve. Of an oct key, only the type is returned.
         """
     def public_pem(self) -> bytes:
         """Return the public key as PEM ``PUBLIC KEY``.
@@ -957,7 +958,7 @@ class Key:
     def sign(self, alg: str, digest: bytes) -> bytes:
         """Sign a digest that the caller computed.
 
-        HMAC, EdDSA and ML-DSA sign the value as it is. Signatures of ECDSA are ``r || s``.
+        HMAC, EdDSA and ML-DSA sign the value itself. Signatures of ECDSA are ``r || s``.
 
         Args:
             alg: RS256, RS384, RS512, PS256, PS384, PS512, RSNULL, ES256, ES256K, ES384, ES512,
@@ -1001,8 +1002,8 @@ class Key:
             alg: RSA-OAEP-256, RSA-OAEP, RSA1_5, A128GCM, A192GCM, A256GCM, A128CBC, A192CBC,
                 A256CBC, A128CBCPAD, A192CBCPAD or A256CBCPAD.
             plaintext: the plaintext.
-            nonce: 16 unpredictable bytes for CBC; refused by all others. GCM makes its own.
-            associated_data: for GCM, what is authenticated along with it.
+            nonce: 16 unpredictable bytes for CBC; refused by all others. GCM creates its own.
+            associated_data: for GCM, data to authenticate too.
 
         Raises:
             AlgorithmError: If the algorithm or an argument does not fit.
@@ -1031,7 +1032,7 @@ class Key:
             ciphertext: the ciphertext.
             nonce: the nonce, for GCM and CBC.
             tag: the tag, for GCM.
-            associated_data: what was authenticated along with it.
+            associated_data: the data that was authenticated too.
 
         Raises:
             AlgorithmError: If the algorithm or an argument does not fit.
@@ -1052,7 +1053,7 @@ class Key:
         Args:
             alg: RSA-OAEP-256, RSA-OAEP, RSA1_5, A128KW, A192KW, A256KW, A128KWPAD, A192KWPAD,
                 A256KWPAD, CKM_AES_KEY_WRAP, CKM_AES_KEY_WRAP_PAD or MLKEM768-X25519+A256KWPAD.
-            key: the bytes. Without padding they come in eights, 16 or more.
+            key: the bytes. Without padding their number must be a multiple of 8, and at least 16.
 
         Raises:
             AlgorithmError: If the algorithm or the length does not fit.

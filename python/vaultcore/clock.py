@@ -1,6 +1,6 @@
 """The one source of time.
 
-Everything that needs the time is given a clock, so that a test can turn its hands.
+All code that needs the time gets a clock, so that a test can set it.
 """
 
 import time
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """Returns the time."""
 
     def now(self) -> float:
         """Returns the seconds since the Unix epoch."""
@@ -23,7 +23,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told to.
+    """A clock that moves only when it is told to.
 
     Args:
         start: seconds since the Unix epoch.

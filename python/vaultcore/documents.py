@@ -11,7 +11,7 @@ Document = TypeVar("Document")
 
 
 def decode_stored(blob: bytes, kind: type[Document], what: str) -> Document:
-    """Reads what is stored.
+    """Reads a stored document.
 
     Raises:
         TamperedError: it cannot be read.
@@ -26,7 +26,7 @@ def decode_stored(blob: bytes, kind: type[Document], what: str) -> Document:
 
 
 def document_context(collection: str, name: str) -> Context:
-    """Returns what a document is bound to: its place."""
+    """Returns the context that binds a document to its place."""
     return Context({"purpose": "document", "collection": collection, "key": name})
 
 
@@ -39,11 +39,11 @@ def open_document(kek: KeyEncryptionKey, blob: bytes | None, collection: str, na
     """Opens a document.
 
     Raises:
-        StorageError: there is none.
+        StorageError: it does not exist.
         TamperedError: it does not verify.
     """
     if blob is None:
-        raise StorageError(f"the store holds no {collection}; it was not fully initialised")
+        raise StorageError(f"the store has no {collection}; it was not fully initialised")
     try:
         return kek.open(blob, context=document_context(collection, name))
     except DecryptionError:

@@ -1,4 +1,4 @@
-"""How bytes are written in JSON."""
+"""The encoding of bytes in JSON."""
 
 import base64
 import binascii
@@ -15,14 +15,14 @@ def decode_base64url(text: str, member: str) -> bytes:
     """Decodes base64url, with or without padding.
 
     Args:
-        text: what the caller sent.
+        text: the text that the caller sent.
         member: the name of the member, for the message.
 
     Raises:
         BadParameterError: the text is not base64url.
     """
     bare = text.rstrip("=")
-    if "+" in bare or "/" in bare:  # standard base64, which the decoder would take too
+    if "+" in bare or "/" in bare:  # standard base64, which the decoder would accept too
         raise BadParameterError(f"Property {member} is not valid base64url")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)

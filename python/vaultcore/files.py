@@ -1,7 +1,7 @@
-"""Sealing and opening files of any size, in constant memory, with atomic output.
+"""Seals and opens files of any size, in constant memory, with atomic output.
 
-The target appears under its name when it is complete, authenticated and on the disk, and not
-before: until then it is a hidden file beside it, which goes away if anything fails.
+The target gets its name when it is complete, authenticated and on the disk, and not before: until
+then it is a hidden file beside it, which is removed if anything fails.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import IO
 
 from vaultcore._core import Context, KeyEncryptionKey, StreamOpener, StreamSealer
 
-_PIECE = 1 << 18  # read, worked on and written within the cache of a core
+_PIECE = 1 << 18  # read, processed and written within the cache of a core
 _HEAD_ROOM = 256  # more than the head of any suite
 _ContextArgument = Context | Mapping[str, str | bytes | int | bool | None] | None
 Progress = Callable[[int], None]
@@ -33,9 +33,9 @@ def seal_file(
     Args:
         kek: the key to seal under.
         source: the file to read.
-        target: the file to make, with mode 0600.
+        target: the file to create, with mode 0600.
         context: what the file is about; the same is needed to open it.
-        progress: is told how many bytes of the source are done, every 256 KiB.
+        progress: called with the number of bytes of the source that are done, every 256 KiB.
         replace: whether a target that exists is replaced.
 
     Returns:
@@ -44,7 +44,7 @@ def seal_file(
     Raises:
         UsageError: If the context cannot be encoded.
         FileExistsError: If the target exists and is not to be replaced.
-        OSError: If the source cannot be read or the target not be written.
+        OSError: If the source cannot be read or the target cannot be written.
     """
     sealer = StreamSealer(kek, context=context)
     return _pass_through(sealer, Path(source), Path(target), progress, replace=replace)
@@ -59,14 +59,14 @@ def open_file(
     progress: Progress | None = None,
     replace: bool = False,
 ) -> int:
-    """Open a file that ``seal_file`` or a ``StreamSealer`` made.
+    """Open a file that ``seal_file`` or a ``StreamSealer`` created.
 
     Args:
         kek: the key that it was sealed under.
         source: the file to read.
-        target: the file to make, with mode 0600.
+        target: the file to create, with mode 0600.
         context: the context that it was sealed with.
-        progress: is told how many bytes of the source are done, every 256 KiB.
+        progress: called with the number of bytes of the source that are done, every 256 KiB.
         replace: whether a target that exists is replaced.
 
     Returns:
@@ -76,7 +76,7 @@ def open_file(
         DecryptionError: If it cannot be opened or was cut short; there is no target then.
         UsageError: If the context cannot be encoded.
         FileExistsError: If the target exists and is not to be replaced.
-        OSError: If the source cannot be read or the target not be written.
+        OSError: If the source cannot be read or the target cannot be written.
     """
     opener = StreamOpener(kek, context=context)
     return _pass_through(opener, Path(source), Path(target), progress, replace=replace)
@@ -87,13 +87,13 @@ def rewrap_file(
 ) -> None:
     """Wrap the data key of a sealed file under the newest generation.
 
-    The file is copied, so that it is the old one or the new one at every moment; its payload is
+    The file is copied, so at every moment it is either the old one or the new one; its payload is
     not decrypted.
 
     Args:
         kek: the key that it was sealed under.
         path: the file.
-        progress: is told how many bytes are done.
+        progress: called with the number of bytes that are done.
 
     Raises:
         DecryptionError: If its data key cannot be unwrapped.
@@ -101,7 +101,7 @@ def rewrap_file(
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        # Before it is opened, which for a pipe without a writer would not end.
+        # Checked first: opening a pipe without a writer would block.
         raise OSError(f"`{path}` is not a regular file; choose another name")
     with path.open("rb", buffering=0) as source:
         start = source.read(_HEAD_ROOM)
@@ -138,14 +138,14 @@ def _pass_through(
 
 @contextmanager
 def _atomic(target: Path, *, replace: bool) -> Iterator[IO[bytes]]:
-    """Give a file that becomes ``target`` when the block ends well, and vanishes otherwise."""
+    """Give a file that becomes ``target`` if the block succeeds, and is removed otherwise."""
     if not replace and target.exists():
-        # The check that counts is at the end; this one spares the work.
+        # The decisive check is at the end; this one saves the work.
         raise FileExistsError(
             f"`{target}` exists; choose another name or ask for it to be replaced"
         )
     if target.exists() and not target.is_file():
-        # A device or a pipe would become a file, with whatever else writes to it cut off.
+        # A device or a pipe would become a file, and its other users would be cut off.
         raise OSError(f"`{target}` is not a regular file; choose another name")
     with ExitStack() as clean_up:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)

@@ -1,4 +1,4 @@
-"""What a process that holds keys or PINs does for itself before it holds any."""
+"""Hardens a process before it holds keys or PINs."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ _PR_SET_DUMPABLE: Final = 4
 def harden() -> None:
     """Keeps this process out of core dumps and of the debuggers of its own user.
 
-    Files that it makes are for their owner only. It may be called again.
+    Files that it creates are for their owner only. It may be called again.
 
     Raises:
         OSError: the system refuses.

@@ -1,7 +1,7 @@
-"""Reads files that people name: whole, up to a limit, and without waiting for ever.
+"""Reads files that people name: completely, up to a limit, and without waiting for ever.
 
-What is named may be anything: a folder, a device without an end, a pipe that nobody writes to.
-Each of these is refused with one line that names the file.
+A name may lead to anything: a folder, a device without an end, a pipe that nobody writes to. Each
+of these is refused with one line that names the file.
 """
 
 import os
@@ -18,18 +18,18 @@ _PIECE: Final = 1 << 18
 
 
 def read_input(path: Path, *, limit: int) -> bytes:
-    """Reads a file whole.
+    """Reads a file completely.
 
     Args:
         path: a file, or a pipe or device that ends.
-        limit: the most bytes that it may hold.
+        limit: the most bytes that it may have.
 
     Raises:
         UnreadableError: it is missing, a folder, larger than the limit, a pipe that stays silent
             for :data:`PIPE_SECONDS`, or the system refuses to read it.
     """
     try:
-        # Not waiting: to open a pipe that has no writer would wait for one.
+        # Non-blocking: opening a pipe without a writer would wait for one.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise UnreadableError(f"`{path}` cannot be read: {_reason(error)}") from None
@@ -50,11 +50,11 @@ def read_input(path: Path, *, limit: int) -> bytes:
 
 
 def read_text_input(path: Path, *, limit: int) -> str:
-    """Reads a file of UTF-8 text whole.
+    """Reads a file of UTF-8 text completely.
 
     Args:
         path: a file, or a pipe or device that ends.
-        limit: the most bytes that it may hold.
+        limit: the most bytes that it may have.
 
     Raises:
         UnreadableError: it is not text, or cannot be read; see :func:`read_input`.
@@ -76,7 +76,7 @@ def _read_whole(descriptor: int, path: Path, limit: int) -> bytes:
 
 
 def _speaks(descriptor: int) -> bool:
-    """Returns whether something came through a pipe, or its writer came and went."""
+    """Returns whether data came through a pipe, or its writer came and went."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(PIPE_SECONDS * 1000))

@@ -1,7 +1,7 @@
-"""Who may reach a data folder and the code that it names: looked at whenever a folder is opened.
+"""Restricts who may reach a data folder and the code that it names, when a folder is opened.
 
-What belongs to the user of the vault and is open to others is closed, and that is said once. What
-belongs to somebody else is refused: he could change it while the vault runs.
+What belongs to the user of the vault and is open to others is closed, and that is logged once. What
+belongs to somebody else is refused: its owner could change it while the vault runs.
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import Final
 
 from vaultcore.errors import ConfigurationError
 
-#: Files that lie in a data folder itself.
+#: Files in a data folder itself.
 FILES: Final = (
     "vaultcore.db",
     "vaultcore.db-wal",
@@ -24,10 +24,10 @@ FILES: Final = (
     "dev.json",
     ".dev.lock",
 )
-#: The file that names what is loaded; see :mod:`vaultcore.protectors.list_file`.
+#: The file that names the code to load; see :mod:`vaultcore.protectors.list_file`.
 LIST: Final = "protectors.json"
-#: Folders in a data folder, and which files in them are closed. Key files are not among them: the
-#: protector refuses one that others could read, because it may have been read.
+#: Folders in a data folder, and the files in them that are closed. Key files are not among them:
+#: the protector refuses one that others could read, because they may have read it.
 FOLDERS: Final = {
     "audit": "**/*",
     "keys": "",
@@ -54,10 +54,10 @@ def secure_folder(folder: Path) -> None:
     """
     status = _stat(folder)
     if not stat.S_ISDIR(status.st_mode):
-        raise ConfigurationError(f"`{folder}` is not a folder: name another with --data")
+        raise ConfigurationError(f"`{folder}` is not a folder: name another one with --data")
     if status.st_mode & stat.S_ISVTX and status.st_mode & stat.S_IWOTH:
         raise ConfigurationError(
-            f"`{folder}` is a folder that everybody shares: move the vault into a folder of its own"
+            f"`{folder}` is a folder that all users share: move the vault into a folder of its own"
         )
     closed = _close(folder, status)
     check_parents(folder)
@@ -78,8 +78,8 @@ def secure_folder(folder: Path) -> None:
                 closed |= _close_present(found)
     if closed:
         logger.warning(
-            "the data folder `%s` was open to other users of this machine: it is closed now; who "
-            "had read it then still knows the names in it",
+            "the data folder `%s` was open to other users of this machine: it is closed now; "
+            "anyone who read it before still knows the names in it",
             folder,
         )
 
@@ -88,8 +88,8 @@ def check_code(path: Path, what: str) -> None:
     """Checks that nobody but this user and root can change a file that is loaded and run.
 
     Args:
-        path: the file; one that does not exist is not looked at.
-        what: what the messages call it, for example "PKCS#11 module".
+        path: the file; one that does not exist is not checked.
+        what: the name of the file in messages, for example "PKCS#11 module".
 
     Raises:
         ConfigurationError: it belongs to somebody else, or others can write it or its folders.
@@ -98,7 +98,7 @@ def check_code(path: Path, what: str) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        return  # whoever loads it says so
+        return  # the code that loads it reports this
     except OSError as error:
         raise ConfigurationError(f"the {what} `{path}` cannot be read: {error.strerror}") from None
     _check_owner(path, status)
@@ -118,7 +118,7 @@ def check_parents(path: Path) -> None:
     """
     for parent in path.resolve().parents:
         status = _stat(parent)
-        # In a folder with the sticky bit, such as /tmp, others cannot rename what is not theirs.
+        # In a folder with the sticky bit, such as /tmp, users cannot rename the files of others.
         if _writable(status) and not status.st_mode & stat.S_ISVTX:
             raise ConfigurationError(
                 f"other users can write the folder `{parent}`, and so replace `{path}`: run chmod "
@@ -132,18 +132,18 @@ def _close_present(path: Path, *, trusted: bool = False) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise ConfigurationError(f"`{path}` cannot be looked at: {error.strerror}") from None
+        raise ConfigurationError(f"`{path}` cannot be checked: {error.strerror}") from None
     return _close(path, status, trusted=trusted)
 
 
 def _close(path: Path, status: os.stat_result, *, trusted: bool = False) -> bool:
-    """Takes the permissions of others away; returns whether they had any."""
+    """Removes the permissions of others; returns whether they had any."""
     _check_owner(path, status)
     mode = stat.S_IMODE(status.st_mode)
     if trusted and mode & _WRITE:
         raise ConfigurationError(
             f"`{path}` can be written by other users (mode {mode:04o}), and names code that is "
-            "loaded: see that it is as you wrote it, and run chmod 600 on it"
+            "loaded: check that it is as you wrote it, and run chmod 600 on it"
         )
     if not mode & _OTHERS:
         return False
@@ -181,7 +181,7 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
 
 
 def _writable(status: os.stat_result) -> bool:
-    """Returns whether others can write; the group of a user's own name is the user himself."""
+    """Returns whether others can write; a group that belongs to the user alone does not count."""
     private = status.st_gid == os.getegid() == os.geteuid()
     return bool(status.st_mode & (stat.S_IWOTH if private else _WRITE))
 
@@ -190,4 +190,4 @@ def _stat(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except OSError as error:
-        raise ConfigurationError(f"`{path}` cannot be looked at: {error.strerror}") from None
+        raise ConfigurationError(f"`{path}` cannot be checked: {error.strerror}") from None
