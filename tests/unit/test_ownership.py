@@ -104,7 +104,7 @@ def test_what_belongs_to_another_user_is_refused(folder: Path, name: str) -> Non
 
 def test_a_folder_that_everybody_shares_is_refused_and_left_alone(folder: Path) -> None:
     folder.chmod(0o1777)
-    with pytest.raises(ConfigurationError, match="everybody shares"):
+    with pytest.raises(ConfigurationError, match="all users share"):
         vaultcore.open(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
 

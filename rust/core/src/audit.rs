@@ -1,9 +1,9 @@
 //! The records of the audit log and their hash chain.
 //!
-//! A record is one line of printable ASCII that holds a JSON object. Its last member is the
+//! A record is one line of printable ASCII that contains a JSON object. Its last member is the
 //! SHA-256 of a label and of everything on the line before that member; the member before it is
-//! the hash of the record before. Nothing has to be brought into a canonical form to verify it.
-//! Behind the hash stands a MAC of it, which only the vault can compute.
+//! the hash of the previous record. Nothing must be brought into a canonical form to verify it.
+//! After the hash comes a MAC of it, which only the vault can compute.
 //!
 //! ```text
 //! {"time":...,"sequence":7,"previous":"<64 hex digits>","hash":"<64 hex digits>","mac":"<32>"}
@@ -27,16 +27,16 @@ use self::digits::push_hex;
 use self::record::members;
 use self::value::{push_number, Clockface};
 
-/// What the hash of every record begins with.
+/// The prefix of every hashed record.
 pub const LABEL: &[u8] = b"vaultcore audit record 1\n";
 /// The longest line that can be written, newline included.
 pub const MAX_LINE: usize = 64 * 1024;
 /// The operation of the record that ends a segment.
 pub const ROTATED: &str = "AuditLogRotated";
-/// The operation of the record that tells of a torn end.
+/// The operation of the record about a torn end.
 pub const REPAIRED: &str = "AuditLogRepaired";
 
-/// What stands before the revision of a record; no text of a client can hold it.
+/// What comes before the revision of a record; no text of a client can contain it.
 const REVISION: &[u8] = b",\"revision\":";
 
 /// The hash of a record.
@@ -104,7 +104,7 @@ impl Line {
     }
 }
 
-/// The SHA-256 of what a record of a torn end tells about, taken piece by piece.
+/// The SHA-256 of the data in the record of a torn end, computed piece by piece.
 pub struct Sha256(Context);
 
 impl Default for Sha256 {
@@ -120,12 +120,12 @@ impl std::fmt::Debug for Sha256 {
 }
 
 impl Sha256 {
-    /// Takes the next piece.
+    /// Adds the next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The hash, as it stands in a record.
+    /// The hash, in the form of a record.
     #[must_use]
     pub fn finish(self) -> String {
         hex(self.0.finish().as_ref())

@@ -1,7 +1,7 @@
 //! The context of an envelope: what it is about, bound to it and not stored in it.
 //!
 //! One encoding for one context (`docs/envelope.md`, "Context"): fields in the order of the bytes
-//! of their names, every length in front of what it measures, every value with its type. So no
+//! of their names, every length before what it measures, every value with its type. So no
 //! context encodes as another, and no encoding is the beginning of another.
 
 use std::borrow::Cow;

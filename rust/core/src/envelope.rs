@@ -1,4 +1,4 @@
-//! The envelope: where every byte is.
+//! The envelope: the place of every byte.
 //!
 //! ```text
 //! magic "vce" 3 | version 1 | suite 1 | content 1 | KEK id 16 | generation 4   the header, 26
@@ -9,7 +9,7 @@
 //!
 //! The first 22 bytes never change in the life of an envelope and are bound by the commitment;
 //! the generation and the wrapped data key are replaced when it is rewrapped. `docs/envelope.md`
-//! has the whole format and why it is so.
+//! has the whole format and the reasons for it.
 
 mod message;
 
@@ -39,7 +39,7 @@ pub const MAX_PAYLOAD: usize = (1 << 36) - 32;
 /// How the data key is wrapped. The payload is AES-256-GCM in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suite {
-    /// AES-256 key wrap (SP 800-38F, RFC 3394), for those who need a mode that FIPS 140 knows.
+    /// AES-256 key wrap (SP 800-38F, RFC 3394), for users who need a mode of FIPS 140.
     AesKw,
     /// AES-256-GCM-SIV (RFC 8452) with a random nonce. The default.
     GcmSiv,
@@ -81,14 +81,14 @@ impl Suite {
         HEADER_SIZE + self.wrap_size() + NONCE_SIZE + COMMITMENT_SIZE
     }
 
-    /// What an envelope of one message is longer than the message.
+    /// How much longer an envelope of one message is than the message.
     #[must_use]
     pub const fn overhead(self) -> usize {
         self.head_size() + TAG_SIZE
     }
 }
 
-/// What an envelope holds. Bound like everything else, so that none passes as another: a sealed
+/// The content of an envelope. Bound like everything else, so that none passes as another: a sealed
 /// private key does not open as a message, which Python would see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Content {
@@ -197,7 +197,7 @@ impl Header {
             *generation.first_chunk_mut()? = self.generation.to_be_bytes();
             Some(())
         };
-        // INVARIANT: 6 + 16 + 4 is the size of the header, so that this cannot stop half-way.
+        // INVARIANT: 6 + 16 + 4 is the size of the header, so this cannot stop halfway.
         let written = write();
         debug_assert!(written.is_some());
         bytes
@@ -224,7 +224,7 @@ impl Header {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) header: Header,
-    /// The same header as it stands there: one header has one form.
+    /// The same header as stored: one header has one form.
     pub(crate) header_bytes: &'a [u8; HEADER_SIZE],
     pub(crate) wrapped: &'a [u8],
     pub(crate) nonce: &'a [u8; NONCE_SIZE],
@@ -260,7 +260,7 @@ pub(crate) fn stable(header: &[u8; HEADER_SIZE]) -> Result<&[u8; STABLE_SIZE]> {
     header.first_chunk().ok_or(Error::Backend)
 }
 
-/// The size of the head of the envelope that begins with `start`, once enough of it is there.
+/// The size of the head of the envelope that begins with `start`, if enough of it is there.
 pub(crate) fn head_size(start: &[u8]) -> Option<Result<usize>> {
     let (header, _) = start.split_first_chunk::<HEADER_SIZE>()?;
     Some(
@@ -270,24 +270,24 @@ pub(crate) fn head_size(start: &[u8]) -> Option<Result<usize>> {
     )
 }
 
-/// What an envelope says about itself. Not authenticated: opening it is.
+/// The unencrypted part of an envelope. It is authenticated only by opening the envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Info {
     /// The version of the format.
     pub version: u8,
     /// How the data key is wrapped.
     pub suite: Suite,
-    /// What the envelope holds.
+    /// The kind of content.
     pub content: Content,
     /// The key-encryption key it was sealed under.
     pub kek_id: KekId,
     /// The generation of that key.
     pub generation: u32,
-    /// The size of what it holds; none for the head of a stream without its segments.
+    /// The size of the content; none for the head of a stream without its segments.
     pub payload_size: Option<u64>,
 }
 
-/// Reads what is not secret in an envelope, without a key.
+/// Reads the unencrypted part of an envelope, without a key.
 pub fn inspect(blob: &[u8]) -> Result<Info> {
     let refuse = || Error::Usage("this is not an envelope, or it was cut short".to_owned());
     let parts = Parts::parse(blob).ok_or_else(refuse)?;

@@ -8,11 +8,12 @@ use std::fmt;
 pub enum Error {
     /// The algorithm does not exist, or does not fit this key or this input.
     Algorithm(String),
-    /// The backend failed at something that cannot fail for a reason of the caller's.
+    /// The backend failed for a reason that the caller did not cause.
     Backend,
-    /// Opening, decrypting or unwrapping failed. Every reason looks the same on purpose.
+    /// Opening, decrypting or unwrapping failed. The error is the same for every reason, on
+    /// purpose.
     Decrypt,
-    /// A key, or an encoding of one, was refused; the text says why and holds no key material.
+    /// A key, or an encoding of one, was refused; the text says why and contains no key material.
     KeyFormat(String),
     /// The caller used the interface wrongly; the text says what to change.
     Usage(String),

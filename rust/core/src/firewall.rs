@@ -2,7 +2,7 @@
 //!
 //! Rules are compiled to sorted, disjoint intervals, so that a decision is a binary search however
 //! many rules there are. An IPv4 address that arrives mapped into IPv6 (`::ffff:192.0.2.1`, as
-//! dual-stack sockets report it) is the IPv4 address, in rules and in requests.
+//! dual-stack sockets report it) is treated as the IPv4 address, in rules and in requests.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -16,7 +16,7 @@ pub struct Firewall {
     v6: Vec<Interval<u128>>,
 }
 
-/// What happens to an address that no rule names.
+/// What happens to an address that matches no rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DefaultAction {
     /// It may talk to the vault.
@@ -32,7 +32,7 @@ struct Interval<T> {
 }
 
 impl DefaultAction {
-    /// Parses `Allow` or `Deny`, without regard to case.
+    /// Parses `Allow` or `Deny`, ignoring case.
     pub fn parse(text: &str) -> Result<Self> {
         if text.eq_ignore_ascii_case("allow") {
             Ok(Self::Allow)
@@ -49,7 +49,7 @@ impl DefaultAction {
 impl Firewall {
     /// Compiles the rules: addresses and CIDR ranges, IPv4 and IPv6.
     ///
-    /// Bits of an address behind the prefix of its range are ignored, as `10.0.0.7/8`.
+    /// Bits of an address after the prefix of its range are ignored, as in `10.0.0.7/8`.
     pub fn compile<'a>(
         default: DefaultAction,
         rules: impl IntoIterator<Item = &'a str>,
@@ -81,7 +81,7 @@ impl Firewall {
 
     /// Whether an address may talk to the vault.
     ///
-    /// What is not an address is named by no rule.
+    /// What is not an address matches no rule.
     #[must_use]
     pub fn allows(&self, address: &str) -> bool {
         if self.default == DefaultAction::Allow {

@@ -1,7 +1,7 @@
 //! The gate: parse, challenge, firewall, token, permission, in that order and in one call.
 //!
-//! What is wrong with a request is told only to a caller whose address may talk to the vault and
-//! whose token is known: a stranger learns that he has to show a token, and nothing else.
+//! What is wrong with a request is shown only to a caller whose address may talk to the vault and
+//! whose token is known: a stranger learns that a token is required, and nothing else.
 //!
 //! A token is known after its signature and claims were checked elsewhere and the result was
 //! remembered here, under the token's SHA-256 digest. The token itself is not kept.
@@ -17,40 +17,40 @@ use crate::operation::{self, Operation, Refusal, Verb};
 use crate::policy::{Permission, Permissions, Policies};
 use crate::principal::Principal;
 
-/// The most tokens that are remembered; beyond, the one that expires first goes.
+/// The most tokens that are remembered; beyond that, the one that expires first is forgotten.
 pub const MAX_TOKENS: usize = 10_000;
-/// The longest token that is looked at.
+/// The longest token that is examined.
 pub const MAX_TOKEN_LENGTH: usize = 16 * 1024;
-/// How far our clock may be behind the issuer's, in seconds. An expiry gets no such leeway.
+/// How far this clock may be behind the issuer's, in seconds. An expiry gets no such leeway.
 const NOT_BEFORE_LEEWAY: f64 = 60.0;
-/// For how many vaults a token remembers what it is granted.
+/// For how many vaults a token's permissions are remembered.
 const MAX_GRANTED: usize = 16;
 
-/// What became of a request at the gate.
+/// The gate's decision about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes on to the object's own rules.
+    /// It continues to the object's own rules.
     Admitted = 0,
-    /// It shows no token: answer with the challenge.
+    /// It has no token: answer with the challenge.
     Challenge = 1,
     /// Its address may not talk to this vault.
     Firewall = 2,
     /// Its token is not remembered, or is outside its times: validate it, remember it, ask again.
     UnknownToken = 3,
-    /// The caller is known, but what he asks for is malformed or does not exist.
+    /// The caller is known, but the request is malformed or asks for something that does not exist.
     Invalid = 4,
     /// The caller is known, but has no permission for this.
     Denied = 5,
 }
 
-/// What the gate says about a request.
+/// The gate's decision about a request, with its reasons.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// What became of it.
+    /// The decision.
     pub outcome: Outcome,
-    /// What was asked for, where it could be understood; for the audit, whatever the outcome.
+    /// The operation, if it could be parsed; for the audit, whatever the outcome.
     pub operation: Option<Operation>,
-    /// Who asked, if the token is known.
+    /// The caller, if the token is known.
     pub principal: Option<Arc<Principal>>,
     /// What to answer, unless the request was admitted or its token is unknown.
     pub refusal: Option<Refusal>,
@@ -71,39 +71,39 @@ pub struct Request<'a> {
     pub path: &'a [u8],
     /// What follows the question mark, undecoded.
     pub query: &'a [u8],
-    /// The vault its host name stands for.
+    /// The vault of its host name.
     pub vault: &'a str,
 }
 
-/// What a caller who is known asks for in process.
+/// An operation that an authenticated caller requests in process.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// The address he came from; none for a caller in this process.
+    /// The address of the caller; none for a caller in this process.
     pub address: Option<&'a str>,
-    /// The object, as it was named; empty where the operation is about none.
+    /// The object, as it was named; empty if the operation concerns none.
     pub object_name: &'a [u8],
     /// The vault.
     pub vault: &'a str,
-    /// What is asked for.
+    /// The operation.
     pub verb: Verb,
     /// The version, as it was named; empty for the current one.
     pub version: &'a [u8],
 }
 
-/// What the gate has to know of a vault.
+/// What the gate needs to know about a vault.
 #[derive(Debug)]
 pub struct VaultRules {
     /// Who may talk to it.
     pub firewall: Firewall,
-    /// Where it says it is, in refusals.
+    /// Its location in refusals.
     pub location: String,
-    /// What is granted to whom.
+    /// Its access policies.
     pub policies: Policies,
-    /// The tenant whose tokens it takes, or the empty string for those of every trusted issuer.
+    /// The tenant whose tokens it accepts, or the empty string for those of every trusted issuer.
     pub tenant: String,
 }
 
-/// The vaults, their rules, and the tokens that were seen.
+/// The vaults, their rules, and the tokens seen before.
 #[derive(Debug, Default)]
 pub struct Gate {
     revision: u64,
@@ -114,19 +114,19 @@ pub struct Gate {
 #[derive(Debug)]
 struct Vault {
     name: String,
-    /// Which edition of the rules this is. What a token was granted under another one is void.
+    /// The edition of the rules. What a token was granted under another edition is void.
     revision: u64,
     rules: VaultRules,
 }
 
 impl Gate {
-    /// A gate that knows no vault and no token.
+    /// A gate without vaults and tokens.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a vault or replaces its rules, for the next request on.
+    /// Adds a vault or replaces its rules, from the next request on.
     pub fn set_vault(&mut self, name: &str, rules: VaultRules) {
         self.revision += 1;
         let vault = Vault {
@@ -142,7 +142,7 @@ impl Gate {
         self.vaults.remove(&name.to_ascii_lowercase());
     }
 
-    /// Remembers what a valid token says, until it expires.
+    /// Remembers the content of a valid token, until it expires.
     pub fn remember(
         &mut self,
         token: &[u8],
@@ -168,7 +168,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Forgets every token, as when an issuer is no longer trusted.
+    /// Forgets every token, for example when an issuer is no longer trusted.
     pub fn forget_tokens(&mut self) {
         self.tokens = Tokens::default();
     }
@@ -203,9 +203,9 @@ impl Gate {
         }
     }
 
-    /// Decides about an operation of a caller who is known already, as in process.
+    /// Decides about an operation of a caller who is already authenticated, as in process.
     ///
-    /// The order is that of [`Gate::admit`]: the address, where there is one, the names, the
+    /// The order is that of [`Gate::admit`]: the address, if there is one, the names, the
     /// permission.
     #[must_use]
     pub fn authorize(&self, asked: &Asked<'_>, principal: Arc<Principal>) -> Admission {
@@ -285,8 +285,8 @@ impl Vault {
         }
     }
 
-    /// The contract's words for a foreign address. The caller is not named: his token has not been
-    /// looked at.
+    /// The contract's words for a foreign address. The caller is not named, because the token has
+    /// not been read.
     fn outside(&self, address: &str) -> Refusal {
         Refusal {
             code: "Forbidden",
@@ -303,7 +303,7 @@ impl Vault {
     }
 }
 
-/// The token of an `Authorization` header of the scheme `Bearer` (RFC 6750 section 2.1).
+/// The token of an `Authorization` header with the scheme `Bearer` (RFC 6750 section 2.1).
 #[must_use]
 pub fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = authorization.split_at_checked(b"Bearer".len())?;
@@ -311,7 +311,7 @@ pub fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let token = rest.trim_ascii();
-    // Without a branch for each byte, so that the compiler makes vector instructions of it.
+    // Without a branch for each byte, so that the compiler uses vector instructions.
     let well_formed = token
         .iter()
         .fold(true, |all, &byte| all & is_token_byte(byte));
@@ -331,7 +331,7 @@ fn is_token_byte(byte: u8) -> bool {
 }
 
 fn lookup<'a>(vaults: &'a HashMap<String, Vault>, name: &str) -> Option<&'a Vault> {
-    // The name as it is first: it nearly always is lower case, and folding it would allocate.
+    // The name unchanged first: it nearly always is lower case, and folding it would allocate.
     vaults
         .get(name)
         .or_else(|| vaults.get(&name.to_ascii_lowercase()))
@@ -381,11 +381,11 @@ fn fingerprint(token: &[u8]) -> Fingerprint {
     fingerprint
 }
 
-/// What is remembered of a token.
+/// What is remembered about a token.
 #[derive(Debug)]
 struct Known {
     expires: f64,
-    /// What it is granted, by the revision of the vault's rules.
+    /// Its permissions, by the revision of the vault's rules.
     granted: Vec<(u64, Permissions)>,
     not_before: f64,
     principal: Arc<Principal>,

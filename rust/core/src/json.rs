@@ -1,23 +1,23 @@
 //! The strict check of a JSON body before it is decoded.
 //!
 //! RFC 8259 leaves open what a repeated member means, how large a number may be and how deep a text
-//! may nest, and decoders answer differently. A body that passes here means one thing to all of
-//! them. The check is one pass over the bytes; it converts nothing, and it holds no more than the
-//! names of the members of the objects it is inside of.
+//! may nest, and decoders differ. A body that passes here has the same meaning for all of them. The
+//! check is one pass over the bytes; it converts nothing, and it keeps only the names of the
+//! members of the objects that it is inside.
 
 use std::collections::HashSet;
 use std::fmt;
 
-/// What a body may be.
+/// The limits of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many objects and arrays may be inside each other; the body itself is the first.
+    /// How many objects and arrays may be nested; the body itself is the first.
     pub depth: usize,
-    /// How many members of objects and elements of arrays there may be in all.
+    /// How many members of objects and elements of arrays there may be in total.
     pub members: usize,
 }
 
-/// What is wrong with a body, and where; never what it says there.
+/// What is wrong with a body, and where; never its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     /// What is wrong.
@@ -78,7 +78,7 @@ impl<'a> Checker<'a> {
             if self.value(&mut open)? {
                 continue;
             }
-            // A value has ended: go on in the innermost, or close it, as often as it takes.
+            // A value has ended: continue in the innermost, or close it, as often as necessary.
             loop {
                 self.skip_space();
                 let Some(innermost) = open.last_mut() else {
@@ -111,7 +111,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Checks one value; true when it opened something whose first value comes next.
+    /// Checks one value; true if it opened something whose first value comes next.
     fn value(&mut self, open: &mut Vec<Open>) -> Result<bool, Fault> {
         self.skip_space();
         match self.peek() {
@@ -164,7 +164,7 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Checks the name of a member and the colon behind it.
+    /// Checks the name of a member and the colon after it.
     fn member(&mut self, names: &mut HashSet<Vec<u8>>) -> Result<(), Fault> {
         let start = self.position;
         if self.peek() != Some(b'"') {
@@ -191,7 +191,7 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Checks a string, from quote to quote, and decodes it where asked to.
+    /// Checks a string, from quote to quote, and decodes it if required.
     fn string(&mut self, mut decoded: Option<&mut Vec<u8>>) -> Result<(), Fault> {
         self.position += 1;
         loop {
@@ -245,7 +245,7 @@ impl<'a> Checker<'a> {
         Ok(escaped)
     }
 
-    /// Checks `\uXXXX`, and the second half of a surrogate pair behind it.
+    /// Checks `\uXXXX`, and the second half of a surrogate pair after it.
     fn unicode(&mut self, start: usize) -> Result<char, Fault> {
         let unpaired = Fault {
             kind: "half of a surrogate pair",
@@ -332,7 +332,7 @@ impl<'a> Checker<'a> {
         let Some(exponent) = small(exponent) else {
             return Err(if exponent.is_empty() { malformed } else { huge });
         };
-        // The place of the first digit that counts, seen from the point: 1 is the units.
+        // The place of the first significant digit, counted from the point: 1 is the units.
         let leading = whole
             .iter()
             .chain(fraction)

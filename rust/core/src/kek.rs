@@ -1,8 +1,8 @@
 //! Key-encryption keys: what envelopes are sealed under.
 //!
 //! A key-encryption key has generations. New envelopes are sealed under the newest; old ones open
-//! under theirs for as long as it is kept, and are rewrapped under the newest without their payload
-//! being touched.
+//! under theirs as long as it is kept, and are rewrapped under the newest without access to their
+//! payload.
 
 mod bundle;
 mod derived;
@@ -25,7 +25,7 @@ use crate::{Error, Result};
 pub use derived::KeyVersion;
 use generation::Generation;
 
-/// A key-encryption key. Shared between threads freely; rotating it disturbs nobody.
+/// A key-encryption key. Threads can share it, and rotating it does not disturb them.
 pub struct KeyEncryptionKey {
     id: KekId,
     suite: Suite,
@@ -39,7 +39,7 @@ pub struct KeyEncryptionKey {
 enum Origin {
     /// They are this key's own.
     Own,
-    /// They follow the versions of a key in a vault, which is what rotates and is backed up.
+    /// They follow the versions of a key in a vault, which is rotated and backed up instead.
     Versions,
 }
 
@@ -47,7 +47,7 @@ enum Origin {
 pub struct SealJob<'a> {
     /// What to seal.
     pub plaintext: &'a [u8],
-    /// What it is about.
+    /// Its context.
     pub context: &'a Context,
     /// Where the envelope goes: exactly `plaintext.len() + overhead` bytes.
     pub out: &'a mut [u8],
@@ -57,21 +57,21 @@ pub struct SealJob<'a> {
 pub struct OpenJob<'a> {
     /// The envelope.
     pub blob: &'a [u8],
-    /// What it is about.
+    /// Its context.
     pub context: &'a Context,
     /// Where the message goes: exactly [`KeyEncryptionKey::opened_size`] bytes.
     pub out: &'a mut [u8],
 }
 
 impl KeyEncryptionKey {
-    /// Makes a new key with a random id.
+    /// Creates a new key with a random id.
     pub fn generate(suite: Suite) -> Result<Self> {
         let mut id = [0; KEK_ID_SIZE];
         rand::fill(&mut id).map_err(|_| Error::Backend)?;
         Self::from_key(Some(KekId(id)), suite, SecretKey::generate()?)
     }
 
-    /// Makes a key-encryption key of key bytes from elsewhere, as its generation 1.
+    /// Creates a key-encryption key from given key bytes, as its generation 1.
     ///
     /// Without an id, the id is a digest of suite and key, so that the same bytes get the same id.
     pub fn from_key(id: Option<KekId>, suite: Suite, key: SecretKey) -> Result<Self> {
@@ -142,7 +142,7 @@ impl KeyEncryptionKey {
         Ok(number)
     }
 
-    /// Forgets every generation but the newest: what was sealed under them does not open any more.
+    /// Forgets every generation but the newest: what was sealed under them no longer opens.
     pub fn retire(&self) -> Result<()> {
         self.check_own("purge old versions of the key in its vault instead")?;
         let mut generations = self
@@ -154,9 +154,9 @@ impl KeyEncryptionKey {
         Ok(())
     }
 
-    /// Takes over the generations of another copy of this key, as another process left them.
+    /// Adopts the generations of another copy of this key, as another process left them.
     ///
-    /// Whoever shares this key seals under the newest of them from then on.
+    /// Every holder of this key seals under the newest of them from then on.
     pub fn adopt(&self, copy: &Self) -> Result<()> {
         if copy.id != self.id || copy.suite != self.suite || copy.origin != self.origin {
             return Err(Error::Usage(
@@ -226,7 +226,7 @@ impl KeyEncryptionKey {
         all
     }
 
-    /// Seals what never leaves the core, a private key for example.
+    /// Seals data that never leaves the core, for example a private key.
     pub fn seal(&self, kind: Content, plaintext: &[u8], context: &Context) -> Result<Vec<u8>> {
         let mut blob = vec![0; self.sealed_size(plaintext.len())?];
         self.seal_into(
@@ -240,7 +240,7 @@ impl KeyEncryptionKey {
         Ok(blob)
     }
 
-    /// Opens what never leaves the core.
+    /// Opens data that never leaves the core.
     pub fn open(&self, kind: Content, blob: &[u8], context: &Context) -> Result<SecretBytes> {
         let mut plaintext = SecretBytes::zeroed(self.opened_size(blob)?);
         self.open_into(
@@ -254,7 +254,7 @@ impl KeyEncryptionKey {
         Ok(plaintext)
     }
 
-    /// Checks that a blob of any content but a stream opens under a context.
+    /// Checks that a blob with any content except a stream opens under a context.
     pub fn verify(&self, blob: &[u8], context: &Context) -> Result<()> {
         let kind = Parts::parse(blob).ok_or(Error::Decrypt)?.header.content;
         if kind == Content::Stream {
@@ -263,7 +263,7 @@ impl KeyEncryptionKey {
         self.open(kind, blob, context).map(drop)
     }
 
-    /// The bytes of the newest generation. Only what wraps this key elsewhere may call this.
+    /// The bytes of the newest generation. Only code that wraps this key elsewhere may call this.
     pub fn danger_expose(&self) -> Result<Zeroizing<[u8; KEY_SIZE]>> {
         self.check_own("it does not leave the core")?;
         Ok(Zeroizing::new(*self.newest()?.key().expose()))
@@ -418,8 +418,8 @@ impl fmt::Debug for KeyEncryptionKey {
     }
 }
 
-/// `SHA-256(label | suite | key)`, cut to 16 bytes. The key has 256 bits, so that its digest tells
-/// nobody anything about it.
+/// `SHA-256(label | suite | key)`, cut to 16 bytes. The key has 256 bits, so its digest reveals
+/// nothing about it.
 fn derive_id(suite: Suite, key: &SecretKey) -> KekId {
     let mut input = Zeroizing::new([0; ID_LABEL.len() + 1 + KEY_SIZE]);
     let number = [suite.number()];

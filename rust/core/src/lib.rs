@@ -1,6 +1,6 @@
 //! The pure part of vaultcore: envelopes, keys, and the gate.
 //!
-//! Nothing here knows Python, reads a file, opens a socket or looks at a clock.
+//! Nothing here depends on Python, reads a file, opens a socket or reads a clock.
 
 pub mod audit;
 pub mod context;
@@ -20,7 +20,7 @@ pub mod stream;
 
 pub use error::{Error, Result};
 
-/// The cryptographic library below, and its version.
+/// The cryptographic library, and its version.
 #[must_use]
 pub fn backend() -> &'static str {
     aws_lc_rs::awslc_version()

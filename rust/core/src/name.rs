@@ -1,7 +1,7 @@
 //! Names of objects.
 //!
-//! A name enters the program here and nowhere else. Policy, storage and audit receive what this
-//! module made, so that no two of them can read one name differently.
+//! A name enters the program here and nowhere else. Policy, storage and audit use the result of
+//! this module, so no two of them can read one name differently.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub const VERSION_LENGTH: usize = 32;
 
 /// The name of a secret, a key or a certificate: `^[0-9a-zA-Z-]{1,127}$`.
 ///
-/// Names keep the case they were sent in and compare without it, by their key.
+/// Names keep their original case and compare without it, by their key.
 #[derive(Debug, Clone)]
 pub struct ObjectName {
     name: String,

@@ -1,26 +1,25 @@
-//! From method, path and query to a typed operation.
+//! Parses method, path and query into a typed operation.
 //!
-//! This is the one parser of requests: what it returns is what the policy decides on, what the
-//! storage is asked for and what the audit names. The rules:
+//! This is the one parser of requests: policy, storage and audit use its result. The rules:
 //!
 //! - Literal segments (`secrets`, `restore`, `versions`, ...) compare without case, as names do,
 //!   and win over names and versions.
-//! - One slash at the end, and a second one at the start, mean nothing. An empty segment stands
-//!   for the current version where an operation follows it (`/keys/a//encrypt`). No other empty
+//! - One slash at the end, and a second one at the start, are ignored. An empty segment means the
+//!   current version if an operation follows it (`/keys/a//encrypt`). No other empty
 //!   segment is accepted, and nothing is decoded or normalised: a name with `%`, `.` or `..` in
 //!   it is not a name.
 //! - Names and values of the query are percent-decoded; a parameter that is known here must not
-//!   come twice; others are ignored.
+//!   occur twice; others are ignored.
 //!
 //! Refusals come in this order: unknown route (404), wrong method (405), object name, version,
-//! query (400). They never repeat what was sent.
+//! query (400). They never repeat any input.
 
 use crate::name::{parse_version, ObjectName};
 use crate::policy::{Permission, Permissions};
 
-/// The longest path that is looked at.
+/// The longest accepted path.
 const MAX_PATH: usize = 1024;
-/// The longest query that is looked at.
+/// The longest accepted query.
 const MAX_QUERY: usize = 4096;
 /// The most parameters in a query.
 const MAX_PARAMETERS: usize = 32;
@@ -78,7 +77,7 @@ macro_rules! verbs {
     ($(
         $verb:ident: $kind:ident [$($permission:ident),+] $(also $also:ident)? $(since $since:literal)?;
     )*) => {
-        /// What a request asks for; the names are those of the audit (contract section 8.2).
+        /// The operation of a request; the names are those of the audit (contract section 8.2).
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[allow(missing_docs, reason = "the names are the contract's and say it all")]
         pub enum Verb { $($verb,)* }
@@ -99,13 +98,13 @@ macro_rules! verbs {
                 match self { $(Self::$verb => Kind::$kind,)* }
             }
 
-            /// The permissions any one of which is enough; the first is the one refusals name.
+            /// The permissions any one of which is enough; refusals name the first.
             #[must_use]
             pub const fn permissions(self) -> &'static [Permission] {
                 match self { $(Self::$verb => &[$(Permission::$permission),+],)* }
             }
 
-            /// A permission that is needed besides.
+            /// A permission that is needed in addition.
             #[must_use]
             pub const fn also(self) -> Option<Permission> {
                 match self { $(Self::$verb => verbs!(@also $($also)?),)* }
@@ -203,7 +202,7 @@ impl Verb {
         Self::EVERY.iter().copied().find(|verb| verb.name() == name)
     }
 
-    /// Whether it is about one object, which is then named.
+    /// Whether it concerns one object, which is then named.
     #[must_use]
     pub const fn is_about_an_object(self) -> bool {
         !matches!(
@@ -225,7 +224,7 @@ impl Verb {
         )
     }
 
-    /// The permission that is missing from what is granted; none if that is enough.
+    /// The permission that is missing from those granted; none if they are enough.
     #[must_use]
     pub fn missing(self, granted: Permissions) -> Option<Permission> {
         if !granted.intersects(self.any_of()) {
@@ -246,10 +245,10 @@ impl Verb {
     }
 }
 
-/// A request, understood.
+/// A parsed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// The version of the API it was asked in.
+    /// The version of the API in the request.
     pub api_version: &'static str,
     /// Other parameters of the query that the service knows, decoded.
     pub extra: Vec<(&'static str, String)>,
@@ -257,11 +256,11 @@ pub struct Operation {
     pub max_results: u8,
     /// Whether the caller named the size of a page.
     pub max_results_given: bool,
-    /// The object it is about.
+    /// The object that it concerns.
     pub object: Option<ObjectName>,
-    /// Where a listing goes on, as the last page's link said; or the empty string.
+    /// Where a listing continues, from the last page's link; or the empty string.
     pub skip_token: String,
-    /// What is asked for.
+    /// The operation.
     pub verb: Verb,
     /// The version of the object, canonical; or the empty string for the current one.
     pub version: String,
@@ -274,11 +273,11 @@ pub struct Refusal {
     pub code: &'static str,
     /// The code of the inner error.
     pub inner: Option<&'static str>,
-    /// What happened and what to do; never anything that was sent.
+    /// What happened and what to do; never any input.
     pub message: String,
     /// The HTTP status.
     pub status: u16,
-    /// What was asked for, if so much could be understood; for the audit.
+    /// The operation, if it could be determined; for the audit.
     pub verb: Option<Verb>,
 }
 
@@ -304,7 +303,7 @@ impl Refusal {
         Self {
             code: "MethodNotAllowed",
             inner: None,
-            message: "this path does not take this method".to_owned(),
+            message: "this path does not support this method".to_owned(),
             status: 405,
             verb: None,
         }
@@ -347,7 +346,7 @@ pub fn parse(method: &str, path: &[u8], query: &[u8]) -> Result<Operation, Refus
     })
 }
 
-/// Understands an operation that is named, and not requested by a path, as in process.
+/// Parses an operation that is named, and not requested by a path, as in process.
 pub fn named(verb: Verb, object_name: &[u8], version: &[u8]) -> Result<Operation, Refusal> {
     let refused = |refusal: Refusal| refusal.about(verb);
     let object = if verb.is_about_an_object() {
@@ -422,7 +421,7 @@ impl Method {
 
 macro_rules! words {
     ($($word:ident = $text:literal,)*) => {
-        /// The literal segments; whatever is none of them is a name or a version.
+        /// The literal segments; any other segment is a name or a version.
         #[derive(Clone, Copy, PartialEq, Eq)]
         enum Word { $($word,)* Other }
 
@@ -508,7 +507,7 @@ impl<'a> Path<'a> {
         parse_object(self.segment(index)).map(Some)
     }
 
-    /// The version in the third slot; empty, with an operation behind it, is the current one.
+    /// The version in the third slot; empty, with an operation after it, is the current one.
     fn version(&self) -> Result<String, Refusal> {
         parse_object_version(self.segment(2))
     }
@@ -542,7 +541,7 @@ impl<'a> Path<'a> {
         })
     }
 
-    /// A version as the last segment. An unknown operation lands here too: that is a 404.
+    /// A version as the last segment. An unknown operation is matched here too: that is a 404.
     fn version_last(&self, method: Method, verbs: &[(Method, Verb)]) -> Result<Target, Refusal> {
         if self.segment(2).is_empty() {
             return Err(Refusal::route());
@@ -662,7 +661,7 @@ fn keys(method: Method, path: &Path<'_>) -> Result<Target, Refusal> {
     }
 }
 
-/// The uses of a key, which may name its version before them; and the method they take.
+/// The uses of a key, which may name its version before them; and their method.
 fn use_of(word: Word) -> Option<(Method, Verb)> {
     let verb = match word {
         Word::Attestation => return Some((Method::Get, Verb::KeyAttestationGet)),
@@ -779,7 +778,7 @@ struct Parameters {
     skip_token: String,
 }
 
-/// Parameters that are passed on as they are.
+/// Parameters that are passed on unchanged.
 const EXTRA: &[&str] = &["includePending", "outContentType", "request_id"];
 
 impl Parameters {

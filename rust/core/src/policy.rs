@@ -1,12 +1,12 @@
 //! Permissions and access policies, compiled.
 //!
 //! An access policy grants a set of permissions to one object id, or to one object id acting
-//! through one application. Sets are bits of one word, so that the union over a caller and his
+//! through one application. Sets are bits of one word, so the union over a caller and the caller's
 //! groups is a few `or`s. Nothing is granted that no policy grants.
 //!
-//! Callers and groups have names of their own: `group:` in front of an id means the group alone. A
-//! bare GUID means either, as in a directory, which gives each GUID once. Any other id means the
-//! caller alone, because who issues tokens may call a group as it calls a person.
+//! Callers and groups have separate names: `group:` before an id means only the group. A bare GUID
+//! means either, as in a directory, which assigns each GUID once. Any other id means only the
+//! caller, because an issuer of tokens may name a group as it names a person.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ macro_rules! permissions {
         pub enum Permission { $($variant,)* }
 
         impl Permission {
-            /// Every permission there is; `all` is not one of them.
+            /// Every permission; without `all`.
             pub const EVERY: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The name, as in `keys/wrapKey`.
@@ -111,9 +111,9 @@ impl Permissions {
         Self(1 << permission as u64)
     }
 
-    /// Parses one entry of an access policy, `kind/permission`, without regard to case.
+    /// Parses one entry of an access policy, `kind/permission`, ignoring case.
     ///
-    /// `kind/all` is every permission of that kind but `purge`, which has to be named.
+    /// `kind/all` is every permission of that kind except `purge`, which must be named.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, right) = text.split_once('/')?;
@@ -144,10 +144,10 @@ impl Permissions {
     }
 }
 
-/// What stands in a policy before the id of a group.
+/// The prefix of a group's id in a policy.
 const GROUP: &str = "group:";
 
-/// What an access policy grants.
+/// The content of an access policy.
 #[derive(Debug, Clone)]
 pub struct Grant {
     /// The application through which the object id must act, or the empty string for any.
@@ -199,7 +199,7 @@ impl Policies {
         policies
     }
 
-    /// Everything that is granted to a caller, as himself or as a member of a group.
+    /// Everything that is granted to a caller, directly or as a member of a group.
     #[must_use]
     pub fn granted(&self, principal: &Principal) -> Permissions {
         let own = self
@@ -215,7 +215,7 @@ impl Policies {
     }
 }
 
-/// An object id as it is compared.
+/// An object id in the form in which it is compared.
 ///
 /// GUIDs are the same in any case (RFC 9562 section 4); the subject of an OIDC issuer is not, and
 /// two of its users may differ in nothing else (OIDC Core section 2).
@@ -361,7 +361,7 @@ mod tests {
             );
             assert_eq!(granted(name, &caller(name, "", &[])), get);
         }
-        // A directory gives each GUID once, so that a bare one means whatever has it.
+        // A directory assigns each GUID once, so a bare one means whatever has it.
         assert_eq!(granted(upper, &caller("somebody", "", &[guid])), get);
         assert_eq!(
             granted(&format!("group:{upper}"), &caller("somebody", "", &[guid])),

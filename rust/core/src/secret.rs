@@ -1,4 +1,4 @@
-//! Bytes that are wiped when they go, and that never show themselves.
+//! Bytes that are wiped when they are dropped, and that never show themselves.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ pub const KEY_SIZE: usize = 32;
 
 /// A 256-bit symmetric key.
 ///
-/// There is no `Clone` and no comparison: a copy or a comparison of a key is a decision to be seen
-/// in the code that takes it. The bytes have a place of their own, because a value that is moved
-/// leaves its bytes behind.
+/// There is no `Clone` and no comparison: a copy or a comparison of a key must be a visible
+/// decision in the code. The bytes are in a box of their own, because moving a value leaves a copy
+/// of its bytes.
 pub struct SecretKey(Box<Zeroizing<[u8; KEY_SIZE]>>);
 
 impl SecretKey {
@@ -25,7 +25,7 @@ impl SecretKey {
         Ok(Self(bytes))
     }
 
-    /// Takes the bytes of a key from elsewhere; they must be exactly 32.
+    /// Creates a key from given bytes; there must be exactly 32.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
         if bytes.len() != KEY_SIZE {
             return Err(Error::KeyFormat(format!(
@@ -38,7 +38,7 @@ impl SecretKey {
         Ok(Self(key))
     }
 
-    /// The bytes themselves. Whoever calls this answers for where they go.
+    /// The bytes themselves. The caller is responsible for them.
     #[must_use]
     pub fn expose(&self) -> &[u8; KEY_SIZE] {
         &self.0
@@ -51,13 +51,13 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// Secret bytes of any length, for example a plaintext on its way from one seal to the next.
+/// Secret bytes of any length, for example a plaintext between two seals.
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
-    /// Makes a buffer of zeros to be filled in place.
+    /// Creates a buffer of zeros to be filled in place.
     ///
-    /// The size never changes afterwards: growing a buffer leaves copies behind.
+    /// The size never changes afterwards: growing a buffer would leave copies.
     #[must_use]
     pub fn zeroed(size: usize) -> Self {
         Self(vec![0; size])
@@ -94,13 +94,13 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// Overwrites what the calls before it left on the stack.
+/// Overwrites what earlier calls left on the stack.
 ///
 /// For functions of the backend that do not wipe their own key schedules. They must be called from
-/// where this is called, and not be inlined there.
+/// the function that calls this, and not be inlined there.
 #[inline(never)]
 pub(crate) fn wipe_stack() {
-    // The size is generous: what is to be wiped has less than 1 KiB.
+    // The size is generous: the data to wipe has less than 1 KiB.
     let mut below = [0_u8; 4096];
     std::hint::black_box(&mut below);
 }

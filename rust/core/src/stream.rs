@@ -1,9 +1,9 @@
 //! The streaming form of the envelope: any size, constant memory.
 //!
 //! After the head of an envelope come segments, each AES-256-GCM under the data key. The nonce of a
-//! segment has its number and whether it is the last, so that none can be moved, doubled or left
-//! out, and a stream that was cut short does not end. This is the STREAM construction of Hoang,
-//! Reyhanitabar, Rogaway and Vizár (2015); `docs/envelope.md` has the bytes.
+//! segment contains its number and whether it is the last, so that none can be moved, doubled or
+//! left out, and a stream that was cut short does not end. This is the STREAM construction of
+//! Hoang, Reyhanitabar, Rogaway and Vizár (2015); `docs/envelope.md` has the bytes.
 
 mod opener;
 mod sealer;

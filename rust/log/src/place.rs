@@ -1,4 +1,4 @@
-//! The folder of the log: its files, found by descriptors and told apart by their inodes.
+//! The folder of the log: its files, found by descriptors and identified by their inodes.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -19,14 +19,14 @@ use crate::segment::{read_range, CHUNK};
 /// The segment that is appended to.
 const CURRENT: &str = "audit.jsonl";
 
-/// The most bytes of an end that does not hold which are kept; a sparse file may claim any number.
+/// The most bytes that are kept of an invalid end; a sparse file may claim any number.
 const MAX_KEPT: u64 = 64 * 1024 * 1024;
 
-/// For how long a folder must have kept its time of change until that time can be relied on. Two
+/// For how long a folder must have had its time of change until that time can be relied on. Two
 /// changes within one tick of the system's clock have the same time.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// What tells one file from another, whatever they are called.
+/// The identity of a file, whatever its name.
 pub(crate) type Identity = (u64, u64);
 
 pub(crate) struct Place {
@@ -34,11 +34,11 @@ pub(crate) struct Place {
     /// Where the current segment is, from `parent`.
     current: std::ffi::CString,
     folder: File,
-    /// When the folder was changed last, as far as was seen; and since when that was known.
+    /// When the folder was last changed, as far as known; and since when that was known.
     seen: (i64, u64),
     settled: bool,
     since: Instant,
-    /// Held back for the moment when a segment is closed and no descriptor is left.
+    /// Reserved for the moment when a segment is closed and no descriptor is left.
     spare: Option<File>,
     parent: File,
 }
@@ -63,7 +63,7 @@ impl Place {
             .map_err(io::Error::from)
             .or_else(doing("open"))?;
         let parent = File::open(parent).or_else(doing("open"))?;
-        // The name of the folder itself has to outlive the machine too.
+        // The name of the folder itself must outlive the machine too.
         parent.sync_all().or_else(doing("sync the folder of"))?;
         Ok(Self {
             folder: File::open(&directory).or_else(doing("open"))?,
@@ -77,10 +77,10 @@ impl Place {
         })
     }
 
-    /// Whether nothing was created, renamed or removed in the folder since the last look at it, nor
-    /// the folder itself moved. It costs a tenth of looking for the file by its name.
+    /// Whether nothing was created, renamed or removed in the folder since the last check, and the
+    /// folder itself was not moved. It costs a tenth of looking for the file by its name.
     ///
-    /// The first look after a change says no, and so do those in the same moment.
+    /// The first check after a change returns false, and so do those at the same moment.
     pub(crate) fn unchanged(&mut self) -> Result<bool> {
         let found = fstat(&self.folder)
             .map_err(io::Error::from)
@@ -146,7 +146,7 @@ impl Place {
             .or_else(doing("open"))
     }
 
-    /// The numbers by which the closed segments are named, in order.
+    /// The numbers in the names of the closed segments, in order.
     pub(crate) fn closed(&self) -> Result<Vec<u64>> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&self.directory).or_else(doing("read"))? {
@@ -164,7 +164,7 @@ impl Place {
         Ok(found)
     }
 
-    /// Whether a file is the closed segment that a record ended.
+    /// Whether a file is the closed segment that ends with a record.
     pub(crate) fn is_closed(&self, file: Identity, last: u64) -> Result<bool> {
         match std::fs::metadata(self.directory.join(closed_name(last))) {
             Ok(found) => Ok((found.dev(), found.ino()) == file),
@@ -178,7 +178,7 @@ impl Place {
         let name = closed_name(last);
         let flags = RenameFlags::NOREPLACE;
         match renameat_with(&self.folder, CURRENT, &self.folder, &name, flags) {
-            // A file system that cannot say "replace nothing" is asked first.
+            // On a file system without "replace nothing", check first.
             Err(Errno::INVAL | Errno::NOSYS) if !self.directory.join(&name).exists() => {
                 renameat(&self.folder, CURRENT, &self.folder, &name)
             }
@@ -191,7 +191,7 @@ impl Place {
 
     /// Keeps a part of a segment in a file of its own; returns its name and SHA-256.
     ///
-    /// The name is made of both places, so that doing it again after a crash makes the same file.
+    /// The name contains both places, so repeating this after a crash creates the same file.
     pub(crate) fn keep(
         &self,
         sequence: u64,
@@ -231,10 +231,10 @@ pub(crate) fn identity(file: &File) -> Result<Identity> {
     Ok((found.dev(), found.ino()))
 }
 
-/// The error for a segment that is not where it was.
+/// The error for a segment that is not in its place.
 pub(crate) fn moved() -> Failure {
     Failure::Broken(
-        "its file or folder was moved, removed or replaced: put it back, and the log goes on; \
+        "its file or folder was moved, removed or replaced: put it back, and the log continues; \
          what was moved on purpose is left to `vaultcore audit reconcile`"
             .to_owned(),
     )

@@ -12,7 +12,7 @@ use vaultcore_core::envelope;
 
 use crate::error::to_python;
 
-/// What an envelope says about itself.
+/// The unencrypted part of an envelope.
 #[pyclass(module = "vaultcore", name = "EnvelopeInfo", frozen, get_all, eq, hash)]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct PyEnvelopeInfo {
@@ -43,7 +43,7 @@ pub(crate) fn backend() -> String {
     format!("aws-lc-rs (AWS-LC {})", vaultcore_core::backend())
 }
 
-/// Reads what is not secret in an envelope.
+/// Reads the unencrypted part of an envelope.
 #[pyfunction]
 pub(crate) fn inspect(blob: &[u8]) -> PyResult<PyEnvelopeInfo> {
     let info = envelope::inspect(blob).map_err(to_python)?;

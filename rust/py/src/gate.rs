@@ -1,4 +1,4 @@
-//! The gate and what it is told.
+//! The gate and its types.
 
 use std::borrow::Cow;
 use std::collections::hash_map::DefaultHasher;
@@ -122,7 +122,7 @@ pub(crate) struct Operation {
     inner: operation::Operation,
 }
 
-/// The names of the verbs, made once: every request reads them.
+/// The names of the verbs, created once: every request reads them.
 struct VerbNames {
     kind: Py<PyString>,
     name: Py<PyString>,
@@ -543,7 +543,7 @@ pub(crate) fn operation_names() -> Vec<&'static str> {
 fn parse_verb(name: &str) -> PyResult<Verb> {
     Verb::named(name).ok_or_else(|| {
         to_python(Error::Usage(
-            "there is no operation of this name; they are the audit's".to_owned(),
+            "there is no operation of this name; use the names of the audit".to_owned(),
         ))
     })
 }
@@ -564,9 +564,9 @@ fn parse_permission(name: &str) -> PyResult<Permissions> {
     })
 }
 
-/// The bytes of a path, a query or a header, which frameworks hand over as bytes or as text.
+/// The bytes of a path, a query or a header, which frameworks pass as bytes or as text.
 ///
-/// What is no Unicode becomes the replacement character, which is part of no name and no token.
+/// What is not Unicode becomes the replacement character, which no name and no token contains.
 fn raw<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Cow::Borrowed(bytes.as_bytes()));

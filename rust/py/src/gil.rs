@@ -1,4 +1,4 @@
-//! The one door out of the interpreter lock.
+//! The one way out of the interpreter lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use pyo3::Python;
 
-/// The work, in nanoseconds as estimated by the caller, from which releasing the lock pays.
+/// The duration of work, in nanoseconds as estimated by the caller, from which a release pays.
 const WORTH_RELEASING: u64 = 20_000;
 
 /// For how long, in nanoseconds, the lock is expected back from a thread that came from here.
@@ -40,9 +40,9 @@ pub(crate) fn leave<T: Send>(
 
 /// Lets a thread that has just come back from its own work leave again.
 ///
-/// Between two batches a thread holds the lock for some microseconds. Whoever asks for it in them is
-/// put to sleep by the interpreter, and woken up much later than that. So this asks a little later;
-/// it is a matter of speed alone, and waits for nothing that may not come.
+/// Between two batches a thread holds the lock for some microseconds. The interpreter puts a thread
+/// that requests it in that time to sleep, and wakes it much later. So this requests it a little
+/// later; it only affects speed, and does not wait for anything that may not come.
 fn await_lock() {
     loop {
         let taken = TAKEN.load(Ordering::Relaxed);
@@ -54,6 +54,6 @@ fn await_lock() {
 }
 
 fn now() -> u64 {
-    // At the start of the process it is 0, which only means that nobody waits.
+    // At the start of the process it is 0, which only means that no thread waits.
     u64::try_from(START.elapsed().as_nanos()).unwrap_or_default()
 }

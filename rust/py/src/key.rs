@@ -21,7 +21,7 @@ use crate::gil;
 #[pyclass(frozen, name = "Key", module = "vaultcore")]
 pub(crate) struct PyKey(pub(crate) Key);
 
-/// What encrypting returns.
+/// The result of encrypting.
 #[pyclass(frozen, name = "Encrypted", module = "vaultcore")]
 pub(crate) struct PyEncrypted {
     #[pyo3(get)]
@@ -52,11 +52,11 @@ impl PyKey {
             (None, Some(curve), None) => Shape::Curve(curve),
             (None, None, Some(alg)) => Shape::Algorithm(alg),
             _ => {
-                let reason = "a key is made by its size, its curve or its algorithm, not by two";
+                let reason = "a key has a size, a curve or an algorithm: give only one of them";
                 return Err(to_python(Error::Usage(reason.to_owned())));
             }
         };
-        // Making an RSA key takes up to seconds; the others are too rare to matter.
+        // Creating an RSA key takes up to seconds; the others are too rare to matter.
         gil::leave(py, u64::MAX, || {
             Key::generate(kty, shape, export(exportable))
         })
@@ -407,14 +407,14 @@ impl PyKey {
     /// Refuses pickling and copying, which both come here.
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(format!(
-            "{} is neither pickled nor copied; seal it under a key-encryption key",
+            "{} cannot be pickled or copied; seal it under a key-encryption key",
             self.__repr__()
         )))
     }
 }
 
 impl PyKey {
-    /// Runs one operation, and hands its bytes to Python.
+    /// Runs one operation, and passes its bytes to Python.
     fn one<'py, T: AsRef<[u8]> + Send>(
         &self,
         py: Python<'py>,
@@ -511,7 +511,7 @@ struct Parts<'py> {
     associated_data: &'py [u8],
 }
 
-/// Reads the members of a mapping; values that are not text are noted as such.
+/// Reads the members of a mapping; values that are not text are recorded as such.
 fn read_members(mapping: &Bound<'_, PyMapping>) -> PyResult<Jwk> {
     let mut jwk = Jwk::new();
     for item in mapping.items()? {
@@ -535,5 +535,5 @@ fn export(exportable: bool) -> Export {
     }
 }
 
-/// What reading a private key is expected to take.
+/// How long reading a private key is expected to take.
 const READING_NS: u64 = 100_000;

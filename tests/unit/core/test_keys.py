@@ -239,7 +239,7 @@ def test_gcm_interoperates_and_makes_its_own_nonce(bits):
             alg, theirs[:-16], nonce=nonce, tag=theirs[-16:], associated_data=bound
         )
         assert opened == plaintext
-    with pytest.raises(AlgorithmError, match="makes its nonce itself"):
+    with pytest.raises(AlgorithmError, match="creates its nonce itself"):
         key.encrypt(alg, b"", nonce=bytes(12))
     nonces = {one.nonce for one in key.encrypt_many(alg, [b""] * 1000)}
     assert len(nonces) == 1000
@@ -517,7 +517,7 @@ def test_nothing_of_a_key_shows_and_nothing_copies_it(rsa_key):
             value = key.export_private_jwk().get(secret)
             assert value is None or value not in repr(key) + str(key)
         for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
-            with pytest.raises(TypeError, match="neither pickled nor copied"):
+            with pytest.raises(TypeError, match="cannot be pickled or copied"):
                 attempt(key)
         with pytest.raises(AttributeError):
             key.kty = "EC"  # type: ignore[misc]

@@ -1,9 +1,9 @@
-//! Reading back a line of the log: its place in the chain, and whether the vault wrote it.
+//! Reads a line of the log: its place in the chain, and whether the vault wrote it.
 
 use super::digits::unhex;
 use super::{hash, Hash, Mac, Position, REVISION, ROTATED};
 
-/// A line that is whole: its hash fits what stands before it.
+/// A line that is whole: its hash fits what comes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// Whether it is the record that ends a segment.
@@ -12,9 +12,9 @@ pub struct Entry {
     pub mac: Option<Mac>,
     /// Its own place.
     pub position: Position,
-    /// The hash of the record that it says stands before it.
+    /// The hash of the record that it names as the previous one.
     pub previous: Hash,
-    /// The revision of the store that it tells of, if it does.
+    /// The revision of the store that it names, if it does.
     pub revision: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ impl Entry {
     }
 }
 
-/// Takes the MAC off the end of a line, if there is one there.
+/// Splits the MAC off the end of a line, if there is one.
 fn split_mac(inner: &[u8]) -> Option<(&[u8], Option<Mac>)> {
     let Some((before, digits)) = inner.split_at_checked(inner.len().checked_sub(32)?) else {
         return Some((inner, None));
@@ -75,15 +75,15 @@ fn split_mac(inner: &[u8]) -> Option<(&[u8], Option<Mac>)> {
 /// Whether a written line is the record that ends a segment.
 #[must_use]
 pub fn ends_segment(line: &[u8]) -> bool {
-    // Quotes are escaped inside of values, and only values come before this member, so that the
-    // first place that reads like it is it.
+    // Quotes are escaped inside values, and only values come before this member, so the first
+    // place that reads like it is it.
     behind(line, b",\"operationName\":\"").is_some_and(|rest| {
         rest.strip_prefix(ROTATED.as_bytes())
             .is_some_and(|rest| rest.first() == Some(&b'"'))
     })
 }
 
-/// The revision of the store that a line tells of.
+/// The revision of the store that a line names.
 fn revision(line: &[u8]) -> Option<u64> {
     // Searched from the member before it, which is near the end.
     let digits = behind(line, REVISION)?;
@@ -97,7 +97,7 @@ fn revision(line: &[u8]) -> Option<u64> {
         .ok()
 }
 
-/// What stands behind the first place where a member begins.
+/// What follows the first place where a member begins.
 fn behind<'a>(line: &'a [u8], member: &[u8]) -> Option<&'a [u8]> {
     let start = line
         .windows(member.len())

@@ -1,4 +1,4 @@
-//! What shows that the vault itself wrote a record (RFC 2104, with SHA-256).
+//! The MAC that shows that the vault itself wrote a record (RFC 2104, with SHA-256).
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -7,12 +7,12 @@ use super::Hash;
 use crate::error::{Error, Result};
 use crate::key::Key;
 
-/// What the MAC of every record begins with.
+/// The prefix of the MAC input of every record.
 const RECORD: &[u8] = b"vaultcore audit mac 1\n";
-/// What the MAC of everything else that the log vouches for begins with.
+/// The prefix of the MAC input of everything else that the log authenticates.
 const DOCUMENT: &[u8] = b"vaultcore audit document 1\n";
 
-/// A MAC: the first half of an HMAC, which is enough where each guess costs a whole log.
+/// A MAC: the first half of an HMAC, which is enough because each guess costs a whole log.
 pub type Mac = [u8; 16];
 
 /// The key of the MACs of one installation.
@@ -25,25 +25,25 @@ impl std::fmt::Debug for MacKey {
 }
 
 impl MacKey {
-    /// Takes the bytes of a key.
+    /// Creates a key from its bytes.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
-    /// Takes the bytes of a symmetric key of 256 bits.
+    /// Creates a key from the bytes of a symmetric key of 256 bits.
     ///
     /// # Errors
     ///
-    /// It is another kind of key.
+    /// It is a different kind of key.
     pub fn from_key(key: &Key) -> Result<Self> {
         key.symmetric()
             .and_then(|bytes| bytes.try_into().ok())
             .map(Self::new)
-            .ok_or_else(|| Error::Usage("the audit log takes an oct key of 256 bits".to_owned()))
+            .ok_or_else(|| Error::Usage("the audit log needs an oct key of 256 bits".to_owned()))
     }
 
-    /// The MAC of a record, which its hash stands for.
+    /// The MAC of a record, computed over its hash.
     #[must_use]
     pub fn of_record(&self, head: &Hash) -> Mac {
         self.tag(RECORD, head)

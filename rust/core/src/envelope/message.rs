@@ -34,7 +34,7 @@ impl<'a> Randomness<'a> {
     }
 }
 
-/// What the commitment is computed over, in one piece of memory:
+/// The input of the commitment, in one piece of memory:
 ///
 /// ```text
 /// label 16 | data key 32 | payload nonce 12 | tag 16 | stable header 22 | context
@@ -44,8 +44,8 @@ impl<'a> Randomness<'a> {
 /// no two inputs are alike. Its last two parts are the associated data of the payload.
 pub(crate) struct Transcript {
     short: [u8; SHORT],
-    // None where the short one has room. An empty vector would be wiped too, at an address that is
-    // none, which costs as much as the rest of an envelope's wiping.
+    // None if the short one is large enough. An empty vector would be wiped too, at an invalid
+    // address, which costs as much as the rest of an envelope's wiping.
     long: Option<Zeroizing<Vec<u8>>>,
     size: usize,
 }
@@ -61,9 +61,9 @@ impl Transcript {
         }
     }
 
-    /// Writes everything but the tag, which stays zero until it is known.
+    /// Writes everything except the tag, which stays zero until it is known.
     ///
-    /// In place, and not in the making of the transcript: moving it would leave a copy of the key.
+    /// In place, and not when the transcript is created: moving it would leave a copy of the key.
     pub(crate) fn write(
         &mut self,
         data_key: &[u8; KEY_SIZE],
@@ -135,7 +135,7 @@ pub(crate) fn check_commitment(
     transcript: &Transcript,
     stored: &[u8; COMMITMENT_SIZE],
 ) -> Result<()> {
-    // CT: the commitment is public, but how much of a forged one is right is nobody's business.
+    // CT: the commitment is public, but it must not show how much of a forged one is right.
     constant_time::verify_slices_are_equal(&commitment(transcript)?, stored)
         .map_err(|_| Error::Decrypt)
 }
@@ -189,7 +189,7 @@ pub(crate) fn seal_into(
 
 /// Opens a message into `out`, which has the size of its plaintext.
 ///
-/// The commitment is checked first: nothing is decrypted under a key it does not name.
+/// The commitment is checked first: nothing is decrypted under a key that it does not name.
 pub(crate) fn open_into(
     parts: &Parts<'_>,
     data_key: &[u8; KEY_SIZE],
@@ -214,7 +214,7 @@ pub(crate) fn open_into(
             out,
         )
         .map_err(|_| {
-            // What the backend left behind was not authenticated.
+            // What the backend left here was not authenticated.
             out.fill(0);
             Error::Decrypt
         })
@@ -224,5 +224,5 @@ const LABEL: [u8; 16] = *b"vaultcore/commit";
 const TAG: usize = LABEL.len() + KEY_SIZE + NONCE_SIZE;
 const ASSOCIATED_DATA: usize = TAG + TAG_SIZE;
 const FIXED: usize = ASSOCIATED_DATA + STABLE_SIZE;
-/// Transcripts of up to this many bytes live on the stack; contexts are rarely longer.
+/// Transcripts of up to this many bytes are on the stack; contexts are rarely longer.
 const SHORT: usize = 256;

@@ -22,7 +22,7 @@ pub struct KeyVersion<'a> {
 }
 
 impl KeyEncryptionKey {
-    /// Makes the key-encryption key of a vault's symmetric key, one generation of each version.
+    /// Creates the key-encryption key of a vault's symmetric key, with one generation per version.
     ///
     /// ```text
     /// id         = SHA-256("vaultcore/vault-kek-id" | context(suite, vault, name)), cut to 16 bytes
@@ -30,7 +30,7 @@ impl KeyEncryptionKey {
     ///                           info context(suite, vault, name, version)), 32 bytes
     /// ```
     ///
-    /// Deriving keeps it apart from what else the key does, and gives each suite keys of its own.
+    /// The derivation separates it from other uses of the key, and gives each suite its own keys.
     pub fn from_versions(
         vault: &str,
         name: &str,
@@ -66,7 +66,8 @@ fn derive(key: &Key, info: &Context) -> Result<SecretKey> {
         .filter(|secret| secret.len() >= KEY_SIZE)
         .ok_or_else(|| {
             Error::Algorithm(
-                "a key-encryption key is made of a symmetric key of 256 bits or more".to_owned(),
+                "a key-encryption key is derived from a symmetric key of 256 bits or more"
+                    .to_owned(),
             )
         })?;
     let mut derived = Zeroizing::new([0; KEY_SIZE]);

@@ -7,15 +7,15 @@ use crate::envelope::{Suite, HEADER_SIZE, NONCE_SIZE, TAG_SIZE};
 use crate::secret::{wipe_stack, SecretKey, KEY_SIZE};
 use crate::{Error, Result};
 
-/// A generation: its number, its key, and the key as the backend likes it.
+/// A generation: its number, its key, and the key in the backend's form.
 pub(super) struct Generation {
     number: u32,
     key: SecretKey,
     wrapping: Wrapping,
 }
 
-/// The ready-made wrapping key. The backend's key-wrap object is used up by each use, so suite 2
-/// makes it anew from the bytes.
+/// The prepared wrapping key. The backend's key-wrap object can be used only once, so suite 2
+/// creates it again from the bytes.
 enum Wrapping {
     AesKw,
     GcmSiv(LessSafeKey),

@@ -13,7 +13,7 @@ impl KeyEncryptionKey {
     /// Writes `blob`, wrapped under the newest generation, into `out` of the same size.
     ///
     /// Only generation and wrapped data key change. The context is not needed and the payload not
-    /// looked at: what was wrong with it before is still wrong with it, and found when it is opened.
+    /// read: any fault in it remains, and is found when it is opened.
     pub fn rewrap_into(&self, blob: &[u8], out: &mut [u8]) -> Result<()> {
         let parts = Parts::parse(blob).ok_or(Error::Decrypt)?;
         let generations = self.snapshot();
@@ -46,7 +46,7 @@ impl KeyEncryptionKey {
         newest.wrap(&header.bytes(), &nonce, &data_key, wrapped)
     }
 
-    /// Opens an envelope and seals what was in it anew, under `target` and another context.
+    /// Opens an envelope and seals its content again, under `target` and another context.
     ///
     /// The payload gets a new data key; its plaintext is wiped before this returns.
     pub fn reseal(

@@ -3,7 +3,7 @@ use crate::context::Value;
 use crate::envelope::{inspect, STABLE_SIZE};
 
 impl KeyEncryptionKey {
-    /// Seals with randomness from elsewhere, which only the test vectors may.
+    /// Seals with given randomness, which only the test vectors may do.
     pub(crate) fn seal_with_randomness(
         &self,
         kind: Content,
@@ -14,7 +14,7 @@ impl KeyEncryptionKey {
         self.seal_with(&generation, kind, job, random)
     }
 
-    /// Makes a key of generations from elsewhere.
+    /// Creates a key from given generations.
     pub(crate) fn of(id: KekId, suite: Suite, keys: &[(u32, Vec<u8>)]) -> Result<Self> {
         let generations = keys
             .iter()

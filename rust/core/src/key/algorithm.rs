@@ -34,7 +34,7 @@ pub enum Algorithm {
     Pkcs1(Hash),
     /// RSAES-PKCS1-v1_5 (RFC 8017 section 7.2).
     Pkcs1Encrypt,
-    /// RSASSA-PKCS1-v1_5 over a `DigestInfo` that the caller made.
+    /// RSASSA-PKCS1-v1_5 over a `DigestInfo` from the caller.
     Pkcs1Null,
     /// RSASSA-PSS, salt as long as the digest, MGF1 with the same digest (RFC 8017 section 8.1).
     Pss(Hash),
@@ -116,7 +116,7 @@ impl Algorithm {
 }
 
 impl AesSize {
-    /// The size of a key of so many bytes.
+    /// The size of a key of this many bytes.
     #[must_use]
     pub fn of_key(key: &[u8]) -> Option<Self> {
         match key.len() {
@@ -246,7 +246,7 @@ impl MlDsa {
     }
 }
 
-/// A caller's word in a message: bounded, and only what cannot break a line.
+/// A caller's word in a message: limited in length, and without anything that breaks a line.
 pub(super) fn quoted(word: &str) -> String {
     const LONGEST: usize = 32;
     if word.len() <= LONGEST
@@ -260,7 +260,7 @@ pub(super) fn quoted(word: &str) -> String {
     }
 }
 
-/// Every name; where an algorithm has two, the first is the one that is given out.
+/// Every name; if an algorithm has two, the first is the one that is returned.
 const NAMES: &[(&str, Algorithm)] = &[
     ("A128CBC", Algorithm::Cbc(AesSize::Bits128)),
     ("A192CBC", Algorithm::Cbc(AesSize::Bits192)),

@@ -16,7 +16,7 @@ use super::rsa::{PrivateComponents, RsaKey};
 use super::Material;
 use crate::{Error, Result};
 
-/// Reads a key in any of the forms; their structures tell them apart.
+/// Reads a key in any of the forms; they are distinguished by their structures.
 pub(super) fn read(der: &[u8]) -> Result<Material> {
     if let Ok(key) = PrivateKeyInfoRef::from_der(der) {
         read_pkcs8(&key, der)
@@ -286,7 +286,7 @@ fn curve_of(oid: ObjectIdentifier) -> Result<Curve> {
         .find(|(known, _)| *known == oid)
         .map(|(_, curve)| *curve)
         .ok_or_else(|| {
-            Error::KeyFormat("the curve is none of P-256, P-256K, P-384 and P-521".to_owned())
+            Error::KeyFormat("the curve is not one of P-256, P-256K, P-384 and P-521".to_owned())
         })
 }
 

@@ -69,7 +69,7 @@ impl EcKey {
 
     /// A private key from its scalar and its public point, which must agree.
     pub(super) fn from_scalar_and_point(curve: Curve, d: &[u8], point: &[u8]) -> Result<Self> {
-        // Tells a bad point from a bad scalar before the two are compared.
+        // Distinguishes a bad point from a bad scalar before the two are compared.
         ParsedPublicKey::new(verifying(curve), point).map_err(|_| off_curve(curve))?;
         let pair = EcdsaKeyPair::from_private_key_and_public_key(signing(curve), d, point)
             .map_err(|_| {
@@ -181,7 +181,7 @@ impl EcKey {
     }
 }
 
-/// The point of a parsed key in the uncompressed form, whatever form it came in.
+/// The point of a parsed key in the uncompressed form, whatever its original form.
 fn uncompressed(key: &ParsedPublicKey, curve: Curve) -> Result<Vec<u8>> {
     let der = key.as_der().map_err(|_| Error::Backend)?;
     // A SubjectPublicKeyInfo ends with the point.

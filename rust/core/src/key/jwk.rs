@@ -18,10 +18,10 @@ use super::rsa::{PrivateComponents, RsaKey};
 use super::{unknown_type, Material};
 use crate::{Error, Result};
 
-/// The members of a JWK, before they are understood. Wiped when dropped.
+/// The members of a JWK, before they are interpreted. Wiped when dropped.
 #[derive(Default)]
 pub struct Jwk {
-    // None stands for a value that is not a string.
+    // None means a value that is not a string.
     members: BTreeMap<String, Option<Zeroizing<String>>>,
 }
 
@@ -32,7 +32,7 @@ impl Jwk {
         Self::default()
     }
 
-    /// Adds a member; `None` stands for a value that is not a string.
+    /// Adds a member; `None` means a value that is not a string.
     pub fn insert(&mut self, name: &str, value: Option<&str>) -> Result<()> {
         let value = value.map(|value| Zeroizing::new(value.to_owned()));
         if self.members.insert(name.to_owned(), value).is_some() {
@@ -44,7 +44,7 @@ impl Jwk {
     /// Parses the JSON text of a JWK.
     pub fn parse(json: &[u8]) -> Result<Self> {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
-        // The parser's own message could quote the text, so it goes no further.
+        // The parser's own message could quote the text, so it is not passed on.
         let jwk = deserializer.deserialize_map(JwkVisitor).map_err(|_| {
             Error::KeyFormat("the JWK is not a JSON object of distinct members".to_owned())
         })?;
@@ -107,7 +107,7 @@ impl<'de> Visitor<'de> for JwkVisitor {
     }
 }
 
-/// A member's value: text, or something that no key parameter is.
+/// A member's value: text, or something that cannot be a key parameter.
 enum Member {
     Text(Zeroizing<String>),
     Other,
@@ -166,11 +166,11 @@ impl<'de> Visitor<'de> for MemberVisitor {
     }
 }
 
-/// Reads the key of a JWK. Members that are no key parameters are ignored (RFC 7517 section 4).
+/// Reads the key of a JWK. Members that are not key parameters are ignored (RFC 7517 section 4).
 pub(super) fn read(jwk: &Jwk) -> Result<Material> {
     if jwk.has("crit") {
         return Err(Error::KeyFormat(
-            "the JWK has critical extensions, which none is known".to_owned(),
+            "the JWK has critical extensions, none of which is known".to_owned(),
         ));
     }
     let kty = jwk.text("kty")?;
@@ -257,7 +257,7 @@ fn read_rsa(jwk: &Jwk) -> Result<RsaKey> {
     )
 }
 
-/// The members of the public JWK; a symmetric key shows its type only.
+/// The members of the public JWK; of a symmetric key, only its type.
 pub(super) fn public(material: &Material) -> Result<Vec<(&'static str, String)>> {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     Ok(match material {

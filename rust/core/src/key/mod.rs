@@ -1,6 +1,6 @@
 //! Keys: the algorithms and names of JOSE and of Azure Key Vault.
 //!
-//! A [`Key`] does what its type can do. Whether it may is the caller's business.
+//! A [`Key`] does what its type can do. The caller decides whether it may.
 
 mod algorithm;
 mod der;
@@ -28,7 +28,7 @@ use self::pqc::{HybridKey, MlDsaKey};
 use self::rsa::RsaKey;
 use crate::{Error, Result};
 
-/// A key. It has no `Debug`, no `Clone` and no comparison, so that its material stays where it is.
+/// A key. It has no `Debug`, no `Clone` and no comparison, so that its material stays in its place.
 pub struct Key {
     material: Material,
     exportable: bool,
@@ -43,7 +43,7 @@ enum Material {
     Rsa(Box<RsaKey>),
 }
 
-/// What encrypting returns.
+/// The result of encrypting.
 #[derive(Debug)]
 pub struct Encrypted {
     /// The ciphertext, without nonce and tag.
@@ -54,7 +54,7 @@ pub struct Encrypted {
     pub tag: Option<Vec<u8>>,
 }
 
-/// Whether a key's private part may leave through [`Key::export_private_jwk`] and its like.
+/// Whether a key's private part may be exported by [`Key::export_private_jwk`] and the like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Export {
     /// It may.
@@ -63,30 +63,30 @@ pub enum Export {
     Refused,
 }
 
-/// What a new key is to be like.
+/// The shape of a new key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape<'a> {
-    /// Made for this algorithm.
+    /// For this algorithm.
     Algorithm(&'a str),
     /// On this curve.
     Curve(&'a str),
-    /// As its type is by default.
+    /// The default of its type.
     Default,
-    /// Of so many bits.
+    /// Of this many bits.
     Size(usize),
 }
 
 /// One of the operations of a key, for [`Key::estimate_ns`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// What anybody with the public key can do: verify, encrypt, wrap.
+    /// An operation with the public key: verify, encrypt, wrap.
     Public,
-    /// What takes the private key: sign, decrypt, unwrap.
+    /// An operation with the private key: sign, decrypt, unwrap.
     Private,
 }
 
 impl Key {
-    /// Makes a key of type `kty`, of that type's default shape where none is given.
+    /// Creates a key of type `kty`, with that type's default shape if none is given.
     pub fn generate(kty: &str, shape: Shape<'_>, export: Export) -> Result<Self> {
         let material = match (kty, shape) {
             ("RSA", Shape::Default) => RsaKey::generate(2048)?.into(),
@@ -104,17 +104,17 @@ impl Key {
             ("AKP", Shape::Algorithm(name)) => MlDsaKey::generate(MlDsa::parse(name)?)?.into(),
             ("RSA" | "oct", _) => {
                 return Err(Error::Usage(format!(
-                    "a key of type {kty} is made by its size"
+                    "a key of type {kty} is created with a size"
                 )))
             }
             ("EC" | "OKP", _) => {
                 return Err(Error::Usage(format!(
-                    "a key of type {kty} is made by its curve"
+                    "a key of type {kty} is created with a curve"
                 )))
             }
             ("AKP", _) => {
                 return Err(Error::Usage(
-                    "a key of type AKP is made by its algorithm".to_owned(),
+                    "a key of type AKP is created with an algorithm".to_owned(),
                 ))
             }
             _ => return Err(unknown_type(kty)),
@@ -127,7 +127,7 @@ impl Key {
         Ok(Self::new(jwk::read(jwk)?, export))
     }
 
-    /// Reads PEM (RFC 7468): one key, among whatever else there is.
+    /// Reads PEM (RFC 7468): one key, among any other blocks.
     pub fn from_pem(text: &[u8], export: Export) -> Result<Self> {
         Ok(Self::new(pem::read(text)?, export))
     }
@@ -179,7 +179,7 @@ impl Key {
         }
     }
 
-    /// Whether the key has its private part; a symmetric key is nothing else.
+    /// Whether the key has its private part; a symmetric key has no other.
     #[must_use]
     pub fn is_private(&self) -> bool {
         match &self.material {
@@ -192,7 +192,7 @@ impl Key {
         }
     }
 
-    /// Whether the private part may leave.
+    /// Whether the private part may be exported.
     #[must_use]
     pub fn exportable(&self) -> bool {
         self.exportable
@@ -214,7 +214,7 @@ impl Key {
         }
     }
 
-    /// Signs a digest; HMAC, `EdDSA` and ML-DSA sign the value as given.
+    /// Signs a digest; HMAC, `EdDSA` and ML-DSA sign the value itself.
     pub fn sign(&self, algorithm: Algorithm, value: &[u8]) -> Result<Vec<u8>> {
         match &self.material {
             Material::Ec(key) => key.sign(algorithm, value),
@@ -226,7 +226,7 @@ impl Key {
         }
     }
 
-    /// Verifies a signature of a digest; HMAC, `EdDSA` and ML-DSA verify the value as given.
+    /// Verifies a signature of a digest; HMAC, `EdDSA` and ML-DSA verify the value itself.
     pub fn verify(&self, algorithm: Algorithm, value: &[u8], signature: &[u8]) -> Result<bool> {
         match &self.material {
             Material::Ec(key) => key.verify(algorithm, value, signature),
@@ -238,7 +238,7 @@ impl Key {
         }
     }
 
-    /// Encrypts. GCM makes its nonce; the CBC family takes one of 16 bytes.
+    /// Encrypts. GCM creates its nonce; the CBC family needs one of 16 bytes.
     pub fn encrypt(
         &self,
         algorithm: Algorithm,
@@ -308,7 +308,7 @@ impl Key {
         }
     }
 
-    /// How long an operation on `len` bytes takes, roughly, on a machine of today.
+    /// How long an operation on `len` bytes takes, roughly, on a current machine.
     #[must_use]
     pub fn estimate_ns(&self, operation: Operation, len: usize) -> u64 {
         let fixed = match (&self.material, operation) {
@@ -329,7 +329,7 @@ impl Key {
             (Material::MlDsa(_), Operation::Public) => 80_000,
             (Material::Oct(_), _) => 500,
         };
-        // The slowest of the hashes and modes takes about a nanosecond a byte.
+        // The slowest of the hashes and modes takes about a nanosecond per byte.
         fixed + len as u64
     }
 
@@ -372,7 +372,7 @@ impl Key {
         Ok(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes())))
     }
 
-    /// The members of the private JWK: the one way out for a private key, with its PEM form.
+    /// The members of the private JWK: the only way to export a private key, besides its PEM form.
     pub fn export_private_jwk(&self) -> Result<Vec<(&'static str, Zeroizing<String>)>> {
         self.check_export()?;
         jwk::private(&self.material)
@@ -394,7 +394,8 @@ impl Key {
             Ok(())
         } else {
             Err(Error::Usage(
-                "this key is not exportable; say so when it is made or imported".to_owned(),
+                "this key is not exportable; that is decided when it is created or imported"
+                    .to_owned(),
             ))
         }
     }
@@ -486,7 +487,7 @@ fn refuse_symmetric_inputs(
         Ok(())
     } else {
         Err(Error::Algorithm(format!(
-            "{} takes no nonce, no tag and no associated data",
+            "{} needs no nonce, no tag and no associated data",
             algorithm.name()
         )))
     }
@@ -494,7 +495,7 @@ fn refuse_symmetric_inputs(
 
 fn unfit(algorithm: Algorithm, kty: &str) -> Error {
     Error::Algorithm(format!(
-        "{} does not do this with a key of type {kty}",
+        "{} is not an algorithm for this with a key of type {kty}",
         algorithm.name()
     ))
 }

@@ -32,7 +32,7 @@ impl OctKey {
     pub(super) fn generate(bits: usize) -> Result<Self> {
         if !(128..=512).contains(&bits) || !bits.is_multiple_of(8) {
             return Err(Error::Usage(format!(
-                "an oct key of {bits} bits cannot be made; use 128, 192 or 256 for AES, \
+                "an oct key of {bits} bits cannot be created; use 128, 192 or 256 for AES, \
                  up to 512 in whole bytes for HMAC"
             )));
         }
@@ -113,7 +113,7 @@ impl OctKey {
                 self.check_size(algorithm, size)?;
                 if nonce.is_some() {
                     return Err(Error::Algorithm(format!(
-                        "{} makes its nonce itself; leave the nonce out",
+                        "{} creates its nonce itself; leave the nonce out",
                         algorithm.name()
                     )));
                 }
@@ -241,7 +241,7 @@ impl OctKey {
     ) -> Result<Vec<u8>> {
         let key = self.cipher(size)?;
         let context = EncryptionContext::Iv128(FixedLength::from(nonce));
-        // Room for the padding, so that no plaintext stays behind in a buffer that was outgrown.
+        // Room for the padding, so that no plaintext stays in a buffer that was outgrown.
         let mut in_out = Vec::with_capacity(plaintext.len() + BLOCK);
         in_out.extend_from_slice(plaintext);
         if let Algorithm::CbcPad(_) = algorithm {
@@ -251,7 +251,7 @@ impl OctKey {
         } else {
             if !plaintext.len().is_multiple_of(BLOCK) {
                 return Err(Error::Algorithm(format!(
-                    "{} takes whole blocks of {BLOCK} bytes, not {} bytes; \
+                    "{} needs whole blocks of {BLOCK} bytes, not {} bytes; \
                      use the algorithm that pads",
                     algorithm.name(),
                     plaintext.len()
@@ -299,7 +299,7 @@ impl OctKey {
         let (size, padded) = self.wrap_mode(algorithm)?;
         if padded && key.is_empty() {
             return Err(Error::Algorithm(format!(
-                "{} wraps no empty key",
+                "{} cannot wrap an empty key",
                 algorithm.name()
             )));
         }
@@ -442,7 +442,7 @@ fn refuse_associated_data(algorithm: Algorithm, associated_data: &[u8]) -> Resul
         Ok(())
     } else {
         Err(Error::Algorithm(format!(
-            "{} authenticates nothing, so it takes no associated data; use GCM",
+            "{} authenticates nothing, so it has no associated data; use GCM",
             algorithm.name()
         )))
     }
@@ -450,7 +450,7 @@ fn refuse_associated_data(algorithm: Algorithm, associated_data: &[u8]) -> Resul
 
 /// Shorter keys are within reach of an attacker (SP 800-131A).
 const SHORTEST: usize = 16;
-/// The block of SHA-512: HMAC hashes a longer key down (RFC 2104 section 3).
+/// The block of SHA-512: HMAC hashes a longer key down to it (RFC 2104 section 3).
 const LONGEST: usize = 128;
 const BLOCK: usize = 16;
 const SEMIBLOCK: usize = 8;

@@ -1,4 +1,4 @@
-//! PEM (RFC 7468), as it is found in the wild: several blocks, CRLF, text around them.
+//! PEM (RFC 7468), as found in practice: several blocks, CRLF, text around them.
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
@@ -25,7 +25,7 @@ pub(super) fn read(text: &[u8]) -> Result<Material> {
             "ENCRYPTED PRIVATE KEY" => {
                 return Err(block.error("the private key is encrypted; decrypt it first"))
             }
-            // What stands beside keys in the files of certificate tools.
+            // Blocks that come with keys in the files of certificate tools.
             _ => continue,
         };
         let key = der::read(&block.der).map_err(|error| block.error(&error.to_string()))?;
@@ -53,7 +53,7 @@ pub(super) fn read(text: &[u8]) -> Result<Material> {
 /// Writes one block, with lines of 64 characters.
 pub(super) fn write(label: &str, der: &[u8]) -> Zeroizing<String> {
     let encoded = Zeroizing::new(STANDARD.encode(der));
-    // Reserved in full, so that no copy stays behind in a buffer that was outgrown.
+    // Reserved in full, so that no copy stays in a buffer that was outgrown.
     let mut text = Zeroizing::new(String::with_capacity(encoded.len() * 66 / 64 + 128));
     text.push_str("-----BEGIN ");
     text.push_str(label);

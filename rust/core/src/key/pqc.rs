@@ -1,8 +1,9 @@
 //! Post-quantum keys: ML-DSA (FIPS 204), and ML-KEM-768 (FIPS 203) together with X25519.
 //!
-//! The hybrid key is that of X-Wing (draft-connolly-cfrg-xwing-kem): who breaks only one of the two
-//! learns nothing. Its public keys and ciphertexts are those of X-Wing; its private key is not the
-//! seed of X-Wing, because the backend makes no ML-KEM key from a seed, so it lives sealed only.
+//! The hybrid key is that of X-Wing (draft-connolly-cfrg-xwing-kem): breaking only one of the two
+//! reveals nothing. Its public keys and ciphertexts are those of X-Wing; its private key is not the
+//! seed of X-Wing, because the backend cannot create an ML-KEM key from a seed, so it exists only
+//! sealed.
 
 use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
 use aws_lc_rs::signature::{
@@ -193,7 +194,7 @@ impl HybridKey {
         self.private.is_some()
     }
 
-    /// The private parts, as [`HybridKey::from_private`] takes them.
+    /// The private parts, in the form of [`HybridKey::from_private`].
     pub(super) fn private(&self) -> Result<Zeroizing<Vec<u8>>> {
         use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin};
         let (kem, agreeing) = self.private.as_ref().ok_or_else(no_private_part)?;
@@ -228,7 +229,7 @@ impl HybridKey {
         check_hybrid(algorithm)?;
         if key.is_empty() {
             return Err(Error::Algorithm(format!(
-                "{} wraps no empty key",
+                "{} cannot wrap an empty key",
                 algorithm.name()
             )));
         }

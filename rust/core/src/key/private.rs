@@ -5,7 +5,7 @@
 //! ```
 //!
 //! It is never stored in the clear, so it needs no strictness beyond what the backend checks; it is
-//! short, fixed, and holds no public part that could disagree with the private one, except where
+//! short, fixed, and contains no public part that could contradict the private one, unless
 //! recomputing it would cost more than checking it.
 
 use zeroize::Zeroizing;
@@ -103,7 +103,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Key> {
     Ok(Key::new(material.map_err(|_| Error::Decrypt)?, export))
 }
 
-/// Joins parts in a buffer of the right size, so that no copy stays behind.
+/// Joins parts in a buffer of the right size, so that no copy remains.
 fn join(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let mut joined = Zeroizing::new(Vec::with_capacity(
         parts.iter().map(|part| part.len()).sum(),

@@ -30,14 +30,15 @@ pub(super) struct RsaKey {
     private: Option<Private>,
 }
 
-/// The two forms that the backend wants of one private key.
+/// The two forms of one private key that the backend needs.
 struct Private {
     signing: RsaKeyPair,
-    // Made at the first decryption: most keys only sign, and parsing costs as much as a signature.
+    // Created at the first decryption: most keys only sign, and parsing costs as much as a
+    // signature.
     decrypting: OnceLock<OaepPrivateDecryptingKey>,
 }
 
-/// The components of a private key, as a JWK has them (RFC 7518 section 6.3.2).
+/// The components of a private key, as in a JWK (RFC 7518 section 6.3.2).
 pub(super) struct PrivateComponents {
     pub(super) d: Zeroizing<Vec<u8>>,
     pub(super) p: Zeroizing<Vec<u8>>,
@@ -55,7 +56,7 @@ impl RsaKey {
             4096 => KeySize::Rsa4096,
             _ => {
                 return Err(Error::Usage(format!(
-                    "an RSA key of {bits} bits cannot be made; use 2048, 3072 or 4096"
+                    "an RSA key of {bits} bits cannot be created; use 2048, 3072 or 4096"
                 )))
             }
         };
@@ -135,7 +136,7 @@ impl RsaKey {
         })
     }
 
-    /// Signs and verifies once: components that agree modulo a composite `p` do not make a key.
+    /// Signs and verifies once: components that agree modulo a composite `p` are not a key.
     fn check_pairwise(&self) -> Result<()> {
         let value = [0x5a; 32];
         let algorithm = Algorithm::Pkcs1(Hash::Sha256);
@@ -232,7 +233,7 @@ impl RsaKey {
         let most = self.modulus_len().saturating_sub(overhead);
         if plaintext.len() > most {
             return Err(Error::Algorithm(format!(
-                "{} with this key takes at most {most} bytes, not {}",
+                "{} with this key encrypts at most {most} bytes, not {}",
                 algorithm.name(),
                 plaintext.len()
             )));
@@ -262,8 +263,8 @@ impl RsaKey {
         let hash = match algorithm {
             Algorithm::Oaep(hash) => hash,
             Algorithm::Pkcs1Encrypt => {
-                // The backend tells a bad padding from a good one by an error, not by implicit
-                // rejection, and that difference is Bleichenbacher's oracle.
+                // The backend reports bad padding by an error, not by implicit rejection, and that
+                // difference is Bleichenbacher's oracle.
                 return Err(Error::Algorithm(
                     "RSA1_5 decryption is refused, because it would be a padding oracle; \
                      encrypt with RSA-OAEP-256"
@@ -343,7 +344,7 @@ fn oaep(hash: OaepHash) -> &'static OaepAlgorithm {
     }
 }
 
-/// Checks what can be said about a public key without its factors; returns the size in bits.
+/// Checks what can be checked in a public key without its factors; returns the size in bits.
 fn check_public(modulus: &[u8], exponent: &[u8]) -> Result<usize> {
     let bits = bit_len(modulus, "modulus")?;
     if !(SMALLEST..=LARGEST).contains(&bits) || bits % 8 != 0 {
@@ -391,10 +392,10 @@ fn bad_public() -> Error {
 const SMALLEST: usize = 2048;
 /// Larger ones cost so much per signature that they are an attack on the service.
 const LARGEST: usize = 4096;
-/// The backend's bound, which keeps verification cheap.
+/// The backend's limit, which keeps verification cheap.
 const LARGEST_EXPONENT: usize = 33;
 
-/// What precedes the digest in a `DigestInfo` (RFC 8017 section 9.2, note 1).
+/// The bytes before the digest in a `DigestInfo` (RFC 8017 section 9.2, note 1).
 const DIGEST_INFOS: &[(Hash, &[u8])] = &[
     (
         Hash::Sha256,

@@ -1,4 +1,4 @@
-//! Opening a stream.
+//! Opens a stream.
 
 use zeroize::Zeroizing;
 
@@ -12,8 +12,8 @@ use crate::{Error, Result};
 
 /// Opens a stream, piece by piece.
 ///
-/// What it gives out is authentic and in order; that nothing is missing at the end is known when
-/// [`Self::finish`] succeeds, and not before.
+/// Its output is authentic and in order; only when [`Self::finish`] succeeds is it known that
+/// nothing is missing at the end.
 pub struct Opener {
     state: State,
     held: Held,
@@ -23,7 +23,7 @@ enum State {
     /// The head is not complete.
     Head(Vec<u8>),
     Body(Segments),
-    /// Ended, well or not.
+    /// Ended, successfully or not.
     Over(Error),
 }
 
@@ -37,9 +37,9 @@ impl Opener {
         }
     }
 
-    /// Takes what belongs to the head from the start of `sealed`, and returns the rest.
+    /// Takes the part of the head from the start of `sealed`, and returns the rest.
     ///
-    /// The head is checked once it is complete: the key, the context, the commitment.
+    /// The head is checked when it is complete: the key, the context, the commitment.
     pub fn read_head<'a>(
         &mut self,
         kek: &KeyEncryptionKey,
@@ -69,7 +69,7 @@ impl Opener {
         self.held.releasable(arriving) * SEGMENT_SIZE
     }
 
-    /// Takes more of the envelope, after its head, and writes what of the plaintext is certain.
+    /// Takes more of the envelope, after its head, and writes the plaintext that is authenticated.
     pub fn update(&mut self, sealed: &[u8], out: &mut [u8]) -> Result<()> {
         let segments = match &mut self.state {
             State::Body(segments) => segments,
@@ -141,7 +141,7 @@ impl Default for Opener {
 /// Completes `head` from the start of `sealed`; returns the rest once it is complete.
 fn complete<'a>(head: &mut Vec<u8>, sealed: &'a [u8]) -> Result<Option<&'a [u8]>> {
     let mut sealed = sealed;
-    // First as far as the field that says how long the head is, then as far as that.
+    // First up to the field with the length of the head, then up to that length.
     for _ in 0..2 {
         let wanted = envelope::head_size(head)
             .transpose()?

@@ -1,4 +1,4 @@
-//! Sealing a stream.
+//! Seals a stream.
 
 use aws_lc_rs::rand;
 use zeroize::Zeroizing;
@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub struct Sealer {
     segments: Segments,
     held: Held,
-    // Empty once it was written.
+    // Empty after it was written.
     head: Vec<u8>,
     finished: bool,
 }
@@ -54,7 +54,7 @@ impl Sealer {
         self.head.len() + self.held.releasable(arriving) * SEALED_SIZE
     }
 
-    /// Takes more plaintext, and writes what is certain of the envelope.
+    /// Takes more plaintext, and writes the part of the envelope that is complete.
     pub fn update(&mut self, plaintext: &[u8], out: &mut [u8]) -> Result<()> {
         self.check()?;
         let mut rest = write_head(&mut self.head, out)?;

@@ -1,4 +1,4 @@
-//! Segments: their nonces, and the cutting of what arrives into them.
+//! Segments: their nonces, and how input is divided into them.
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 
@@ -18,7 +18,7 @@ pub(super) struct Segments {
     key: LessSafeKey,
     nonce: [u8; NONCE_SIZE],
     associated_data: Vec<u8>,
-    // None once every number was used.
+    // None after every number was used.
     next: Option<u32>,
 }
 
@@ -87,7 +87,7 @@ impl Segments {
     }
 }
 
-/// What has arrived and is not yet known to be, or not to be, the last segment.
+/// Input that is not yet known to be, or not to be, the last segment.
 pub(super) struct Held {
     // INVARIANT: `size` is at most the size of `bytes`, which is one segment.
     bytes: SecretBytes,
@@ -112,7 +112,7 @@ impl Held {
         (self.size + arriving).saturating_sub(1) / segment
     }
 
-    /// Takes `data`, hands every segment that is certainly not the last to `work`, holds the rest.
+    /// Takes `data`, passes every segment that is certainly not the last to `work`, holds the rest.
     pub(super) fn cut(
         &mut self,
         data: &[u8],

@@ -1,4 +1,4 @@
-//! The buffers of a batch, all made before the work and written in place.
+//! The buffers of a batch, all created before the work and written in place.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -6,11 +6,11 @@ use pyo3::types::PyBytes;
 /// How many buffers are open at once. Each is one frame of the stack.
 const ROUND: usize = 128;
 
-/// Makes one `bytes` of each size, and lets `work` write them, a round of buffers at a time.
+/// Creates one `bytes` of each size, and lets `work` write them, a round of buffers at a time.
 ///
-/// A `bytes` may be written only while nobody else can see it, inside the call that makes it. So
-/// each buffer is made within the making of the one before, and `work` runs in the innermost call.
-/// This spares every message of a batch a copy, and secrets a stay in memory nobody wipes.
+/// A `bytes` may be written only while nothing else can see it, inside the call that creates it. So
+/// each buffer is created within the creation of the previous one, and `work` runs in the innermost
+/// call. This saves a copy of every message of a batch, and keeps secrets out of unwiped memory.
 pub(super) fn write_all<'py>(
     py: Python<'py>,
     sizes: &[usize],
@@ -23,7 +23,7 @@ pub(super) fn write_all<'py>(
         nest(py, sizes, buffers, &mut made, &mut |buffers| {
             work(round * ROUND, buffers)
         })?;
-        // The innermost is done first.
+        // The innermost is created first.
         if let Some(made) = made.get_mut(start..) {
             made.reverse();
         }

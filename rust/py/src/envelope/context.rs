@@ -1,4 +1,4 @@
-//! Contexts, made once or on the fly.
+//! Contexts, created once or on the fly.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -120,7 +120,7 @@ fn field<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Value<'a>> {
 fn text<'a>(text: &'a Bound<'_, PyString>) -> PyResult<&'a str> {
     text.to_str().map_err(|error| {
         if error.is_instance_of::<PyUnicodeEncodeError>(text.py()) {
-            usage("a text in a context has no UTF-8 encoding: it holds a lone surrogate")
+            usage("a text in a context has no UTF-8 encoding: it contains a lone surrogate")
         } else {
             error
         }

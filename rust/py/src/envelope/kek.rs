@@ -288,7 +288,7 @@ impl PyKeyEncryptionKey {
     #[expect(clippy::unused_self, reason = "Python calls this on an instance")]
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
-            "a key-encryption key is not pickled or copied; pass it on as it is, or use wrap_under",
+            "a key-encryption key cannot be pickled or copied; pass it on as it is, or use wrap_under",
         ))
     }
 }
@@ -331,7 +331,7 @@ fn usage(reason: String) -> PyErr {
     to_python(Error::Usage(reason))
 }
 
-/// What sealing or opening takes, in nanoseconds: a fixed part, and 4 bytes in each.
+/// How long sealing or opening takes, in nanoseconds: a fixed part, and 4 bytes in each.
 fn cost(size: usize) -> u64 {
     700 + size as u64 / 4
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use super::*;
 use crate::key::{Jwk, Shape};
 
-/// Stored keys must open for ever: each line is a JWK, and what version 1 writes of it.
+/// Stored keys must open for ever: each line is a JWK, and its encoding by version 1.
 const WRITTEN: &[(&str, &str)] = &[
     (
         // RFC 7515 appendix A.3.
