@@ -77,9 +77,9 @@ class Presence:
         return True
 
     def _check_index(self, identity: _Identity) -> None:
-        # Other processes create another index if they find none, and from then on their log is not
-        # ours: a process that goes on by the old one, or copies by it, destroys the database. To
-        # put the old one back would be as bad.
+        # Other processes create another index if they find none, and from then on their log is a
+        # different one: continuing with the old index, or copying according to it, destroys the
+        # database. Putting the old index back would do the same.
         try:
             found = os.stat(self._index)  # noqa: PTH116
         except FileNotFoundError:
