@@ -160,7 +160,7 @@ def test_what_cannot_be_recorded_stays_counted() -> None:
             desk.refuse(address)
     desk.wait(SPAN_SECONDS)
 
-    def fail(**_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         desk.refuse("192.0.2.1", status=403)  # one comes meanwhile
         raise AuditError("the disk is full")
 

@@ -223,7 +223,7 @@ def test_what_nobody_foresaw_is_recorded_as_the_failure_that_was_sent(
 def test_without_a_record_nothing_is_answered(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(**_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise AuditError("the disk of /a/path is full")
 
     monkeypatch.setattr(service.application, "_record", fail)

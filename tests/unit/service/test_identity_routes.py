@@ -468,7 +468,7 @@ def test_each_token_request_is_on_the_record_before_its_answer(world: World) -> 
 
 
 def test_without_a_record_there_is_no_token(world: World) -> None:
-    def fail(**_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise AuditError("the disk is full")
 
     answer = Http(serve(world.issuer, world.clock, fail)).post(TOKEN_PATHS[0], data=world.form())
