@@ -603,6 +603,28 @@ class Gate:
         Raises:
             UsageError: If the operation does not exist.
         """
+    def authorize_request(
+        self,
+        vault: str,
+        method: str,
+        raw_path: str | bytes,
+        query: str | bytes,
+        principal: Principal,
+        *,
+        address: str | None = None,
+    ) -> Admission:
+        """Decides about a request of a caller who is already authenticated, as in process.
+
+        The outcome is one of those of ``authorize``, in the same order.
+
+        Args:
+            vault: the vault.
+            method: of the request.
+            raw_path: the undecoded path.
+            query: what follows the question mark, undecoded.
+            principal: who asks.
+            address: the address of the caller; None for a caller in this process.
+        """
     def permitted(self, vault: str, principal: Principal, permission: str) -> bool:
         """Returns whether a caller has a permission, for example ``secrets/get``.
 

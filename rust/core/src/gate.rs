@@ -13,7 +13,7 @@ use aws_lc_rs::digest::{digest, SHA256};
 
 use crate::error::{Error, Result};
 use crate::firewall::Firewall;
-use crate::operation::{self, Operation, Refusal, Verb};
+use crate::operation::{self, Operation, Refusal};
 use crate::policy::{Permission, Permissions, Policies};
 use crate::principal::Principal;
 
@@ -76,18 +76,14 @@ pub struct Request<'a> {
 }
 
 /// An operation that an authenticated caller requests in process.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Asked<'a> {
     /// The address of the caller; none for a caller in this process.
     pub address: Option<&'a str>,
-    /// The object, as it was named; empty if the operation concerns none.
-    pub object_name: &'a [u8],
+    /// The operation, as [`operation::named`] or [`operation::parse`] returned it.
+    pub parsed: std::result::Result<Operation, Refusal>,
     /// The vault.
     pub vault: &'a str,
-    /// The operation.
-    pub verb: Verb,
-    /// The version, as it was named; empty for the current one.
-    pub version: &'a [u8],
 }
 
 /// What the gate needs to know about a vault.
@@ -183,7 +179,7 @@ impl Gate {
             return refused(Outcome::Challenge, parsed.ok(), None, challenge());
         };
         if !vault.rules.firewall.allows(request.address) {
-            let refusal = vault.outside(request.address);
+            let refusal = vault.outside(request.address, &parsed);
             return refused(Outcome::Firewall, parsed.ok(), None, refusal);
         }
         let Some(known) = self.tokens.find(token, request.now, &vault.rules.tenant) else {
@@ -208,14 +204,14 @@ impl Gate {
     /// The order is that of [`Gate::admit`]: the address, if there is one, the names, the
     /// permission.
     #[must_use]
-    pub fn authorize(&self, asked: &Asked<'_>, principal: Arc<Principal>) -> Admission {
-        let parsed = operation::named(asked.verb, asked.object_name, asked.version);
+    pub fn authorize(&self, asked: Asked<'_>, principal: Arc<Principal>) -> Admission {
+        let parsed = asked.parsed;
         let Some(vault) = lookup(&self.vaults, asked.vault) else {
             return refused(Outcome::Invalid, parsed.ok(), Some(principal), no_vault());
         };
         if let Some(address) = asked.address {
             if !vault.rules.firewall.allows(address) {
-                let refusal = vault.outside(address);
+                let refusal = vault.outside(address, &parsed);
                 return refused(Outcome::Firewall, parsed.ok(), Some(principal), refusal);
             }
         }
@@ -286,8 +282,8 @@ impl Vault {
     }
 
     /// The contract's words for a foreign address. The caller is not named, because the token has
-    /// not been read.
-    fn outside(&self, address: &str) -> Refusal {
+    /// not been read. The operation is named even if the request is malformed, for the audit.
+    fn outside(&self, address: &str, parsed: &std::result::Result<Operation, Refusal>) -> Refusal {
         Refusal {
             code: "Forbidden",
             inner: Some("ForbiddenByFirewall"),
@@ -298,7 +294,7 @@ impl Vault {
                 self.name, self.rules.location,
             ),
             status: 403,
-            verb: None,
+            verb: parsed.as_ref().err().and_then(|refused| refused.verb),
         }
     }
 }

@@ -346,6 +346,23 @@ impl Gate {
     fn lock(&self) -> MutexGuard<'_, gate::Gate> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn decide(
+        &self,
+        vault: &str,
+        parsed: Result<operation::Operation, Refusal>,
+        principal: &Bound<'_, Principal>,
+        address: Option<&str>,
+    ) -> PyResult<Admission> {
+        let asked = gate::Asked {
+            address,
+            parsed,
+            vault,
+        };
+        let caller = Arc::clone(&principal.get().inner);
+        let admission = self.lock().authorize(asked, caller);
+        Admission::make(principal.py(), admission)
+    }
 }
 
 #[pymethods]
@@ -446,26 +463,38 @@ impl Gate {
         Admission::make(raw_path.py(), admission)
     }
 
-    #[pyo3(signature = (vault, verb, principal, object_name="", version="", *, address=None))]
+    #[pyo3(
+        signature = (vault, verb, principal, object_name=None, version=None, *, address=None),
+        text_signature = "($self, vault, verb, principal, object_name='', version='', *, \
+                          address=None)",
+    )]
     fn authorize(
         &self,
         vault: &str,
         verb: &str,
         principal: &Bound<'_, Principal>,
-        object_name: &str,
-        version: &str,
+        object_name: Option<&Bound<'_, PyString>>,
+        version: Option<&Bound<'_, PyString>>,
         address: Option<&str>,
     ) -> PyResult<Admission> {
-        let asked = gate::Asked {
-            address,
-            object_name: object_name.as_bytes(),
-            vault,
-            verb: parse_verb(verb)?,
-            version: version.as_bytes(),
-        };
-        let caller = Arc::clone(&principal.get().inner);
-        let admission = self.lock().authorize(&asked, caller);
-        Admission::make(principal.py(), admission)
+        let object_name = object_name.map(text).unwrap_or_default();
+        let version = version.map(text).unwrap_or_default();
+        let parsed = operation::named(parse_verb(verb)?, &object_name, &version);
+        self.decide(vault, parsed, principal, address)
+    }
+
+    #[pyo3(signature = (vault, method, raw_path, query, principal, *, address=None))]
+    fn authorize_request(
+        &self,
+        vault: &str,
+        method: &str,
+        raw_path: &Bound<'_, PyAny>,
+        query: &Bound<'_, PyAny>,
+        principal: &Bound<'_, Principal>,
+        address: Option<&str>,
+    ) -> PyResult<Admission> {
+        let parsed = operation::parse(method, &raw(raw_path)?, &raw(query)?);
+        self.decide(vault, parsed, principal, address)
     }
 
     fn permitted(
@@ -571,11 +600,16 @@ fn raw<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Cow::Borrowed(bytes.as_bytes()));
     }
-    let text = value
+    let found = value
         .cast::<PyString>()
         .map_err(|_| PyTypeError::new_err("expected str or bytes"))?;
-    Ok(match text.to_str() {
+    Ok(text(found))
+}
+
+/// The bytes of a text, with the replacement character for what is no Unicode.
+fn text<'a>(value: &'a Bound<'_, PyString>) -> Cow<'a, [u8]> {
+    match value.to_str() {
         Ok(text) => Cow::Borrowed(text.as_bytes()),
-        Err(_) => Cow::Owned(text.to_string_lossy().into_owned().into_bytes()),
-    })
+        Err(_) => Cow::Owned(value.to_string_lossy().into_owned().into_bytes()),
+    }
 }

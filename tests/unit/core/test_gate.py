@@ -3,6 +3,7 @@
 import random
 import threading
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from vaultcore._core import (
     FIREWALL,
     INVALID,
     UNKNOWN_TOKEN,
+    Admission,
     Gate,
     Principal,
     bearer_token,
@@ -350,6 +352,44 @@ def test_in_process_the_same_rules_decide() -> None:
     assert gate.authorize("dev", get, ALICE).outcome == INVALID
     with pytest.raises(UsageError):
         gate.authorize("dev", "SecretTell", ALICE, "a")
+
+
+def test_a_request_in_process_is_read_as_over_the_network() -> None:
+    gate = gate_with(default_action="Deny", ranges=["192.0.2.1"])
+    query = "api-version=7.4&maxresults=3"
+
+    def decide(method: str, path: str, address: str | None = None) -> Admission:
+        return gate.authorize_request("dev", method, path, query, ALICE, address=address)
+
+    admitted = decide("GET", "/secrets/A", "192.0.2.1")
+    assert admitted.outcome == ADMITTED
+    assert admitted.operation is not None
+    assert (admitted.operation.object_name, admitted.operation.max_results) == ("A", 3)
+    over_network = ask(gate, b"/secrets/A", query=query.encode(), address="192.0.2.1")
+    assert admitted.operation == over_network.operation
+    # In the order of a request: the address, the names, the permission.
+    assert decide("PUT", "/secrets/a_b", "10.0.0.1").outcome == FIREWALL
+    assert decide("PUT", "/secrets/a_b").outcome == INVALID
+    assert decide("PUT", "/secrets/a").outcome == DENIED
+    assert decide("GET", "/nothing").refusal == (404, "NotFound", ANY, None)
+
+
+def test_what_is_asked_for_is_told_from_outside_too() -> None:
+    gate = gate_with(default_action="Deny")
+    for refused in (
+        gate.authorize("dev", "SecretGet", ALICE, "a_b", address="10.0.0.1"),
+        ask(gate, b"/secrets/a_b", address="10.0.0.1"),
+    ):
+        assert refused.outcome == FIREWALL
+        assert (refused.operation, refused.asked) == (None, "SecretGet")
+
+
+def test_half_a_surrogate_is_part_of_no_name() -> None:
+    gate = gate_with()
+    assert gate.authorize("dev", "SecretGet", ALICE, "a\ud800").outcome == INVALID
+    assert gate.authorize("dev", "SecretGet", ALICE, "a", "\ud800" * 32).outcome == INVALID
+    with pytest.raises(TypeError):
+        gate.authorize("dev", "SecretGet", ALICE, b"a")
 
 
 def test_what_is_asked_for_is_told_though_a_name_is_wrong() -> None:
