@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 _BOUND_TO_DATES: Final = frozenset({"encrypt", "sign", "wrapKey"})
 _WITH_KEY_SIZE: Final = "2026-01-01-preview"
 
+#: Makes a key, here or in the HSM, and returns the work that stores it. It raises UnavailableError
+#: while the HSM is unavailable; the work raises ConflictError if the name was taken meanwhile.
+Making = Callable[[], Work[Version]]
+
 logger = logging.getLogger("vaultcore.keys")
 
 
@@ -79,7 +83,7 @@ class KeyRules(Lifecycle[UsableKey]):
         if metadata.key_size is not None:
             yield _WITH_KEY_SIZE, "key_size", metadata.key_size
 
-    def create(
+    def plan_creation(
         self,
         name: str,
         canonical: str,
@@ -87,13 +91,12 @@ class KeyRules(Lifecycle[UsableKey]):
         *,
         attributes: Attributes | None = None,
         tags: dict[str, str] | None = None,
-    ) -> Work[Version]:
-        """Creates a key, here or in the HSM, and returns the work that stores it.
+    ) -> Making:
+        """Checks whether a key may be created, and returns what creates it, here or in the HSM.
 
         Raises:
             BadParameterError: the type, size, curve or an operation does not exist.
-            ConflictError: the name is deleted but recoverable, or managed (when the work runs).
-            UnavailableError: the HSM is unavailable.
+            ConflictError: the name is deleted but recoverable.
         """
         attributes = attributes or Attributes()
         family, in_hsm, size, curve = shape(parameters)
@@ -102,15 +105,20 @@ class KeyRules(Lifecycle[UsableKey]):
         metadata = new_metadata(self.vault.now(), attributes, tags=checked, operations=operations)
         refuse_release(attributes)
         self.refuse_deleted_name(canonical)
-        if in_hsm:
-            device = self._require_hsm(parameters.kty)
+        if not in_hsm:
+            return lambda: self._store_key(
+                name, canonical, metadata, Key.generate(family, size=size, curve=curve)
+            )
+        device = self._require_hsm(parameters.kty)
+
+        def make() -> Work[Version]:
             with contract_errors():
                 held = device.generate(family, size=size, curve=curve, label=name[:32])
             return self._store_reference(name, canonical, metadata, held, family + HSM)
-        made = Key.generate(family, size=size, curve=curve)
-        return self._store_key(name, canonical, metadata, made)
 
-    def import_(
+        return make
+
+    def plan_import(
         self,
         name: str,
         canonical: str,
@@ -119,8 +127,8 @@ class KeyRules(Lifecycle[UsableKey]):
         hsm: bool = False,
         attributes: Attributes | None = None,
         tags: dict[str, str] | None = None,
-    ) -> Work[Version]:
-        """Imports a private key, into the HSM if asked to.
+    ) -> Making:
+        """Checks whether a private key may be imported, and returns what imports it.
 
         Args:
             name: as the caller wrote it.
@@ -132,30 +140,36 @@ class KeyRules(Lifecycle[UsableKey]):
 
         Raises:
             BadParameterError: the key is malformed, weak or public only; the message says why.
-            ConflictError: the name is deleted but recoverable, or managed (when the work runs).
+            ConflictError: the name is deleted but recoverable.
         """
         attributes = attributes or Attributes()
-        imported = read_jwk(jwk)
+        read = read_jwk(jwk)
+        checked = self.validate_tags(tags)
         metadata = new_metadata(
-            self.vault.now(),
-            attributes,
-            tags=self.validate_tags(tags),
-            operations=imported.operations,
+            self.vault.now(), attributes, tags=checked, operations=read.operations
         )
         refuse_release(attributes)
         self.refuse_deleted_name(canonical)
-        if hsm or imported.in_hsm:
-            kty = imported.family + HSM
-            device = self._require_hsm(kty)
-            with contract_errors():
-                held = device.import_key(imported.jwk, label=name[:32])
-            return self._store_reference(name, canonical, metadata, held, kty)
-        return self._store_key(name, canonical, metadata, imported.key)
+        if not (hsm or read.in_hsm):
+            return lambda: self._store_key(name, canonical, metadata, read.key)
+        kty = read.family + HSM
+        device = self._require_hsm(kty)
 
-    def rotate(self, canonical: str) -> Work[Version]:
-        """Creates a new version of the same type, size and operations.
+        def make() -> Work[Version]:
+            with contract_errors():
+                held = device.import_key(read.jwk, label=name[:32])
+            return self._store_reference(name, canonical, metadata, held, kty)
+
+        return make
+
+    def plan_rotation(self, canonical: str) -> Making:
+        """Checks whether a key may be rotated, and returns what creates its new version.
+
+        The new version has the type, size and operations of the current one.
 
         Raises:
+            ConflictError: the name is deleted but recoverable.
+            ForbiddenError: the key is managed.
             NotFoundError: there is no such key.
         """
         row, stored = self.find(canonical)
@@ -166,12 +180,8 @@ class KeyRules(Lifecycle[UsableKey]):
         size = before.key_size
         if kty.startswith("RSA"):
             size = self.load(canonical, stored.version).size
-        return self.create(
-            row.name,
-            canonical,
-            KeyParameters(kty, size, public.get("crv"), before.operations),
-            tags=before.tags,
-        )
+        parameters = KeyParameters(kty, size, public.get("crv"), before.operations)
+        return self.plan_creation(row.name, canonical, parameters, tags=before.tags)
 
     def update(
         self,
@@ -334,40 +344,24 @@ class KeyRules(Lifecycle[UsableKey]):
             public=public_members(made.public_jwk()),
         )
 
-        def work(transaction: "Transaction") -> Version:
-            return self.add_version(
-                transaction,
-                name,
-                canonical,
-                described,
-                lambda context: made.seal(self.vault.kek, context),
-                what="create",
-            )
-
-        return work
+        return self._store(name, canonical, described, lambda c: made.seal(self.vault.kek, c))
 
     def _store_reference(
-        self,
-        name: str,
-        canonical: str,
-        metadata: Metadata,
-        held: HsmKey,
-        kty: str,
+        self, name: str, canonical: str, metadata: Metadata, held: HsmKey, kty: str
     ) -> Work[Version]:
         reference = held.reference.encode()
         described = msgspec.structs.replace(
             metadata, key_type=kty, public=public_members(held.public_jwk)
         )
+        return self._store(
+            name, canonical, described, lambda c: self.vault.kek.seal(reference, context=c)
+        )
 
+    def _store(
+        self, name: str, canonical: str, metadata: Metadata, seal: Callable[[Context], bytes]
+    ) -> Work[Version]:
         def work(transaction: "Transaction") -> Version:
-            return self.add_version(
-                transaction,
-                name,
-                canonical,
-                described,
-                lambda context: self.vault.kek.seal(reference, context=context),
-                what="create",
-            )
+            return self.add_version(transaction, name, canonical, metadata, seal, what="create")
 
         return work
 

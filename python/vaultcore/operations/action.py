@@ -34,6 +34,8 @@ class Action:
         arguments: the type of the arguments.
         writes: whether ``run`` returns a work for the store.
         where: where it runs; None for always on the thread that takes requests.
+        refuses: raises the refusals of ``run`` that do not come from the HSM; called before the
+            wait for the HSM, on a thread that may be kept busy. None if ``where`` raises them.
         changes_hsm: whether ``run`` may create a key in the HSM.
         left: called with the request and the result of the work; returns a function that does the
             rest outside the store, or None if there is no rest.
@@ -44,7 +46,8 @@ class Action:
     """
 
     __slots__ = (
-        "arguments", "at_once", "changes_hsm", "left", "run", "status", "where", "writes",
+        "arguments", "at_once", "changes_hsm", "left", "refuses", "run", "status", "where",
+        "writes",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +57,7 @@ class Action:
         *,
         writes: bool = False,
         where: Callable[[Request, Any], Where] | None = None,
+        refuses: Callable[[Request, Any], object] | None = None,
         changes_hsm: bool = False,
         left: Callable[[Request, Any], Callable[[], None] | None] | None = None,
         status: int = 200,
@@ -62,6 +66,7 @@ class Action:
         self.arguments = arguments
         self.writes = writes
         self.where = where
+        self.refuses = refuses
         self.changes_hsm = changes_hsm
         self.left = left
         self.status = status
@@ -76,12 +81,13 @@ def check(arguments: msgspec.Struct) -> None:
             they were decoded.
 
     Raises:
-        BadParameterError: one does not; the message names it, and not its value.
+        BadParameterError: one does not; the message names it as the contract does, and not its
+            value.
     """
     try:
         msgspec.convert(_members(arguments), type=type(arguments))
     except msgspec.ValidationError as refused:
-        raise BadParameterError(f"Property has invalid value: {refused}") from None
+        raise BadParameterError(f"Property has invalid value\r\n{refused}") from None
 
 
 def _members(value: Any) -> Any:

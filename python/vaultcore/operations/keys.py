@@ -1,7 +1,7 @@
 """The operations of keys (contract sections 1.2 and 4)."""
 
 import secrets as random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -11,6 +11,7 @@ from vaultcore.objects.attributes import Attributes, Version
 from vaultcore.objects.contract_errors import contract_errors
 from vaultcore.objects.key_encryption import key_encryption_key
 from vaultcore.objects.key_parameters import ALGORITHMS, HSM, KeyParameters
+from vaultcore.objects.keys import Making
 from vaultcore.objects.lifecycle import Work
 from vaultcore.objects.usable_key import UsableKey
 from vaultcore.operations.action import Action, Nothing, Where
@@ -24,8 +25,22 @@ if TYPE_CHECKING:
 MAXIMUM_RANDOM: Final = 128
 
 
-class CreateKey(msgspec.Struct, frozen=True):
-    """A new key."""
+# Refusals name the arguments as the contract does.
+_MEMBERS: Final = {
+    "algorithm": "alg",
+    "associated_data": "aad",
+    "ciphertext": "value",
+    "curve": "crv",
+    "jwk": "key",
+    "nonce": "iv",
+    "operations": "key_ops",
+    "plaintext": "value",
+    "size": "key_size",
+}
+
+
+class CreateKey(msgspec.Struct, frozen=True, rename=_MEMBERS):
+    """A new key; without operations, it has those of its type."""
 
     kty: str
     size: int | None = None
@@ -35,7 +50,7 @@ class CreateKey(msgspec.Struct, frozen=True):
     tags: dict[str, str] | None = None
 
 
-class ImportKey(msgspec.Struct, frozen=True):
+class ImportKey(msgspec.Struct, frozen=True, rename=_MEMBERS):
     """A private key (RFC 7517) to import; it is not shown in ``repr``."""
 
     jwk: dict[str, Any]
@@ -47,7 +62,7 @@ class ImportKey(msgspec.Struct, frozen=True):
         return "ImportKey()"
 
 
-class UpdateKey(msgspec.Struct, frozen=True):
+class UpdateKey(msgspec.Struct, frozen=True, rename=_MEMBERS):
     """The attributes of a version; those that are None do not change."""
 
     operations: Sequence[str] | None = None
@@ -55,7 +70,7 @@ class UpdateKey(msgspec.Struct, frozen=True):
     tags: dict[str, str] | None = None
 
 
-class Encrypt(msgspec.Struct, frozen=True):
+class Encrypt(msgspec.Struct, frozen=True, rename=_MEMBERS):
     """What to encrypt: the vault creates the nonce of AES-GCM, the caller that of AES-CBC."""
 
     algorithm: str
@@ -67,7 +82,7 @@ class Encrypt(msgspec.Struct, frozen=True):
         return "Encrypt()"
 
 
-class Decrypt(msgspec.Struct, frozen=True):
+class Decrypt(msgspec.Struct, frozen=True, rename=_MEMBERS):
     """What to decrypt."""
 
     algorithm: str
@@ -77,7 +92,7 @@ class Decrypt(msgspec.Struct, frozen=True):
     associated_data: bytes | None = None
 
 
-class Wrap(msgspec.Struct, frozen=True):
+class Wrap(msgspec.Struct, frozen=True, rename={"algorithm": "alg", "key": "value"}):
     """A key to wrap or to unwrap."""
 
     algorithm: str
@@ -87,14 +102,14 @@ class Wrap(msgspec.Struct, frozen=True):
         return "Wrap()"
 
 
-class Sign(msgspec.Struct, frozen=True):
+class Sign(msgspec.Struct, frozen=True, rename={"algorithm": "alg", "digest": "value"}):
     """A digest to sign, of the algorithm's exact length."""
 
     algorithm: str
     digest: bytes
 
 
-class Verify(msgspec.Struct, frozen=True):
+class Verify(msgspec.Struct, frozen=True, rename={"algorithm": "alg", "signature": "value"}):
     """A signature to verify."""
 
     algorithm: str
@@ -114,19 +129,23 @@ class RandomBytes(msgspec.Struct, frozen=True):
     count: int
 
 
-def _create(request: Request, arguments: CreateKey) -> Work[Version]:
-    work: Work[Version] = request.rules.create(
+def _plan_creation(request: Request, arguments: CreateKey) -> Making:
+    # An empty list of operations is as if it was left out, as in an import.
+    wanted = KeyParameters(
+        arguments.kty, arguments.size, arguments.curve, arguments.operations or None
+    )
+    making: Making = request.rules.plan_creation(
         request.asked.object_name,
         request.asked.canonical_name,
-        KeyParameters(arguments.kty, arguments.size, arguments.curve, arguments.operations),
+        wanted,
         attributes=arguments.attributes,
         tags=arguments.tags,
     )
-    return work
+    return making
 
 
-def _import(request: Request, arguments: ImportKey) -> Work[Version]:
-    work: Work[Version] = request.rules.import_(
+def _plan_import(request: Request, arguments: ImportKey) -> Making:
+    making: Making = request.rules.plan_import(
         request.asked.object_name,
         request.asked.canonical_name,
         arguments.jwk,
@@ -134,12 +153,26 @@ def _import(request: Request, arguments: ImportKey) -> Work[Version]:
         attributes=arguments.attributes,
         tags=arguments.tags,
     )
-    return work
+    return making
 
 
-def _rotate(request: Request, _: Nothing) -> Work[Version]:
-    work: Work[Version] = request.rules.rotate(request.asked.canonical_name)
-    return work
+def _plan_rotation(request: Request, _: Nothing) -> Making:
+    making: Making = request.rules.plan_rotation(request.asked.canonical_name)
+    return making
+
+
+def _making(
+    plan: Callable[[Request, Any], Making], arguments: type, where: Callable[[Request, Any], Where]
+) -> Action:
+    """Returns the operation that makes a key as it was planned."""
+    return Action(
+        lambda request, given: plan(request, given)(),
+        arguments,
+        writes=True,
+        where=where,
+        refuses=plan,
+        changes_hsm=True,
+    )
 
 
 def _get(request: Request, _: Nothing) -> Version:
@@ -244,17 +277,24 @@ def _usable(request: Request, use: str, algorithm: str) -> UsableKey:
     return found
 
 
-def _private(request: Request, _: Any) -> Where:
-    """Where the private half of a key is used."""
-    found = _key(request)
-    if found.in_hsm:
-        return Where.HSM
-    return Where.PROCESSOR if found.slow else Where.LOOP
+def _using(use: str, *, private: bool) -> Callable[[Request, Any], Where]:
+    """Returns the function that says where a use of a key runs.
 
+    Args:
+        use: the use, as ``key_ops`` names it.
+        private: whether it needs the private half. A use of the public half of a key in the HSM
+            runs there too: the HSM says first whether it could decrypt the result.
+    """
 
-def _public(request: Request, _: Any) -> Where:
-    """Where the public half is used: the HSM says first whether it could decrypt the result."""
-    return Where.HSM if _key(request).in_hsm else Where.LOOP
+    def where(request: Request, arguments: Any) -> Where:
+        found = _key(request)
+        if not found.in_hsm and not (private and found.slow):
+            return Where.LOOP
+        # A refusal of the rules does not wait, and does not depend on the HSM.
+        _usable(request, use, arguments.algorithm)
+        return Where.HSM if found.in_hsm else Where.PROCESSOR
+
+    return where
 
 
 def _created(_: Request, arguments: CreateKey) -> Where:
@@ -279,16 +319,16 @@ def _made(kty: str) -> Where:
 
 
 ACTIONS: Final[dict[str, Action]] = {
-    "KeyCreate": Action(_create, CreateKey, writes=True, where=_created, changes_hsm=True),
-    "KeyImport": Action(_import, ImportKey, writes=True, where=_imported, changes_hsm=True),
-    "KeyRotate": Action(_rotate, writes=True, where=_rotated, changes_hsm=True),
+    "KeyCreate": _making(_plan_creation, CreateKey, _created),
+    "KeyImport": _making(_plan_import, ImportKey, _imported),
+    "KeyRotate": _making(_plan_rotation, Nothing, _rotated),
     "KeyGet": Action(_get),
     "KeyUpdate": Action(_update, UpdateKey, writes=True),
-    "KeyEncrypt": Action(_encrypt, Encrypt, where=_public),
-    "KeyDecrypt": Action(_decrypt, Decrypt, where=_private),
-    "KeyWrap": Action(_wrap, Wrap, where=_public),
-    "KeyUnwrap": Action(_unwrap, Wrap, where=_private),
-    "KeySign": Action(_sign, Sign, where=_private),
+    "KeyEncrypt": Action(_encrypt, Encrypt, where=_using("encrypt", private=False)),
+    "KeyDecrypt": Action(_decrypt, Decrypt, where=_using("decrypt", private=True)),
+    "KeyWrap": Action(_wrap, Wrap, where=_using("wrapKey", private=False)),
+    "KeyUnwrap": Action(_unwrap, Wrap, where=_using("unwrapKey", private=True)),
+    "KeySign": Action(_sign, Sign, where=_using("sign", private=True)),
     "KeyVerify": Action(_verify, Verify),
     "KeyEncryptionKeyGet": Action(_follow, FollowKey),
     "RandomBytesGet": Action(_random, RandomBytes),

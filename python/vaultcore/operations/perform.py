@@ -18,7 +18,7 @@ from vaultcore.engine import guarded
 from vaultcore.errors import AuditError, BadParameterError, ObjectNotFoundError, UnavailableError
 from vaultcore.operations.action import NOTHING, Action, Where, check
 from vaultcore.operations.keys import confirm
-from vaultcore.operations.table import ACTIONS
+from vaultcore.operations.table import action_of
 from vaultcore.storage.witness import witnessed
 
 if TYPE_CHECKING:
@@ -53,13 +53,14 @@ def perform(
         VaultError: it was refused.
         VaultcoreError: something failed.
     """
-    engine = call.engine
-    audit = engine.audit
+    audit = call.engine.audit
     if audit.refusing:
         audit.require()
+    admitted = False
     try:
         call.admit()
-        action = ACTIONS[call.operation]
+        admitted = True
+        action = action_of(call.operation)
         if decode is not None:
             arguments = decode(call)
         elif action.writes:
@@ -72,18 +73,12 @@ def perform(
                 # The key, the HSM or its queue may have taken long: the rules of now apply.
                 call.look_again()
                 confirm(call)
-    except ObjectNotFoundError as missing:
-        spelled = missing.spelled(call.asked.object_name)
-        _record(call, call.fail(spelled).status)
-        raise spelled from None
-    except (TypeError, AttributeError) as failure:
-        # The hot path does not check types unless something fails.
-        refusal = _wrong_type(call, arguments) or failure
-        _record(call, call.fail(refusal).status)
-        raise refusal from None
     except BaseException as failure:
-        _record(call, call.fail(failure).status)
-        raise
+        told = _told(call, failure, arguments if admitted else NOTHING)
+        _record(call, call.fail(told).status)
+        if told is failure:
+            raise
+        raise told from None
     _record(call, action.status)
     return result
 
@@ -108,14 +103,21 @@ def _record(call: "Call", status: int) -> None:
         call.write(functools.partial(audit.changes.finish, call.change), status)
 
 
-def _wrong_type(call: "Call", arguments: msgspec.Struct) -> BadParameterError | None:
-    """Returns the refusal of names or arguments of a wrong type; None if the types are right."""
-    try:
-        call.check_types()
-        check(arguments)
-    except BadParameterError as refusal:
-        return refusal
-    return None
+def _told(call: "Call", failure: BaseException, arguments: msgspec.Struct) -> BaseException:
+    """Returns the failure that the caller sees.
+
+    A name or an argument of a wrong type is refused first, as over the network. Operations that
+    only read do not check types unless something fails.
+    """
+    if isinstance(failure, Exception):
+        try:
+            call.check_types()
+            check(arguments)
+        except BadParameterError as refusal:
+            return refusal
+    if isinstance(failure, ObjectNotFoundError):
+        return failure.spelled(call.asked.object_name)
+    return failure
 
 
 async def perform_async(
@@ -142,10 +144,13 @@ async def perform_async(
         result = action.run(request, arguments)
     else:
 
-        def act() -> Any:
+        def look_and(do: Callable[["Request", Any], Any]) -> Any:
             request.look_again()
-            return action.run(request, arguments)
+            return do(request, arguments)
 
+        if where is Where.HSM and action.refuses is not None:
+            await pools.compute(functools.partial(look_and, action.refuses))
+        act = functools.partial(look_and, action.run)
         result = await pools.run(where, request.state.hsm, act, changes=action.changes_hsm)
         if not action.writes:
             request.look_again()

@@ -11,7 +11,7 @@ from vaultcore.operations.request import Request
 from vaultcore.operations.results import Revealed, Stored
 
 
-class SetSecret(msgspec.Struct, frozen=True):
+class SetSecret(msgspec.Struct, frozen=True, rename="camel"):
     """A new version of a secret; its value is not shown in ``repr``."""
 
     value: str
@@ -23,7 +23,7 @@ class SetSecret(msgspec.Struct, frozen=True):
         return "SetSecret()"
 
 
-class UpdateSecret(msgspec.Struct, frozen=True):
+class UpdateSecret(msgspec.Struct, frozen=True, rename="camel"):
     """The attributes of a version; those that are None do not change."""
 
     content_type: str | None = None

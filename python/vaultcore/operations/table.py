@@ -6,6 +6,7 @@ The core defines name, kind, permission and api-versions of an operation
 
 from typing import Final
 
+from vaultcore.errors import NotFoundError
 from vaultcore.objects.kinds import KINDS
 from vaultcore.operations import keys, secrets
 from vaultcore.operations.action import Action
@@ -52,5 +53,20 @@ _OF_ONE_KIND: Final = frozenset(
     }
 )
 
-#: What the core parses and no face offers yet; over HTTPS it is answered with 404.
+#: What the core parses and no face offers yet; it is answered with 404.
 NOT_OFFERED: Final = _OF_ONE_KIND | (set(shared_actions("Certificate")) - set(ACTIONS))
+
+
+def action_of(name: str) -> Action:
+    """Returns what an operation does.
+
+    Args:
+        name: the operation, as the core names it.
+
+    Raises:
+        NotFoundError: this version does not offer it.
+    """
+    action = ACTIONS.get(name)
+    if action is None:
+        raise NotFoundError(f"the operation {name} is not offered by this version")
+    return action

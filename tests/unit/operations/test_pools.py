@@ -321,13 +321,13 @@ def test_rsa_keys_are_never_made_on_the_event_loop(
 ) -> None:
     body, leaves = MADE[case]
     threads: list[int] = []
-    create: Callable[..., Any] = KeyRules.create
+    create: Callable[..., Any] = KeyRules.plan_creation
 
     def watched(*arguments: Any, **named: Any) -> Any:
         threads.append(threading.get_ident())
         return create(*arguments, **named)
 
-    monkeypatch.setattr(KeyRules, "create", watched)
+    monkeypatch.setattr(KeyRules, "plan_creation", watched)
     text = json.dumps(body).replace("\\\\u", "\\u")
 
     async def scenario() -> bool:

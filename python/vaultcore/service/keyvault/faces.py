@@ -155,8 +155,7 @@ def _decode_create_key(_request: "Request", body: bytes) -> CreateKey:
     _refuse_release(read.release_policy)
     if read.public_exponent not in {None, 0, 65537}:
         raise BadParameterError("Property public_exponent is not supported; leave it out")
-    operations = read.key_ops or None
-    return CreateKey(read.kty, read.key_size, read.crv, operations, read.attributes, read.tags)
+    return CreateKey(read.kty, read.key_size, read.crv, read.key_ops, read.attributes, read.tags)
 
 
 def _decode_import_key(_request: "Request", body: bytes) -> ImportKey:
