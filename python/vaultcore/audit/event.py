@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from vaultcore._core import Principal
 
 T = TypeVar("T")
+#: The contract's name of an operation that was not named, or was refused before it was known.
+AUTHENTICATION: Final = "Authentication"
 #: The name of callers in this process.
 CLIENT: Final = "vaultcore"
 

@@ -11,11 +11,12 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from vaultcore._core import KeyEncryptionKey, Operation, Principal, parse_operation
+from vaultcore._core import Admission, KeyEncryptionKey, Principal
+from vaultcore.audit.event import AUTHENTICATION
 from vaultcore.cli.outcome import MISSING, CommandError
 from vaultcore.engine.caller import Caller
 from vaultcore.engine.engine import Engine
-from vaultcore.errors import BadParameterError, NotFoundError, UsageError
+from vaultcore.errors import NotFoundError
 from vaultcore.inputs import read_text_input
 from vaultcore.library.engine import LibraryEngine
 from vaultcore.library.opening import open_engine
@@ -31,28 +32,31 @@ MAXIMUM_PASSPHRASE: Final = 64 * 1024
 
 
 class LocalCall(Call):
-    """An operation that was parsed from method, path and query.
+    """An operation that is asked for with method, path and query.
 
     Args:
         engine: the engine.
         state: the vault.
         caller: the caller.
-        operation: the operation.
+        method: the method.
+        path: the undecoded path.
+        query: the part after the question mark.
     """
 
     def __init__(
-        self, engine: Engine, state: OpenVault, caller: Caller, operation: Operation
+        self, engine: Engine, state: OpenVault, caller: Caller, method: str, path: str, query: str
     ) -> None:
-        super().__init__(
-            engine, state, caller, operation.name, operation.object_name, operation.version
-        )
-        self._parsed = operation
+        super().__init__(engine, state, caller, AUTHENTICATION)
+        self._request = method, path, query
 
-    def admit(self) -> None:
-        """Checks the caller at the gate; see :meth:`Call.admit`."""
-        super().admit()
-        # With the parameters of the query, which the gate does not look at.
-        self.asked = self._parsed
+    def ask_gate(self) -> Admission:
+        """Asks the gate about the request, as the service does; see :meth:`Call.ask_gate`."""
+        caller, (method, path, query) = self.caller, self._request
+        admission = self.engine.gate.authorize_request(
+            self.state.name, method, path, query, caller.principal, address=caller.address
+        )
+        self.operation = admission.asked or self.operation
+        return admission
 
 
 class LocalConnection:
@@ -119,22 +123,17 @@ class LocalConnection:
         Raises:
             VaultError: it was refused.
         """
-        parameters = {"api-version": API_VERSION, **(query or {})}
-        try:
-            operation = parse_operation(method, path, urlencode(parameters))
-        except UsageError as refused:
-            raise BadParameterError(str(refused)) from None
-        face = FACES.get(operation.name)
-        if face is None:
-            raise NotFoundError(f"the operation {operation.name} is not offered by this version")
         state = self._engine.state(vault)
-        call = LocalCall(self._engine, state, Caller(self._principal), operation)
+        parameters = urlencode({"api-version": API_VERSION, **(query or {})})
+        call = LocalCall(self._engine, state, Caller(self._principal), method, path, parameters)
         content = b"" if body is None else msgspec.json.encode(body)
 
         def decode(admitted: Call) -> Any:
+            face = FACES[admitted.operation]
             return NOTHING if face.decode is None else face.decode(admitted, content)
 
-        answer = face.render(call, state.url, perform(call, decode=decode))
+        result = perform(call, decode=decode)
+        answer = FACES[call.operation].render(call, state.url, result)
         return msgspec.json.decode(answer) if answer else None
 
     def check_place(self, vault: str, identifier: str) -> None:

@@ -10,6 +10,7 @@ from vaultcore.errors import BadParameterError
 from vaultcore.operations.request import Request
 
 if TYPE_CHECKING:
+    from vaultcore._core import Admission
     from vaultcore.engine.caller import Caller
     from vaultcore.engine.engine import Engine
     from vaultcore.objects.kinds import OpenVault
@@ -73,21 +74,26 @@ class Call(Request):
             address is None or gate.address_allowed(state.name, address)
         ):
             engine.refresh(caller)
-        admission = gate.authorize(
-            state.name,
-            self.operation,
-            caller.principal,
-            self._name,
-            self._version,
-            address=address,
-        )
+        admission = self.ask_gate()
         asked = admission.operation
         if asked is not None:
             self.asked = asked
-            if self._name:
-                self.object_id = state.url + asked.object_path
+            path = asked.object_path
+            if path:
+                self.object_id = state.url + path
         if admission.outcome != _core.ADMITTED:
             raise by_gate(admission)
+
+    def ask_gate(self) -> "Admission":
+        """Asks the gate about the operation, by its verb and the names as the caller wrote them."""
+        return self.engine.gate.authorize(
+            self.state.name,
+            self.operation,
+            self.caller.principal,
+            self._name,
+            self._version,
+            address=self.caller.address,
+        )
 
     def check_types(self) -> None:
         """Checks that name and version are text.

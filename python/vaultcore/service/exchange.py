@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from vaultcore.audit.event import AUTHENTICATION
 from vaultcore.engine.strangers import ANNOUNCEMENT
 from vaultcore.errors import UsageError
 from vaultcore.operations.request import Request
@@ -18,8 +19,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-#: The contract's name of an operation that was not named, or was refused before it was known.
-AUTHENTICATION: Final = "Authentication"
 #: For two Host headers; not a possible host name, so no host is found for it.
 TWO_HOSTS: Final = b"\0"
 #: For two headers that request another method; no method has this name.

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from vaultcore.access.proxies import Proxies
+from vaultcore.audit.event import AUTHENTICATION
 from vaultcore.engine.strangers import Strangers, Verdict
 from vaultcore.errors import (
     AuditError,
@@ -23,7 +24,7 @@ from vaultcore.errors import (
     as_refusal,
 )
 from vaultcore.service.body import Bodies
-from vaultcore.service.exchange import AUTHENTICATION, Exchange, Headers, Receive, Scope, Send
+from vaultcore.service.exchange import Exchange, Headers, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from vaultcore.audit.change import Change

@@ -20,7 +20,7 @@ from vaultcore.errors import NotFoundError, ObjectNotFoundError, UnauthorizedErr
 from vaultcore.operations.action import NOTHING
 from vaultcore.operations.perform import perform_async
 from vaultcore.operations.pools import Pools
-from vaultcore.operations.table import ACTIONS
+from vaultcore.operations.table import action_of
 from vaultcore.service.keyvault.faces import FACES
 from vaultcore.service.refusal import error_body
 
@@ -154,10 +154,8 @@ class DataPlane:
             self._close(host)
         exchange.host_place, exchange.state = host, host.vault
         asked = exchange.asked = await self._pass_gate(host, exchange)
-        face = FACES.get(asked.name)
-        if face is None:
-            raise NotFoundError(f"the operation {asked.name} is not offered by this version")
-        action = ACTIONS[asked.name]
+        action = action_of(asked.name)
+        face = FACES[asked.name]
         body = b""
         if face.limit:
             body = await exchange.body(face.limit)
