@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vaultcore
 from unit.service.running import DOMAIN, Said, Service
+from vaultcore.audit.record import Record
 from vaultcore.errors import AuditError, StorageError, VaultcoreError, VaultError, as_refusal
 from vaultcore.service import front
 from vaultcore.service.front import Front
@@ -490,9 +492,9 @@ def fuzzed(service: Service, monkeypatch: pytest.MonkeyPatch) -> tuple[Front, li
     keep = service.engine.audit.record
     written: list[dict[str, Any]] = []
 
-    def record(**members: Any) -> None:
-        keep(**members)
-        written.append(members)
+    def record(*members: Any) -> None:
+        keep(*members)
+        written.append(msgspec.structs.asdict(Record.of(*members)))
 
     monkeypatch.setattr(service.application, "_record", record)
     return service.application, written

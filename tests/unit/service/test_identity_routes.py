@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import httpx
 import jwt
+import msgspec
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientSecretCredential, EnvironmentCredential
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from vaultcore._core import KeyEncryptionKey
 from vaultcore.access.issuer import Issuer
 from vaultcore.access.tokens import TokenValidator
+from vaultcore.audit.record import Record
 from vaultcore.clock import Clock, ManualClock, SystemClock
 from vaultcore.engine.strangers import Strangers
 from vaultcore.errors import AuditError
@@ -73,7 +75,7 @@ def serve(issuer: Issuer, clock: Clock, record: Callable[..., object]) -> Front:
     """Returns the issuer as an application that answers at every host."""
     place = issuer_place(issuer, clock)
 
-    def end(_change: object, **_members: object) -> None:
+    def end(_change: object, *_members: object) -> None:
         raise AssertionError("the issuer changes nothing")
 
     strangers = Strangers(clock, at_once=1_000_000, bytes_at_once=1e9)
@@ -96,7 +98,11 @@ class World:
         )
         self.app: NewSecret = self.issuer.applications.create("web")
         self.events: list[dict[str, Any]] = []
-        self.http = Http(serve(self.issuer, self.clock, lambda **event: self.events.append(event)))
+
+        def record(*members: Any) -> None:
+            self.events.append(msgspec.structs.asdict(Record.of(*members)))
+
+        self.http = Http(serve(self.issuer, self.clock, record))
         self.validator = TokenValidator(self.issuer.trust([VAULT]), clock=self.clock)
 
     def form(self, **changes: str | None) -> dict[str, str]:
@@ -457,7 +463,7 @@ def test_each_token_request_is_on_the_record_before_its_answer(world: World) -> 
         application.client_id,
         application.object_id,
     )
-    assert (principal.tenant_id, good["request_uri"]) == (TENANT, (BASE + TOKEN_PATHS[0]).encode())
+    assert (principal.tenant_id, good["request_uri"]) == (TENANT, BASE + TOKEN_PATHS[0])
     assert (bad["status"], bad["result_description"]) == (401, "invalid_client")
     assert (bad["principal"], bad["object_id"]) == (None, ""), "what a caller makes up is no id"
     assert (lost["status"], lost["principal"]) == (400, None)
@@ -524,7 +530,7 @@ class Running:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.server = Server(
-            serve(self.issuer, self.clock, lambda **_: None),
+            serve(self.issuer, self.clock, lambda *_: None),
             port=self.port,
             interface=Interfaces.ASGINL,
             ssl_cert=self.files.certificate,
