@@ -50,8 +50,10 @@ class Call(Request):
         self.operation = verb
         self.vault = state.name
         self.principal = caller.principal
-        if caller.address is not None:
-            self.address = caller.address
+        self.address = caller.address or ""
+        # As the class has them: each call reads them, and finds its own three times as fast.
+        self.object_id = self.reason = self.uri = self.correlation = ""
+        self.extra = self.came_by = self.change = self.used = None
         self._name = name
         self._version = version
         self._epoch = -1

@@ -79,7 +79,10 @@ def perform(
         if told is failure:
             raise
         raise told from None
-    _record(call, action.status)
+    if call.change is None:
+        call.write(audit.record, action.status)
+    else:
+        _record(call, action.status)
     return result
 
 

@@ -83,6 +83,10 @@ class Exchange(Request):
         self, scope: Scope, receive: Receive, bodies: Bodies, proxies: "Proxies | None" = None
     ) -> None:
         self.started = time.perf_counter()
+        # As the class has them: each request reads them, and finds its own three times as fast.
+        self.reason = ""
+        self.extra = self.came_by = self.change = None
+        self.recorded = False
         self._bodies = bodies
         self._receive = receive
         self.scope = scope

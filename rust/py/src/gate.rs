@@ -360,8 +360,12 @@ impl Gate {
             vault,
         };
         let caller = Arc::clone(&principal.get().inner);
-        let admission = self.lock().authorize(asked, caller);
-        Admission::make(principal.py(), admission)
+        let mut admission = self.lock().authorize(asked, caller);
+        // The caller's own object, instead of a new one of the same content.
+        admission.principal = None;
+        let mut made = Admission::make(principal.py(), admission)?;
+        made.principal = Some(principal.clone().unbind());
+        Ok(made)
     }
 }
 
