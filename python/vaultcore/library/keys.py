@@ -94,7 +94,7 @@ class Keys(Objects):
             ForbiddenError: the gate refuses.
         """
         attributes = Attributes(enabled, not_before, expires)
-        wanted = ImportKey(dict(jwk), hsm, attributes, tags)
+        wanted = ImportKey(jwk, hsm, attributes, tags)
         return self._properties(self._perform("KeyImport", name, arguments=wanted))
 
     def get(self, name: str, version: str = "") -> Properties:

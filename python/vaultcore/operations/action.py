@@ -1,7 +1,7 @@
 """What an operation does, and where it runs."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -84,14 +84,37 @@ def check(arguments: msgspec.Struct) -> None:
         BadParameterError: one does not; the message names it as the contract does, and not its
             value.
     """
+    plain = _plain(arguments, "$")
     try:
-        msgspec.convert(_members(arguments), type=type(arguments))
+        # Text would be taken for bytes in base64 otherwise.
+        msgspec.convert(plain, type=type(arguments), builtin_types=(bytes,))
     except msgspec.ValidationError as refused:
-        raise BadParameterError(f"Property has invalid value\r\n{refused}") from None
+        raise _invalid(str(refused)) from None
 
 
-def _members(value: Any) -> Any:
+def _plain(value: Any, place: str) -> Any:
+    """Returns a value with dictionaries instead of structs.
+
+    Raises:
+        BadParameterError: it has a type that would be converted, or text that is not Unicode.
+    """
     if isinstance(value, msgspec.Struct):
         fields = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-        return {encoded: _members(getattr(value, name)) for name, encoded in fields}
+        return {
+            encoded: _plain(getattr(value, name), f"{place}.{encoded}") for name, encoded in fields
+        }
+    if isinstance(value, Mapping):
+        inside = f"{place}[...]"
+        return {_plain(name, inside): _plain(item, inside) for name, item in value.items()}
+    if isinstance(value, (bytearray, memoryview)):
+        raise _invalid(f"Expected `bytes`, got `{type(value).__name__}` - at `{place}`")
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise _invalid(f"the text is not valid Unicode - at `{place}`") from None
     return value
+
+
+def _invalid(what: str) -> BadParameterError:
+    return BadParameterError(f"Property has invalid value\r\n{what}")

@@ -1,8 +1,8 @@
 """The operations of keys (contract sections 1.2 and 4)."""
 
 import secrets as random
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -53,7 +53,7 @@ class CreateKey(msgspec.Struct, frozen=True, rename=_MEMBERS):
 class ImportKey(msgspec.Struct, frozen=True, rename=_MEMBERS):
     """A private key (RFC 7517) to import; it is not shown in ``repr``."""
 
-    jwk: dict[str, Any]
+    jwk: Mapping[str, Any]
     hsm: bool = False
     attributes: Attributes | None = None
     tags: dict[str, str] | None = None
@@ -120,7 +120,7 @@ class Verify(msgspec.Struct, frozen=True, rename={"algorithm": "alg", "signature
 class FollowKey(msgspec.Struct, frozen=True):
     """The suite of the envelopes of a key-encryption key."""
 
-    suite: int = 1
+    suite: Annotated[int, msgspec.Meta(ge=0, le=255)] = 1
 
 
 class RandomBytes(msgspec.Struct, frozen=True):

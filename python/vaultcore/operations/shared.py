@@ -25,7 +25,7 @@ class ListPage(msgspec.Struct, frozen=True):
     limit: int = 25
 
 
-class Restore(msgspec.Struct, frozen=True):
+class Restore(msgspec.Struct, frozen=True, rename={"blob": "value"}):
     """The backup to restore.
 
     Attributes:
