@@ -1,9 +1,9 @@
 """The offline verifier of the audit log. It does not trust the code that wrote the log.
 
 It shares no code with the writer: SHA-256 from the standard library, signatures by
-``cryptography``, and the format as ``docs/audit.md`` describes it. It cannot know whether
-everything from some record on was cut off or rewritten together with the checkpoints. For that,
-note number and hash of a record elsewhere from time to time, and pass them as ``expect``.
+``cryptography``, and the format as ``docs/audit.md`` describes it. It cannot know whether the end
+was cut off or rewritten together with the checkpoints: for that, note number and hash of a record
+elsewhere, and pass them as ``expect``.
 """
 
 import contextlib
@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
 _RECORD_LABEL: Final = b"vaultcore audit record 1\n"
@@ -404,16 +403,14 @@ def _signature_check(jwk: Mapping[str, Any]) -> _Check:
     """Returns the check of a signature. The key determines the algorithm, not the checkpoint."""
     match jwk.get("kty"), jwk.get("crv"):
         case "EC", "P-256":
-            numbers = ec.EllipticCurvePublicNumbers(
-                int.from_bytes(_decode(jwk["x"])), int.from_bytes(_decode(jwk["y"])), ec.SECP256R1()
-            )
-            point = numbers.public_key()
+            x, y = (int.from_bytes(_decode(jwk[name])) for name in ("x", "y"))
+            point = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
 
             def es256(_: int, message: bytes, algorithm: bytes, signature: bytes) -> bool:
                 raw = _decode_signature(signature)
                 if algorithm != b"ES256" or len(raw) != 64:  # noqa: PLR2004 - r and s
                     return False
-                der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
+                der = utils.encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
                 return _verifies(lambda: point.verify(der, message, ec.ECDSA(SHA256())))
 
             return es256
@@ -430,18 +427,16 @@ def _signature_check(jwk: Mapping[str, Any]) -> _Check:
 
 
 def _verifies(attempt: Callable[[], None]) -> bool:
-    try:
+    with contextlib.suppress(InvalidSignature):
         attempt()
-    except InvalidSignature:
-        return False
-    return True
+        return True
+    return False
 
 
 def _decode_signature(signature: bytes) -> bytes:
-    try:
+    with contextlib.suppress(ValueError):
         return _decode(signature.decode())
-    except ValueError:
-        return b""
+    return b""
 
 
 def _decode(text: str) -> bytes:
@@ -449,7 +444,6 @@ def _decode(text: str) -> bytes:
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
+    if len(dict(pairs)) != len(pairs):
         raise ValueError("a repeated member")
-    return members
+    return dict(pairs)

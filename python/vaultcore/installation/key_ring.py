@@ -9,7 +9,8 @@ import msgspec
 from vaultcore._core import Context, KeyEncryptionKey
 from vaultcore.errors import ConflictError, DecryptionError, TamperedError
 from vaultcore.installation.settings import SYSTEM
-from vaultcore.installation.vault_keys import VaultDocument, VaultKeys
+from vaultcore.installation.vault_document import VaultDocument
+from vaultcore.installation.vault_keys import VaultKeys
 from vaultcore.installation.vault_settings import VaultSettings
 from vaultcore.protectors.wraps import COLLECTION, VaultKey
 

@@ -22,7 +22,7 @@ import msgspec
 
 from vaultcore.errors import DecryptionError, NotFoundError
 from vaultcore.installation.settings import SYSTEM
-from vaultcore.installation.vault_keys import VaultDocument
+from vaultcore.installation.vault_document import VaultDocument
 from vaultcore.storage.rows import SEALED_KINDS, Place
 
 if TYPE_CHECKING:

@@ -4,19 +4,16 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-import msgspec
-
 from vaultcore._core import KeyEncryptionKey
-from vaultcore.documents import decode_stored
 from vaultcore.errors import (
     ConflictError,
-    NotFoundError,
     ProtectorError,
     ProtectorUnavailableError,
     TamperedError,
     UsageError,
 )
 from vaultcore.installation.settings import SYSTEM
+from vaultcore.installation.vault_document import VaultDocument
 from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
 from vaultcore.protectors.protector import AbsentProtector
 from vaultcore.protectors.wraps import COLLECTION, VaultKey
@@ -32,40 +29,6 @@ _ATTEMPTS: Final = 20
 #: Opens the protectors that the folder names now; keeps those given that it still names.
 Reopen = Callable[["Sequence[Protector]"], "list[Protector]"]
 _Documents = Mapping[str, bytes]
-
-
-class VaultDocument(msgspec.Struct, frozen=True):
-    """The stored form of a vault.
-
-    Attributes:
-        id: 32 hexadecimal characters.
-        settings: its settings, sealed under its key.
-    """
-
-    id: str
-    settings: bytes
-
-    @classmethod
-    def decode(cls, blob: bytes, key: str) -> Self:
-        """Reads the stored form.
-
-        Raises:
-            TamperedError: it cannot be read.
-        """
-        return decode_stored(blob, cls, f"settings of vault {key}")
-
-    @classmethod
-    def present(cls, transaction: "Transaction", vault_id: str, key: str) -> Self:
-        """Returns the stored form of a vault.
-
-        Raises:
-            NotFoundError: the vault was removed meanwhile, and its name is free or reused.
-        """
-        blob = transaction.document("vaults", key)
-        found = None if blob is None else cls.decode(blob, key)
-        if found is None or found.id != vault_id:
-            raise NotFoundError(f"vault {key} was removed meanwhile", code="VaultNotFound")
-        return found
 
 
 class VaultKeys:
