@@ -30,6 +30,12 @@ from vaultcore.operations.table import ACTIONS
 OCT = {"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}
 
 
+@pytest.fixture(scope="module")
+def rsa() -> dict[str, str]:
+    """A private key, made once: making one takes a while."""
+    return Key.generate("RSA", size=2048, exportable=True).export_private_jwk()
+
+
 @pytest.fixture
 def vault(engine: Engine) -> OpenVault:
     """A vault with an HSM."""
@@ -89,11 +95,11 @@ PUBLIC = {"KeyEncrypt", "KeyWrap", "KeyVerify"}
 
 @pytest.mark.parametrize("verb", USES)
 def test_a_key_is_used_where_it_is_and_away_from_the_loop_if_it_is_slow(
-    engine: Engine, asked: Callable[..., Call], verb: str
+    engine: Engine, asked: Callable[..., Call], rsa: dict[str, str], verb: str
 ) -> None:
     keys = engine.vault("dev").acting_as(engine.administrator()).keys
-    keys.create("soft", "RSA")
-    keys.create("hard", "RSA-HSM")
+    keys.import_("soft", rsa)
+    keys.import_("hard", rsa, hsm=True)
     soft = Where.LOOP if verb in PUBLIC else Where.PROCESSOR
     assert where(asked(verb, "soft"), USES[verb]) is soft
     hard = Where.LOOP if verb == "KeyVerify" else Where.HSM
@@ -119,10 +125,10 @@ def test_a_rotation_goes_where_its_key_was_made(engine: Engine, asked: Callable[
 
 @pytest.mark.parametrize("verb", sorted(set(USES) - {"KeyVerify"}))
 def test_what_the_rules_refuse_is_refused_before_it_goes_anywhere(
-    engine: Engine, vault: OpenVault, asked: Callable[..., Call], verb: str
+    engine: Engine, vault: OpenVault, asked: Callable[..., Call], rsa: dict[str, str], verb: str
 ) -> None:
     keys = engine.vault("dev").acting_as(engine.administrator()).keys
-    keys.create("hard", "RSA-HSM")
+    keys.import_("hard", rsa, hsm=True)
     hsm = vault.hsm
     assert isinstance(hsm, FakeHsm)
     hsm.asked.clear()
