@@ -24,6 +24,7 @@ from vaultcore.operations.action import Action
 from vaultcore.operations.call import Call
 from vaultcore.operations.perform import perform
 from vaultcore.operations.secrets import SetSecret
+from vaultcore.operations.shared import ListPage
 from vaultcore.operations.table import ACTIONS
 
 
@@ -150,6 +151,15 @@ def test_what_nobody_foresaw_is_recorded_and_raised(
     assert (operation, status) == (verb, 500)
     assert said.startswith(reason)
     assert "canary" not in said
+
+
+def test_an_interrupt_is_not_hidden_by_a_mistake_of_the_caller(
+    engine: Engine, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced(monkeypatch, "SecretList", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        perform(call(engine, "SecretList"), ListPage(5))  # type: ignore[arg-type]
+    assert [status for _, status, _ in recorded()] == [500]
 
 
 def test_a_type_error_of_ours_is_no_mistake_of_the_caller(
