@@ -56,6 +56,8 @@ class LocalCall(Call):
             self.state.name, method, path, query, caller.principal, address=caller.address
         )
         self.operation = admission.asked or self.operation
+        if admission.operation is not None:
+            self.api_version = admission.operation.api_version
         return admission
 
 

@@ -3,13 +3,16 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vaultcore._core import Principal
     from vaultcore.engine.engine import Engine
     from vaultcore.objects.kinds import OpenVault
 
+from vaultcore._core import Principal
+from vaultcore.audit.event import AUTHENTICATION, CLIENT, Event
 from vaultcore.engine.caller import Caller
+from vaultcore.errors import UsageError, VaultcoreError
 from vaultcore.library.keys import Keys
 from vaultcore.library.secrets import Secrets
+from vaultcore.operations.call import API_VERSION
 
 
 class Vault:
@@ -37,13 +40,33 @@ class Vault:
             address: where the caller came from, checked by the firewall; None for this process.
 
         Raises:
-            UnauthorizedError: the token is not valid.
+            UnauthorizedError: the token is not valid; that is on record.
+            UsageError: the caller or the address is of another type.
         """
+        if not isinstance(address, str | None):
+            raise UsageError(f"an address is text, and not {type(address).__name__}")
         if isinstance(caller, str):
-            who = Caller(self._engine.validate(caller), address, caller)
-        else:
+            who = Caller(self._validate(caller, address), address, caller)
+        elif isinstance(caller, Principal):
             who = Caller(caller, address)
+        else:
+            raise UsageError(
+                f"a caller is a Principal or the text of a token, and not {type(caller).__name__}"
+            )
         return ActingVault(self._engine, self._state, who)
+
+    def _validate(self, token: str, address: str | None) -> Principal:
+        try:
+            return self._engine.validate(token)
+        except VaultcoreError as refused:
+            event = Event()
+            event.vault = self._state.name
+            event.operation = AUTHENTICATION
+            event.api_version = API_VERSION
+            event.address = address or ""
+            event.client = CLIENT
+            event.write(self._engine.audit.record, event.fail(refused).status)
+            raise
 
 
 class ActingVault:

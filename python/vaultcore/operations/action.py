@@ -39,6 +39,7 @@ class Action:
         changes_hsm: whether ``run`` may create a key in the HSM.
         left: called with the request and the result of the work; returns a function that does the
             rest outside the store, or None if there is no rest.
+        lasts: whether it may read so much that the rules can change meanwhile.
         status: the status of the answer.
 
     Attributes:
@@ -46,7 +47,7 @@ class Action:
     """
 
     __slots__ = (
-        "arguments", "at_once", "changes_hsm", "left", "refuses", "run", "status", "where",
+        "arguments", "at_once", "changes_hsm", "lasts", "left", "refuses", "run", "status", "where",
         "writes",
     )  # fmt: skip
 
@@ -60,6 +61,7 @@ class Action:
         refuses: Callable[[Request, Any], object] | None = None,
         changes_hsm: bool = False,
         left: Callable[[Request, Any], Callable[[], None] | None] | None = None,
+        lasts: bool = False,
         status: int = 200,
     ) -> None:
         self.run = run
@@ -69,12 +71,13 @@ class Action:
         self.refuses = refuses
         self.changes_hsm = changes_hsm
         self.left = left
+        self.lasts = lasts
         self.status = status
-        self.at_once = where is None and not writes
+        self.at_once = where is None and not writes and not lasts
 
 
-def check(arguments: msgspec.Struct) -> None:
-    """Checks that arguments have the types that their class declares.
+def check(arguments: msgspec.Struct) -> Any:
+    """Returns arguments in the types that their class declares, as a copy that nobody changes.
 
     Args:
         arguments: from a caller in process; those that came over the network were checked when
@@ -87,7 +90,7 @@ def check(arguments: msgspec.Struct) -> None:
     plain = _plain(arguments, "$")
     try:
         # Text would be taken for bytes in base64 otherwise.
-        msgspec.convert(plain, type=type(arguments), builtin_types=(bytes,))
+        return msgspec.convert(plain, type=type(arguments), builtin_types=(bytes,))
     except msgspec.ValidationError as refused:
         raise _invalid(str(refused)) from None
 
@@ -108,11 +111,16 @@ def _plain(value: Any, place: str) -> Any:
         return {_plain(name, inside): _plain(item, inside) for name, item in value.items()}
     if isinstance(value, (bytearray, memoryview)):
         raise _invalid(f"Expected `bytes`, got `{type(value).__name__}` - at `{place}`")
-    if isinstance(value, str) and not value.isascii():
+    if isinstance(value, str):
+        # A subclass may answer differently each time that it is asked.
+        text = str.__str__(value)
         try:
-            value.encode()
+            text.encode()
         except UnicodeEncodeError:
             raise _invalid(f"the text is not valid Unicode - at `{place}`") from None
+        return text
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__add__(value, 0)
     return value
 
 

@@ -245,7 +245,7 @@ def _follow(request: Request, arguments: FollowKey) -> "KeyEncryptionKey":
 
 
 def _random(request: Request, arguments: RandomBytes) -> bytes:  # noqa: ARG001 - of no object
-    if not 1 <= arguments.count <= MAXIMUM_RANDOM:
+    if type(arguments.count) is not int or not 1 <= arguments.count <= MAXIMUM_RANDOM:
         raise BadParameterError(f"Property count must be 1 to {MAXIMUM_RANDOM}")
     return random.token_bytes(arguments.count)
 
@@ -271,7 +271,7 @@ def _key(request: Request) -> UsableKey:
 def _usable(request: Request, use: str, algorithm: str) -> UsableKey:
     found = request.used = _key(request)
     request.rules.authorize_use(found, use)
-    if algorithm not in ALGORITHMS:
+    if type(algorithm) is not str or algorithm not in ALGORITHMS:
         raise BadParameterError("Property alg is not an algorithm of keys")
     request.extra = {"Algorithm": algorithm}
     return found
@@ -330,6 +330,6 @@ ACTIONS: Final[dict[str, Action]] = {
     "KeyUnwrap": Action(_unwrap, Wrap, where=_using("unwrapKey", private=True)),
     "KeySign": Action(_sign, Sign, where=_using("sign", private=True)),
     "KeyVerify": Action(_verify, Verify),
-    "KeyEncryptionKeyGet": Action(_follow, FollowKey),
+    "KeyEncryptionKeyGet": Action(_follow, FollowKey, lasts=True),
     "RandomBytesGet": Action(_random, RandomBytes),
 }

@@ -64,18 +64,20 @@ def perform(
         if decode is not None:
             arguments = decode(call)
         elif action.writes:
-            check(arguments)
+            arguments = check(arguments)
         if action.writes:
             result = _write(call, action, arguments)
         else:
             result = action.run(call, arguments)
-            if call.used is not None and call.used.slow:
+            if action.lasts or (call.used is not None and call.used.slow):
                 # The key, the HSM or its queue may have taken long: the rules of now apply.
                 call.look_again()
                 confirm(call)
     except BaseException as failure:
         told = _told(call, failure, arguments if admitted else NOTHING)
-        _record(call, call.fail(told).status)
+        status = call.fail(told).status
+        # What was committed has happened, whatever became of the rest.
+        _record(call, status if call.committed is None else call.committed)
         if told is failure:
             raise
         raise told from None
@@ -92,6 +94,7 @@ def _write(call: "Call", action: Action, arguments: msgspec.Struct) -> Any:
     call.change = engine.audit.changes.begin(call.write(Record.of, action.status))
     with witnessed(call.change):
         result = guarded.write(engine.store, guarded.guarded(work, call.look_again))
+    call.committed = action.status
     left = None if action.left is None else action.left(call, result)
     if left is not None:
         left()
@@ -155,11 +158,12 @@ async def perform_async(
             await pools.compute(functools.partial(look_and, action.refuses))
         act = functools.partial(look_and, action.run)
         result = await pools.run(where, request.state.hsm, act, changes=action.changes_hsm)
-        if not action.writes:
-            request.look_again()
-            confirm(request)
+    if action.lasts or (where is not Where.LOOP and not action.writes):
+        request.look_again()
+        confirm(request)
     if action.writes:
         result = await _write_async(request, action, result, engine)
+        request.committed = action.status
         left = None if action.left is None else action.left(request, result)
         if left is not None:
             await _settle(request, left, pools)
@@ -179,7 +183,7 @@ async def _write_async(request: "Request", action: Action, work: Any, engine: "E
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         # Nobody waits for the answer any more; the write that was begun ends, and is recorded.
-        request.change = None
+        request.change, request.recorded = None, True
         task.add_done_callback(functools.partial(_end_unattended, changes, change, record))
         raise
 

@@ -20,12 +20,16 @@ class Request(Event):
         asked: the parsed operation, once the gate has admitted it.
         used: the key that was used, if any.
         change: the change of the operation; its record is in the store until the log has it.
+        committed: the status of a change that was committed, also if its caller gets no answer.
+        recorded: whether the record is written elsewhere, or the request is not recorded.
     """
 
     state: "OpenVault"
     asked: "Operation"
     used: "UsableKey | None" = None
     change: "Change | None" = None
+    committed: int | None = None
+    recorded = False
 
     @property
     def rules(self) -> Any:

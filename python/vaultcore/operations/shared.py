@@ -103,7 +103,7 @@ def shared_actions(noun: str) -> dict[str, Action]:
         f"{noun}Recover": Action(_recover, writes=True),
         f"{noun}GetDeleted": Action(_get_deleted),
         f"{noun}Purge": Action(_purge, writes=True, left=_left_by_purge, status=204),
-        f"{noun}Backup": Action(_backup),
+        f"{noun}Backup": Action(_backup, lasts=True),
         f"{noun}Restore": Action(_restore, Restore, writes=True),
         f"{noun}List": Action(_list, ListPage),
         f"{noun}ListDeleted": Action(_list_deleted, ListPage),

@@ -55,8 +55,6 @@ class Exchange(Request):
         authorization: the credentials; None without any.
         host: the host name in the request.
         override: the method that a header requests instead.
-        recorded: whether the record is not to be written here, because an operation writes its own
-            or the request is not recorded at all.
         host_place: the vault at this host name, if it is one.
         question: what the gate was asked.
         epoch: the state of the rules with which the gate answered.
@@ -75,7 +73,6 @@ class Exchange(Request):
     length = b""
     operation = AUTHENTICATION
     peer = ""
-    recorded = False
     epoch: int
     question: tuple[str, str, bytes, bytes, str, bytes | None]
 

@@ -41,6 +41,7 @@ _HOST: Final = re.compile(
 _DEFAULT_PORT: Final = b":443"
 _WITHOUT_HOST: Final = frozenset({"1", "1.0"})
 _UNAUTHORIZED: Final = 401
+_LEFT: Final = 500  # the record of a request whose caller left before the answer
 
 logger = logging.getLogger("vaultcore.service")
 
@@ -131,9 +132,13 @@ class Front:
         except VaultError as refused:
             status, content = self._refuse(place, exchange, refused)
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            exchange.reason = "the caller left before the answer"
             if exchange.change is not None:
-                exchange.reason = "the caller left before the answer"
-                exchange.write(self._ending(exchange.change), 500)
+                # A change that was committed is on record as made.
+                exchange.write(self._ending(exchange.change), exchange.committed or _LEFT)
+            elif exchange.principal is not None and not exchange.recorded:
+                # A key may have been used.
+                exchange.write(self._record, _LEFT)
             raise
         except BaseException as error:  # noqa: BLE001 - a panic too: the caller gets an answer
             status, content = self._fail(place, exchange, error)

@@ -9,7 +9,14 @@ from vaultcore.errors import BadParameterError, UsageError
 from vaultcore.objects.attributes import Attributes
 
 
-class SecretSetBody(msgspec.Struct, frozen=True, rename="camel"):
+class _Body(msgspec.Struct, frozen=True):
+    """A body; it is not shown in ``repr``, because it may hold a secret."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class SecretSetBody(_Body, frozen=True, rename="camel"):
     """The body of SetSecret."""
 
     value: str
@@ -18,7 +25,7 @@ class SecretSetBody(msgspec.Struct, frozen=True, rename="camel"):
     tags: dict[str, str] | None = None
 
 
-class SecretUpdateBody(msgspec.Struct, frozen=True, rename="camel"):
+class SecretUpdateBody(_Body, frozen=True, rename="camel"):
     """The body of UpdateSecret."""
 
     content_type: str | None = None
@@ -26,13 +33,13 @@ class SecretUpdateBody(msgspec.Struct, frozen=True, rename="camel"):
     tags: dict[str, str] | None = None
 
 
-class BlobBody(msgspec.Struct, frozen=True):
+class BlobBody(_Body, frozen=True):
     """The body of the restore operations."""
 
     value: str
 
 
-class KeyCreateBody(msgspec.Struct, frozen=True):
+class KeyCreateBody(_Body, frozen=True):
     """The body of CreateKey."""
 
     kty: str
@@ -45,7 +52,7 @@ class KeyCreateBody(msgspec.Struct, frozen=True):
     release_policy: dict[str, Any] | None = None
 
 
-class KeyImportBody(msgspec.Struct, frozen=True):
+class KeyImportBody(_Body, frozen=True):
     """The body of ImportKey; the member that requests the HSM is spelled ``Hsm``."""
 
     key: dict[str, Any]
@@ -55,7 +62,7 @@ class KeyImportBody(msgspec.Struct, frozen=True):
     release_policy: dict[str, Any] | None = None
 
 
-class KeyUpdateBody(msgspec.Struct, frozen=True):
+class KeyUpdateBody(_Body, frozen=True):
     """The body of UpdateKey."""
 
     key_ops: list[str] | None = None
@@ -64,7 +71,7 @@ class KeyUpdateBody(msgspec.Struct, frozen=True):
     release_policy: dict[str, Any] | None = None
 
 
-class KeyOperationBody(msgspec.Struct, frozen=True):
+class KeyOperationBody(_Body, frozen=True):
     """The body of encrypt, decrypt, wrapkey, unwrapkey and sign."""
 
     alg: str
@@ -74,7 +81,7 @@ class KeyOperationBody(msgspec.Struct, frozen=True):
     tag: str | None = None
 
 
-class KeyVerifyBody(msgspec.Struct, frozen=True):
+class KeyVerifyBody(_Body, frozen=True):
     """The body of verify."""
 
     alg: str
@@ -82,7 +89,7 @@ class KeyVerifyBody(msgspec.Struct, frozen=True):
     value: str
 
 
-class RandomBody(msgspec.Struct, frozen=True):
+class RandomBody(_Body, frozen=True):
     """The body of GetRandomBytes."""
 
     count: int
