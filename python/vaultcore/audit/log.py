@@ -287,8 +287,10 @@ class Audit:
             outbox.settle(taken, state)
             outbox.look_up()
         self._log.set_distrust(False)
-        self._problem = None
-        self.refusing = self._log.short
+        backlog = outbox is not None and outbox.backlog > 0
+        if not backlog:
+            self._problem = None
+        self.refusing = backlog or self._log.short
         return made
 
     def _record_kept(self, checkpoints: Checkpoints) -> None:

@@ -130,6 +130,10 @@ class Outbox:
             self._append(record, change.revision)
         except AuditError as error:
             self._not_taken(change, record, error)
+        except BaseException as error:
+            if not self._doubt(change) or not isinstance(error, Exception):
+                raise
+            logger.exception("the record of a change is looked for in the audit log again")
         else:
             self._taken(change)
 
@@ -143,6 +147,10 @@ class Outbox:
             self._log.record(*members, revision=change.revision)
         except AuditError as error:
             self._not_taken(change, Record.of(*members, time=self._log.now()), error)
+        except BaseException as error:
+            if not self._doubt(change) or not isinstance(error, Exception):
+                raise
+            logger.exception("the record of a change is looked for in the audit log again")
         else:
             self._taken(change)
 
@@ -155,6 +163,20 @@ class Outbox:
         logger.error("the audit log refuses the record of a change: %s", error)
         with self._lock:
             self._backlog.append((change, record))
+
+    def _doubt(self, change: Change) -> bool:
+        """Leaves a committed change to :meth:`look_up`, because the log may have its record.
+
+        Returns:
+            Whether the change was committed.
+        """
+        if change.revision is None:
+            self._ended(change)
+            return False
+        change.candidate, change.revision = change.revision, None
+        with self._lock:
+            self._doubtful.append(change)
+        return True
 
     def abandon(self, change: Change) -> None:
         """Ends an operation that changed nothing and needs no record."""

@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING, Final
 from vaultcore.audit.event import Event
 from vaultcore.audit.record import Record
 from vaultcore.errors import (
-    AuditError,
     NotFoundError,
-    StorageError,
     TamperedError,
-    UnavailableError,
 )
 from vaultcore.objects.kinds import KINDS
 from vaultcore.storage.witness import witnessed
@@ -98,9 +95,13 @@ class Purger:
             event.write(functools.partial(changes.finish, change), event.fail(failure).status)
             self._refused.add((row.id, row.purge_at, row.seal))
             return False
-        except (AuditError, StorageError, UnavailableError) as failure:
-            changes.abandon(change)
-            raise failure from None
+        except BaseException:
+            if change.revision is None:
+                changes.abandon(change)
+            else:
+                # It was committed; what is left is outside the store.
+                event.write(functools.partial(changes.finish, change), _PURGED)
+            raise
         event.write(functools.partial(changes.finish, change), _PURGED)
         return True
 

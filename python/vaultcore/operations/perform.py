@@ -76,8 +76,7 @@ def perform(
     except BaseException as failure:
         told = _told(call, failure, arguments if admitted else NOTHING)
         status = call.fail(told).status
-        # What was committed has happened, whatever became of the rest.
-        _record(call, status if call.committed is None else call.committed)
+        _record(call, call.settled(status))
         if told is failure:
             raise
         raise told from None
@@ -91,10 +90,10 @@ def perform(
 def _write(call: "Call", action: Action, arguments: msgspec.Struct) -> Any:
     engine = call.engine
     work = action.run(call, arguments)
+    call.planned = action.status
     call.change = engine.audit.changes.begin(call.write(Record.of, action.status))
     with witnessed(call.change):
         result = guarded.write(engine.store, guarded.guarded(work, call.look_again))
-    call.committed = action.status
     left = None if action.left is None else action.left(call, result)
     if left is not None:
         left()
@@ -163,7 +162,6 @@ async def perform_async(
         confirm(request)
     if action.writes:
         result = await _write_async(request, action, result, engine)
-        request.committed = action.status
         left = None if action.left is None else action.left(request, result)
         if left is not None:
             await _settle(request, left, pools)
@@ -173,6 +171,7 @@ async def perform_async(
 async def _write_async(request: "Request", action: Action, work: Any, engine: "Engine") -> Any:
     # Inside the store's transaction, and not before its queue: what it sees there is final.
     guarded_work = guarded.guarded(work, request.look_again)
+    request.planned = action.status
     record = request.write(Record.of, action.status)
     changes = engine.audit.changes
     change = request.change = changes.begin(record)

@@ -20,7 +20,7 @@ class Request(Event):
         asked: the parsed operation, once the gate has admitted it.
         used: the key that was used, if any.
         change: the change of the operation; its record is in the store until the log has it.
-        committed: the status of a change that was committed, also if its caller gets no answer.
+        planned: the status of the answer if nothing fails.
         recorded: whether the record is written elsewhere, or the request is not recorded.
     """
 
@@ -28,8 +28,17 @@ class Request(Event):
     asked: "Operation"
     used: "UsableKey | None" = None
     change: "Change | None" = None
-    committed: int | None = None
+    planned = 200
     recorded = False
+
+    def settled(self, failed: int) -> int:
+        """Returns the status of a request that failed: a change that was committed has happened.
+
+        Args:
+            failed: the status if nothing was committed.
+        """
+        committed = self.change is not None and self.change.revision is not None
+        return self.planned if committed else failed
 
     @property
     def rules(self) -> Any:

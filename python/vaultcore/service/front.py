@@ -135,7 +135,7 @@ class Front:
             exchange.reason = "the caller left before the answer"
             if exchange.change is not None:
                 # A change that was committed is on record as made.
-                exchange.write(self._ending(exchange.change), exchange.committed or _LEFT)
+                exchange.write(self._ending(exchange.change), exchange.settled(_LEFT))
             elif exchange.principal is not None and not exchange.recorded:
                 # A key may have been used.
                 exchange.write(self._record, _LEFT)

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -24,10 +25,16 @@ class Job(ABC):
         self.result: Any = None
         self.error: BaseException | None = None
         self.erased = False  # whether it removed or replaced something that must become unreadable
+        # Taken once: by the writer that begins the work, or by the caller who no longer wants it.
+        self._claim = threading.Lock()
 
     def start(self) -> bool:
         """Returns whether the work is still wanted; after that it cannot be cancelled."""
-        return True
+        return self._claim.acquire(blocking=False)
+
+    def withdraw(self) -> bool:
+        """Returns whether the work has not begun; then it never will."""
+        return self._claim.acquire(blocking=False)
 
     @abstractmethod
     def resolve(self) -> None:
@@ -41,14 +48,26 @@ class BlockingJob(Job, Generic[T]):
         super().__init__(work)
         self._done = threading.Lock()
         self._done.acquire()
+        #: What interrupted the wait for a work that had begun; the caller raises it.
+        self.interruption: BaseException | None = None
 
     def resolve(self) -> None:
         """Wakes the thread."""
         self._done.release()
 
     def wait(self) -> T:
-        """Waits for the commit and returns what the work returned, or raises what it raised."""
-        self._done.acquire()
+        """Waits for the commit and returns what the work returned, or raises what it raised.
+
+        An interruption ends the wait only if the work has not begun: its outcome has to be known.
+        """
+        while True:
+            try:
+                self._done.acquire()
+                break
+            except BaseException as interruption:
+                if self.withdraw():
+                    raise
+                self.interruption = interruption
         if self.error is not None:
             try:
                 raise self.error
@@ -88,13 +107,38 @@ class LoopJob(Job, Generic[T]):
         super().__init__(work)
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self.loop.create_future()
+        self._resolved = False
 
     def start(self) -> bool:
         """Returns whether the coroutine was not cancelled."""
-        return not self.future.cancelled()
+        return not self.future.cancelled() and super().start()
+
+    async def wait(self) -> T:
+        """Waits for the commit and returns what the work returned, or raises what it raised.
+
+        A cancellation ends the wait only if the work has not begun: its outcome has to be known.
+
+        Raises:
+            CancelledError: the wait was cancelled, and the work will never begin.
+        """
+        try:
+            return await self.future
+        except asyncio.CancelledError:
+            if self.withdraw():
+                raise
+        while not self._resolved:
+            self.future = self.loop.create_future()
+            with contextlib.suppress(asyncio.CancelledError):
+                # It does not raise what the work raised; that is in `error`.
+                await asyncio.wait([self.future])
+        if self.error is not None:
+            raise self.error
+        result: T = self.result
+        return result
 
     def resolve(self) -> None:
         """Resolves the future; only its loop may call it."""
+        self._resolved = True
         if self.future.cancelled():
             return
         if self.error is None:

@@ -71,11 +71,14 @@ class SqliteStore(SqliteReads, Store):
         if witness is None:
             job = BlockingJob(work)
             self._writer.submit(job)
-            return job.wait()
-        job = BlockingJob(witness.joined(work))
-        self._writer.submit(job)
-        result = job.wait()
-        witness.committed()
+            result = job.wait()
+        else:
+            job = BlockingJob(witness.joined(work))
+            self._writer.submit(job)
+            result = job.wait()
+            witness.committed()
+        if job.interruption is not None:
+            raise job.interruption
         return result
 
     def submit(self, work: Work[T]) -> Future[T]:
@@ -87,7 +90,7 @@ class SqliteStore(SqliteReads, Store):
         witness = current()
         job = LoopJob(work if witness is None else witness.joined(work))
         self._writer.submit(job)
-        result = await job.future
+        result = await job.wait()
         if witness is not None:
             witness.committed()
         return result
