@@ -1,6 +1,6 @@
 """Access policies: what a principal may do in a vault (contract section 6.3)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Final
 
 import msgspec
@@ -87,12 +87,21 @@ def flatten(policies: Iterable[AccessPolicy]) -> list[tuple[str, str, list[str]]
     """Returns policies in the form of ``Gate.set_vault``.
 
     Raises:
-        BadParameterError: A policy is malformed, or there are more than 1024.
+        BadParameterError: A policy is malformed, or there are too many.
     """
     flat = [(p.object_id, p.application_id or "", p.permissions()) for p in policies]
-    if len(flat) > MAXIMUM_POLICIES:
-        raise BadParameterError(f"a vault has at most {MAXIMUM_POLICIES} access policies")
+    check_number(flat)
     return flat
+
+
+def check_number(policies: Sized) -> None:
+    """Checks that a vault does not have too many policies.
+
+    Raises:
+        BadParameterError: it has.
+    """
+    if len(policies) > MAXIMUM_POLICIES:
+        raise BadParameterError(f"a vault has at most {MAXIMUM_POLICIES} access policies")
 
 
 def _check_id(text: str, what: str) -> None:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from vaultcore.audit.state import NOTHING
 from vaultcore.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ LABEL: Final = b"vaultcore audit checkpoint 1\n"
 _SIGNATURE: Final = b',"signature":"'
 #: The beginning of a checkpoint.
 _SEQUENCE: Final = re.compile(rb'\{"sequence":([1-9][0-9]{0,18}),')
-_NOTHING: Final = "0" * 64
 _BLOCK: Final = 64 * 1024
 _MOST_KEPT: Final = 64 * 1024 * 1024  # bytes of invalid data that are kept
 _ALGORITHMS: Final = {("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
@@ -160,7 +160,7 @@ class Checkpoints:
         return position
 
     def _sign(self, made: Checkpoint, previous: bytes) -> bytes:
-        link = hashlib.sha256(previous).hexdigest() if previous else _NOTHING
+        link = hashlib.sha256(previous).hexdigest() if previous else NOTHING
         members = {
             "sequence": made.sequence,
             "hash": made.hash,

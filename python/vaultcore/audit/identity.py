@@ -11,7 +11,7 @@ import msgspec
 from vaultcore._core import Key
 from vaultcore.audit.checkpoints import Retired
 from vaultcore.audit.log import AuditKeys
-from vaultcore.audit.state import TAG, State, keep_state, load_state
+from vaultcore.audit.state import NOTHING, TAG, State, keep_state, load_state
 from vaultcore.documents import document_context
 from vaultcore.errors import DecryptionError, TamperedError
 
@@ -24,7 +24,6 @@ _SIGNER: Final = "audit-signer"
 _MAC: Final = "audit-mac"
 #: The prefix of a document's MAC input, as the core computes it.
 DOCUMENT_LABEL: Final = b"vaultcore audit document 1\n"
-_NOTHING: Final = "0" * 64
 _FINGERPRINT: Final = b"vaultcore audit mac key 1\n"
 #: How many records a process that has not yet heard of a new key may still write with the old one.
 _OVERLAP: Final = 1000
@@ -87,7 +86,7 @@ def legacy_signer(store: "Store", system: "KeyEncryptionKey") -> Key | None:
 
 def create_keys(transaction: "Transaction", system: "KeyEncryptionKey") -> AuditIdentity:
     """Creates the keys of a new log; the caller stores the identity in the same transaction."""
-    return upgrade_keys(transaction, system, None, State(0, _NOTHING))
+    return upgrade_keys(transaction, system, None, State(0, NOTHING))
 
 
 def upgrade_keys(

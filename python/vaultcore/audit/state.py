@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 STATE: Final = ("audit", "state")
 #: The size of a MAC in bytes; it comes before what it authenticates.
 TAG: Final = 16
+#: The hash that the first record and the first checkpoint name as that of the one before.
+NOTHING: Final = "0" * 64
 _LABEL: Final = b"audit/state\n"
 
 

@@ -25,10 +25,10 @@ from vaultcore.objects.kinds import OpenVault
 from vaultcore.operations.action import NOTHING
 from vaultcore.operations.call import API_VERSION, Call
 from vaultcore.operations.perform import perform
+from vaultcore.protectors.file import MAXIMUM_PASSPHRASE_FILE
 from vaultcore.service.keyvault.faces import FACES
 
 DEFAULT_DATA: Final = Path("vaultcore-data")
-MAXIMUM_PASSPHRASE: Final = 64 * 1024
 
 
 class LocalCall(Call):
@@ -173,7 +173,7 @@ def read_passphrase(file: Path | None) -> str | None:
     """
     if file is None:
         return None
-    return read_text_input(file, limit=MAXIMUM_PASSPHRASE).partition("\n")[0]
+    return read_text_input(file, limit=MAXIMUM_PASSPHRASE_FILE).partition("\n")[0]
 
 
 def _principal(engine: LibraryEngine, name: str | None) -> Principal:

@@ -13,6 +13,7 @@ from vaultcore.cli.session import Session, command
 from vaultcore.cli.words import read_date, read_identifier
 from vaultcore.errors import UnreadableError
 from vaultcore.inputs import read_input
+from vaultcore.service.body import LARGE_BODY
 
 Vault = Annotated[
     str | None,
@@ -40,8 +41,6 @@ OutFile = Annotated[
 ]
 
 PAGE: Final = 25
-#: As much as the service accepts for a restore.
-MAXIMUM_BACKUP: Final = 32 * 1024 * 1024
 
 
 class Target(NamedTuple):
@@ -167,7 +166,7 @@ def read_backup(file: Path) -> str:
         CommandError: the file holds something else.
         UnreadableError: it cannot be read.
     """
-    data = read_named(file, limit=MAXIMUM_BACKUP).strip()
+    data = read_named(file, limit=LARGE_BODY).strip()
     if not data or not data.isascii():
         raise CommandError(f"`{file}` is not a backup: name a file that `backup` wrote")
     return data.decode("ascii")

@@ -8,6 +8,11 @@ from vaultcore.cli.objects import Truth
 from vaultcore.cli.outcome import CommandError
 from vaultcore.cli.session import Session, command, new_group
 from vaultcore.cli.words import read_truth
+from vaultcore.installation.vault_settings import (
+    DEFAULT_RETENTION,
+    MAXIMUM_RETENTION,
+    MINIMUM_RETENTION,
+)
 
 group = new_group("Vaults: create, show, change and delete them.")
 
@@ -45,9 +50,12 @@ def create(
     retention_days: Annotated[
         int,
         typer.Option(
-            "--retention-days", min=7, max=90, help="How long deleted objects can be recovered."
+            "--retention-days",
+            min=MINIMUM_RETENTION,
+            max=MAXIMUM_RETENTION,
+            help="How long deleted objects can be recovered.",
         ),
-    ] = 90,
+    ] = DEFAULT_RETENTION,
     purge_protection: PurgeProtection = None,
     secret_expiry: SecretExpiry = None,
     sku: Annotated[

@@ -14,7 +14,7 @@ import msgspec
 from vaultcore.audit.checkpoints import FILE as CHECKPOINTS
 from vaultcore.audit.identity import legacy_signer, load_keys, upgrade_keys
 from vaultcore.audit.log import Audit, AuditKeys
-from vaultcore.audit.state import STATE, TAG, State
+from vaultcore.audit.state import NOTHING, STATE, TAG, State
 from vaultcore.errors import AuditError, TamperedError
 from vaultcore.installation.settings import SYSTEM, Installation
 
@@ -151,7 +151,7 @@ def _upgrade(data: Path, store: "Store", clock: "Clock", system: "KeyEncryptionK
             "the key that signs the checkpoints of the audit log is missing: it was removed "
             "outside the vault; restore the database from a backup"
         )
-    state = State(0, "0" * 64)
+    state = State(0, NOTHING)
     if signer is not None:
         old = Audit(data / FOLDER, clock, AuditKeys(signer))
         old.checkpoint()

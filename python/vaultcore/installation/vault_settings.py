@@ -5,12 +5,13 @@ from typing import Final
 import msgspec
 
 from vaultcore.access.firewall import Firewall
-from vaultcore.access.policies import AccessPolicy
+from vaultcore.access.policies import AccessPolicy, check_number
 from vaultcore.errors import BadParameterError
 
 MINIMUM_RETENTION: Final = 7
 MAXIMUM_RETENTION: Final = 90
-MAXIMUM_POLICIES: Final = 1024
+#: For how many days deleted objects are kept unless the vault says otherwise.
+DEFAULT_RETENTION: Final = MAXIMUM_RETENTION
 
 
 class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,7 +20,7 @@ class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         name: 3 to 24 characters.
         created: Unix seconds.
-        retention_days: 7 to 90, fixed at creation.
+        retention_days: for how long deleted objects are kept; fixed at creation.
         purge_protection: cannot be switched off again.
         secret_expiry: ``enforce`` or ``inform``.
         sku: ``standard``, or ``premium`` for a vault that creates keys in the HSM.
@@ -29,7 +30,7 @@ class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     created: int
-    retention_days: int = MAXIMUM_RETENTION
+    retention_days: int = DEFAULT_RETENTION
     purge_protection: bool = False
     secret_expiry: str = "enforce"  # noqa: S105 - a mode, not a secret
     sku: str = "standard"
@@ -51,7 +52,6 @@ class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadParameterError("secret expiry is `enforce` or `inform`")
         if self.sku not in {"standard", "premium"}:
             raise BadParameterError("sku is `standard` or `premium`")
-        if len(self.policies) > MAXIMUM_POLICIES:
-            raise BadParameterError(f"a vault has at most {MAXIMUM_POLICIES} access policies")
+        check_number(self.policies)
         if self.firewall.default_action not in {"Allow", "Deny"}:
             raise BadParameterError("the firewall's default action is `Allow` or `Deny`")

@@ -10,7 +10,7 @@ from vaultcore.access.policies import AccessPolicy
 from vaultcore.errors import BadParameterError
 from vaultcore.installation.hosts import ISSUER, MANAGEMENT
 from vaultcore.installation.settings import SYSTEM
-from vaultcore.installation.vault_settings import VaultSettings
+from vaultcore.installation.vault_settings import DEFAULT_RETENTION, VaultSettings
 from vaultcore.management.operation import Operator, operation
 from vaultcore.objects.kinds import OpenVault
 
@@ -27,7 +27,7 @@ class Vaults(Operator):
         self,
         *,
         name: str,
-        retention_days: int = 90,
+        retention_days: int = DEFAULT_RETENTION,
         purge_protection: bool = False,
         secret_expiry: str = "enforce",  # noqa: S107 - a mode, not a secret
         sku: str = "standard",

@@ -8,6 +8,7 @@ import msgspec
 from vaultcore._core import Key
 from vaultcore.errors import BadParameterError, KeyFormatError
 from vaultcore.objects.attributes import Attributes
+from vaultcore.protectors.pkcs11.algorithms import RSA_SIZES
 
 #: Every operation that a key may be limited to (JWK ``key_ops``, contract 4.3).
 OPERATIONS: Final = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
@@ -17,7 +18,7 @@ _DEFAULT_OPERATIONS: Final = {
     "oct": ("encrypt", "decrypt", "wrapKey", "unwrapKey"),
 }
 _ALLOWED_OPERATIONS: Final = {"RSA": OPERATIONS, "EC": ("sign", "verify"), "oct": OPERATIONS}
-_SIZES: Final = {"RSA": (2048, 3072, 4096), "oct": (128, 192, 256, 384, 512)}
+_SIZES: Final = {"RSA": RSA_SIZES, "oct": (128, 192, 256, 384, 512)}
 _DEFAULT_SIZE: Final = {"RSA": 2048, "oct": 256}
 _CURVES: Final = ("P-256", "P-384", "P-521", "P-256K")
 #: Every algorithm that a key of a vault may have (contract 4.2).

@@ -20,6 +20,8 @@ _CONTEXT: Final = {"purpose": "protector", "kind": "file"}
 _KEY_SIZE: Final = 32
 _SALT_SIZE: Final = 16
 _MAX_SIZE: Final = 4096
+#: The largest file with a passphrase, in bytes; the passphrase is its first line.
+MAXIMUM_PASSPHRASE_FILE: Final = 64 * 1024
 #: The cost of scrypt for a new file: 128 MiB and about half a second.
 _N: Final = 1 << 17
 _R: Final = 8

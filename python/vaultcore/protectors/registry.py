@@ -3,13 +3,12 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from vaultcore.errors import ProtectorError
 from vaultcore.ownership import check_code
-from vaultcore.protectors.file import FileProtector
+from vaultcore.protectors.file import MAXIMUM_PASSPHRASE_FILE, FileProtector
 from vaultcore.protectors.list_file import read_list, write_list
 from vaultcore.protectors.options import ProtectorOptions, is_made
 from vaultcore.protectors.pkcs11 import softhsm
@@ -17,8 +16,6 @@ from vaultcore.protectors.pkcs11.protector import Pkcs11Protector
 from vaultcore.protectors.pkcs11.token import Token
 from vaultcore.protectors.private_file import read_private
 from vaultcore.protectors.protector import AbsentProtector, Protector
-
-_MAXIMUM_PASSPHRASE: Final = 4096  # bytes
 
 
 def create_protectors(
@@ -168,7 +165,8 @@ def _passphrase(folder: Path, given: dict[str, str], passphrase: str | None) -> 
     if "passphrase_file" not in given:
         return passphrase
     path = folder / given["passphrase_file"]
-    return read_private(path, "passphrase file", _MAXIMUM_PASSPHRASE).decode().partition("\n")[0]
+    content = read_private(path, "passphrase file", MAXIMUM_PASSPHRASE_FILE)
+    return content.decode().partition("\n")[0]
 
 
 def _token(folder: Path, kind: str, given: dict[str, str]) -> Token:

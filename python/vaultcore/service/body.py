@@ -9,6 +9,12 @@ from vaultcore.errors import BadParameterError, PayloadTooLargeError, RequestTim
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
+#: The largest body of most requests, in bytes: enough for the longest secret, which the worst
+#: possible escaping makes six times as long.
+SMALL_BODY: Final = 256 * 1024
+#: The largest body of a restore, in bytes: enough for a backup with all its versions.
+LARGE_BODY: Final = 32 * 1024 * 1024
+#: How long a body may take to arrive, in seconds.
 BODY_SECONDS: Final = 30.0
 DRAINED_BYTES: Final = 1024 * 1024
 DRAINED_SECONDS: Final = 1.0

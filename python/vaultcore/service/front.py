@@ -25,12 +25,13 @@ from vaultcore.errors import (
 )
 from vaultcore.service.body import Bodies
 from vaultcore.service.exchange import Exchange, Headers, Receive, Scope, Send
+from vaultcore.service.health import HEALTHY, LIVE, READY
 
 if TYPE_CHECKING:
     from vaultcore.audit.change import Change
 
 #: Paths of health checks, at any host; the answer is the same for all, and not recorded.
-HEALTH: Final = frozenset({b"/healthz", b"/livez", b"/readyz"})
+HEALTH: Final = frozenset(path.encode() for path in (LIVE, READY, HEALTHY))
 #: For how long a failure is not logged again, in seconds; each one is in the audit log.
 SILENT_SECONDS: Final = 60.0
 _SAID: Final = 256  # failures that are remembered for that

@@ -14,6 +14,12 @@ from vaultcore.engine.health import health
 if TYPE_CHECKING:
     from vaultcore.engine.engine import Engine
 
+#: Answers while the process lives and its threads run.
+LIVE: Final = "/livez"
+#: Answers while requests are answered.
+READY: Final = "/readyz"
+#: The older name of the same.
+HEALTHY: Final = "/healthz"
 _OK: Final = 200
 _UNAVAILABLE: Final = 503
 
@@ -32,9 +38,9 @@ def health_routes(engine: "Engine") -> list[Route]:
         return _answer(found.reasons, serves=found.serves)
 
     return [
-        Route("/livez", live, methods=["GET"]),
-        Route("/readyz", ready, methods=["GET"]),
-        Route("/healthz", ready, methods=["GET"]),
+        Route(LIVE, live, methods=["GET"]),
+        Route(READY, ready, methods=["GET"]),
+        Route(HEALTHY, ready, methods=["GET"]),
     ]
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from vaultcore.service.connections import Peer, connections, name_of
 from vaultcore.service.descriptors import listed
+from vaultcore.service.health import LIVE
 from vaultcore.service.listening import waiting
 
 BEAT: Final = b"."
@@ -25,7 +26,9 @@ _ANSWER_SECONDS: Final = 8.0
 #: How long a new worker waits for a request of its own to reach itself, in seconds.
 _FIRST_SECONDS: Final = 5.0
 _FIRST_LOOK_SECONDS: Final = 0.05
-_QUESTION: Final = b"GET /livez HTTP/1.1\r\nHost: health.invalid\r\nConnection: close\r\n\r\n"
+_QUESTION: Final = (
+    f"GET {LIVE} HTTP/1.1\r\nHost: health.invalid\r\nConnection: close\r\n\r\n".encode()
+)
 _UNAVAILABLE: Final = b"HTTP/1.1 503"
 
 

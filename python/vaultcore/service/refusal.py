@@ -1,10 +1,13 @@
 """The contract's format of a refusal, on every host (section 2.1)."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from vaultcore.errors import VaultError
+
+#: The header of an answer that says "try again": after how many seconds.
+RETRY_AFTER: Final = (b"retry-after", b"1")
 
 
 def error_body(error: VaultError) -> bytes:

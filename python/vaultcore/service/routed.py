@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Router
 
 from vaultcore.errors import BadParameterError, MethodNotAllowedError, NotFoundError, VaultError
-from vaultcore.service.refusal import error_body
+from vaultcore.service.refusal import RETRY_AFTER, error_body
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -91,7 +91,7 @@ class Routed:
         if failure.status == 401 and self._challenge:  # noqa: PLR2004
             shown.append((b"www-authenticate", self._challenge))
         elif failure.status in {429, 503}:
-            shown.append((b"retry-after", b"1"))
+            shown.append(RETRY_AFTER)
         exchange.headers = shown
         return failure.status, error_body(failure)
 

@@ -7,7 +7,6 @@ import pytest
 
 from unit.cli.terminal import Terminal
 from vaultcore.cli.objects import (
-    MAXIMUM_BACKUP,
     PAGE,
     Target,
     attributes,
@@ -19,6 +18,7 @@ from vaultcore.cli.objects import (
 )
 from vaultcore.cli.outcome import CommandError
 from vaultcore.cli.session import Session
+from vaultcore.service.body import LARGE_BODY
 
 VERSION = "0" * 32
 OTHER = "1" * 32
@@ -170,7 +170,7 @@ def test_what_is_no_backup(terminal: Terminal, tmp_path: Path, content: bytes) -
 
 def test_a_file_that_is_too_large_is_not_read(terminal: Terminal, tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
-        file.truncate(MAXIMUM_BACKUP + 1)
+        file.truncate(LARGE_BODY + 1)
     terminal.refused(1, "secret", "restore", "--file", tmp_path / "file")
 
 

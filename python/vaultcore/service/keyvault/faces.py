@@ -27,6 +27,7 @@ from vaultcore.operations.keys import (
 from vaultcore.operations.results import Encrypted, KeyResult, Revealed, Stored
 from vaultcore.operations.secrets import SetSecret, UpdateSecret
 from vaultcore.operations.shared import ListPage, Restore
+from vaultcore.service.body import LARGE_BODY, SMALL_BODY
 from vaultcore.service.keyvault.bodies import (
     BlobBody,
     KeyCreateBody,
@@ -44,12 +45,6 @@ from vaultcore.service.keyvault.bundles import Bundles, at_least, encode, split_
 if TYPE_CHECKING:
     from vaultcore._core import Operation
     from vaultcore.operations.request import Request
-
-#: The largest body of most requests, in bytes: six times a secret of 25 KB, for the worst possible
-#: escaping.
-SMALL_BODY: Final = 256 * 1024
-#: The largest body of a restore, in bytes; a backup of 500 versions.
-LARGE_BODY: Final = 32 * 1024 * 1024
 
 
 class Face(NamedTuple):

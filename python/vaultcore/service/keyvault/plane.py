@@ -22,7 +22,7 @@ from vaultcore.operations.perform import perform_async
 from vaultcore.operations.pools import Pools
 from vaultcore.operations.table import action_of
 from vaultcore.service.keyvault.faces import FACES
-from vaultcore.service.refusal import error_body
+from vaultcore.service.refusal import RETRY_AFTER, error_body
 
 if TYPE_CHECKING:
     from vaultcore.engine.engine import Engine
@@ -90,7 +90,7 @@ class VaultHost:
         if status == 401:  # noqa: PLR2004
             shown.append((b"www-authenticate", self._challenge))
         elif status in {429, 503}:
-            shown.append((b"retry-after", b"1"))
+            shown.append(RETRY_AFTER)
         return shown
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from vaultcore.service.exchange import Exchange
 
 MAXIMUM_BODY: Final = 64 * 1024
-BODY_SECONDS: Final = 30.0
 
 
 def management_place(engine: "Engine") -> Routed:
@@ -67,7 +66,7 @@ async def _perform(
     exchange.operation = audited
     # Before the body: a stranger must not make the service read one.
     _authenticate(engine, exchange)
-    body = await exchange.body(MAXIMUM_BODY, BODY_SECONDS) or b"{}"
+    body = await exchange.body(MAXIMUM_BODY) or b"{}"
     try:
         _core.check_json(body)
         arguments = msgspec.json.decode(body, type=dict[str, Any])
