@@ -10,10 +10,13 @@ from typing import TypeAlias, final
 
 __all__ = [
     "ADMITTED",
+    "API_VERSION",
     "CHALLENGE",
     "DENIED",
     "FIREWALL",
     "INVALID",
+    "MAX_RESULTS",
+    "MAX_TOKEN_LENGTH",
     "UNKNOWN_TOKEN",
     "Admission",
     "AuditLog",
@@ -363,6 +366,13 @@ class StreamOpener:
 
 # --- gate ---
 
+#: The latest stable version of the API.
+API_VERSION: str
+#: The size of a page of a listing, and the largest one.
+MAX_RESULTS: int
+#: The longest token that is looked at, in bytes.
+MAX_TOKEN_LENGTH: int
+
 ADMITTED: int
 CHALLENGE: int
 FIREWALL: int
@@ -418,29 +428,9 @@ class Principal:
 class Operation:
     """A parsed request.
 
-    ``parse_operation`` and ``Gate.admit`` create it from a request; in process it is created from
-    its parts.
-
-    Args:
-        name: the operation, by its name in the audit, for example ``SecretGet``.
-        object_name: the object, or the empty string.
-        version: the version, or the empty string for the current one.
-        max_results: the largest page of a listing.
-        skip_token: where a listing continues.
-
-    Raises:
-        UsageError: If the operation does not exist, or a name or version is malformed.
+    ``parse_operation`` and ``Gate.admit`` create it from a request, ``Gate.authorize`` from names.
     """
 
-    def __new__(
-        cls,
-        name: str,
-        *,
-        object_name: str = "",
-        version: str = "",
-        max_results: int = 25,
-        skip_token: str = "",
-    ) -> Operation: ...
     @property
     def name(self) -> str:
         """The operation's name in the audit, for example ``SecretGet``."""
@@ -522,7 +512,6 @@ class Gate:
         default_action: str = "Allow",
         ranges: Sequence[str] = (),
         policies: Sequence[tuple[str, str, Sequence[str]]] = (),
-        tenant: str = "",
     ) -> None:
         """Adds a vault or replaces its rules, from the next request on.
 
@@ -533,7 +522,6 @@ class Gate:
             ranges: IPv4 and IPv6 addresses and CIDR ranges that may talk to it.
             policies: object id, application id or the empty string, and permissions, each.
                 ``kind/all`` is every permission of a kind except ``purge``.
-            tenant: if given, tokens of other tenants are unknown here.
 
         Raises:
             UsageError: If a range or a permission is malformed; the old rules then remain.
@@ -548,7 +536,7 @@ class Gate:
         Of more than 10,000 tokens, those that expire first are forgotten.
 
         Raises:
-            UsageError: If the token is empty or longer than 16 KiB, or a time is not a number.
+            UsageError: If the token is empty or too long, or a time is not a number.
         """
     def forget_tokens(self) -> None:
         """Forgets every token."""

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from typer.testing import CliRunner
 
+from vaultcore._core import API_VERSION
 from vaultcore.cli import app
 from vaultcore.clock import SystemClock
-from vaultcore.operations.call import API_VERSION
 from vaultcore.protectors.pkcs11 import softhsm
 from vaultcore.service.development.authority import ensure_certificates
 

@@ -228,7 +228,6 @@ class Person:
     object_id: str
     app_id: str = ""
     groups: tuple[str, ...] = ()
-    tenant_id: str = ""
 
 
 @dataclass
@@ -236,7 +235,6 @@ class Vault:
     default_action: str = "Allow"
     ranges: tuple[str, ...] = ()
     policies: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-    tenant: str = ""
 
 
 @dataclass
@@ -264,8 +262,6 @@ class Gate:
             return FIREWALL
         known = self.tokens.get(token)
         if known is None or now >= known.expires or now < known.not_before - 60:
-            return UNKNOWN_TOKEN
-        if rules.tenant and known.person.tenant_id.lower() != rules.tenant.lower():
             return UNKNOWN_TOKEN
         understood = parse(method, path, query)
         if isinstance(understood, Refused):

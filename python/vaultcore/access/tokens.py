@@ -15,13 +15,12 @@ from typing import Any
 import jwt
 import msgspec
 
-from vaultcore._core import Principal
+from vaultcore._core import MAX_TOKEN_LENGTH, Principal
 from vaultcore.access.jwks import ALGORITHMS, KEY_ID, VerificationKey, strict_json
 from vaultcore.access.trust import GROUP, TrustedIssuer
 from vaultcore.clock import Clock
 from vaultcore.errors import ConfigurationError, UnauthorizedError, UnavailableError
 
-MAXIMUM_TOKEN = 16 * 1024
 MAXIMUM_HEADER = 1024  # characters, encoded; a header holds a few names
 MAXIMUM_SIGNATURE = 1368  # characters, encoded; of an RSA key with 8192 bits
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
@@ -126,12 +125,11 @@ class TokenValidator:
         issuer = self._issuers.get(parts.issuer)
         return None if issuer is None else issuer.keys.refresh(parts.kid)
 
-    def validate(self, token: str, tenant: str | None = None) -> ValidToken:
+    def validate(self, token: str) -> ValidToken:
         """Returns the content of a token, after checking everything that can be checked.
 
         Args:
             token: the token in compact form, without ``Bearer``.
-            tenant: the tenant of the vault in the request; by default any tenant of the vaults.
 
         Raises:
             UnauthorizedError: the token is refused; the message says why.
@@ -160,7 +158,7 @@ class TokenValidator:
             raise self._invalid_issuer(_string(claims.get("iss")))
         _check_audience(claims, issuer)
         expires, not_before = self._check_times(claims, issuer)
-        tenant_id = self._tenant(claims, issuer, tenant)
+        tenant_id = self._tenant(claims, issuer)
         _check_required(claims, issuer)
         groups: object = claims.get(issuer.groups_claim, [])
         if issuer.groups_now is not None:
@@ -189,15 +187,14 @@ class TokenValidator:
             raise _refused(f"it lives longer than {issuer.maximum_lifetime:g} seconds")
         return expires + leeway, 0.0 if not_before is None else not_before - leeway
 
-    def _tenant(self, claims: Mapping[str, Any], issuer: TrustedIssuer, wanted: str | None) -> str:
+    def _tenant(self, claims: Mapping[str, Any], issuer: TrustedIssuer) -> str:
         if issuer.tenant_claim:
             tenant = _string(claims.get(issuer.tenant_claim)).lower()
             if tenant not in issuer.tenants:
                 raise self._invalid_issuer(issuer.issuer)
         else:
             tenant = next(iter(issuer.tenants), "")
-        allowed = self._tenants if wanted is None else {wanted.lower()}
-        if allowed and issuer.tenants and tenant not in allowed:
+        if self._tenants and issuer.tenants and tenant not in self._tenants:
             raise self._invalid_issuer(issuer.issuer)
         return tenant
 
@@ -243,8 +240,8 @@ def _read(token: str) -> _Parts:
     Anybody can send a token, so anything long or unusual is refused before it costs anything.
     The claims are read strictly after the signature was verified.
     """
-    if len(token) > MAXIMUM_TOKEN:
-        raise _refused(f"it is longer than {MAXIMUM_TOKEN} characters")
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise _refused(f"it is longer than {MAX_TOKEN_LENGTH} characters")
     first, _, rest = token.partition(".")
     second, _, third = rest.partition(".")
     if not first or not second or not third or "." in third:

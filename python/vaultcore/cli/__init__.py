@@ -47,7 +47,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the parser calls it
     if wanted:
         from vaultcore import _core  # noqa: PLC0415
 
-        typer.echo(f"vaultcore {_core.__version__} ({_core.build_profile})")
+        typer.echo(f"vaultcore {_core.__version__} ({_core.build_profile}; {_core.backend})")
         raise typer.Exit
 
 

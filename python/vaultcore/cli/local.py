@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from vaultcore._core import Admission, KeyEncryptionKey, Principal
+from vaultcore._core import API_VERSION, Admission, KeyEncryptionKey, Principal
 from vaultcore.audit.event import AUTHENTICATION
 from vaultcore.cli.outcome import MISSING, CommandError
 from vaultcore.engine.caller import Caller
@@ -23,7 +23,7 @@ from vaultcore.library.opening import open_engine
 from vaultcore.management import Management, Progress
 from vaultcore.objects.kinds import OpenVault
 from vaultcore.operations.action import NOTHING
-from vaultcore.operations.call import API_VERSION, Call
+from vaultcore.operations.call import Call
 from vaultcore.operations.perform import perform
 from vaultcore.protectors.file import MAXIMUM_PASSPHRASE_FILE
 from vaultcore.service.keyvault.faces import FACES

@@ -3,11 +3,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
 import typer
 
+from vaultcore._core import MAX_RESULTS
 from vaultcore.cli.outcome import CommandError
 from vaultcore.cli.session import Session, command
 from vaultcore.cli.words import read_date, read_identifier
@@ -39,8 +40,6 @@ InFile = Annotated[Path, typer.Option("--file", "-f", help="The file to read.")]
 OutFile = Annotated[
     Path, typer.Option("--file", "-f", help="The file to write. It must not exist.")
 ]
-
-PAGE: Final = 25
 
 
 class Target(NamedTuple):
@@ -127,7 +126,7 @@ def every(session: Session, vault: str, path: str, maximum: int | None) -> list[
     """Reads a list, page by page, up to its end or a maximum."""
     found: list[dict[str, Any]] = []
     query: dict[str, str] = {}
-    if maximum is not None and maximum < PAGE:
+    if maximum is not None and maximum < MAX_RESULTS:
         query["maxresults"] = str(maximum)
     while True:
         page = session.request(vault, "GET", path, query=query)

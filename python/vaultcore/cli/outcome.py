@@ -25,7 +25,6 @@ from vaultcore.errors import (
     VaultError,
 )
 
-DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 MISSING: Final = 3

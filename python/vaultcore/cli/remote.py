@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from vaultcore._core import API_VERSION
 from vaultcore.cli.address import Origin, ServiceAddress, read_origin
 from vaultcore.cli.outcome import CommandError, UnreachableError
 from vaultcore.errors import UnauthorizedError, VaultError, VaultNotFoundError
 from vaultcore.installation.hosts import MANAGEMENT_VERSION
-from vaultcore.operations.call import API_VERSION
 
 _CREDENTIALS: Final = ("AUTHORITY_HOST", "TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")
 _TIMEOUT: Final = 60.0

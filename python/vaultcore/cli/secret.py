@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 
@@ -26,12 +26,12 @@ from vaultcore.cli.objects import (
 )
 from vaultcore.cli.outcome import CommandError
 from vaultcore.cli.session import Session, command, new_group
-from vaultcore.cli.words import decode_text, encode_text, read_tags, read_truth
+from vaultcore.cli.words import Encoding, decode_text, encode_text, read_tags, read_truth
 
 group = new_group("Secrets: the verbs and options of `az keyvault secret`.")
 
-Encoding = Annotated[
-    Literal["ascii", "base64", "hex", "utf-16be", "utf-16le", "utf-8"],
+FileEncoding = Annotated[
+    Encoding,
     typer.Option("--encoding", "-e", help="How the value is encoded in the file."),
 ]
 ContentType = Annotated[
@@ -67,7 +67,7 @@ def set_(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="The file with the value; - is stdin.")
     ] = None,
-    encoding: Encoding = "utf-8",
+    encoding: FileEncoding = "utf-8",
     content_type: ContentType = None,
     disabled: Disabled = None,
     expires: Expires = None,
@@ -125,7 +125,7 @@ def download(
     vault: Vault = None,
     id_: Id = None,
     version: Version = None,
-    encoding: Encoding = "utf-8",
+    encoding: FileEncoding = "utf-8",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it exists.")
     ] = False,

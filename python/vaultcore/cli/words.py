@@ -4,14 +4,14 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from vaultcore.cli.outcome import CommandError
 
 _KINDS: Final = ("secrets", "keys", "certificates")
-_TEXT_ENCODINGS: Final = ("ascii", "utf-8", "utf-16le", "utf-16be")
-ENCODINGS: Final = ("base64", "hex", *_TEXT_ENCODINGS)
+#: How a file may hold the value of a secret.
+Encoding = Literal["ascii", "base64", "hex", "utf-16be", "utf-16le", "utf-8"]
 
 
 class Identifier(NamedTuple):

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from vaultcore.installation.key_ring import KeyRing
 
 
-def add_protector(
-    ring: "KeyRing", folder: Path, options: ProtectorOptions, *, passphrase: str | None = None
-) -> Protector:
+def add_protector(ring: "KeyRing", folder: Path, options: ProtectorOptions) -> Protector:
     """Creates one more protector and wraps every vault key with it.
 
     If an earlier attempt was interrupted, this continues it.
@@ -43,7 +41,7 @@ def add_protector(
             raise ConfigurationError(f"there is a protector named `{options.name}` already")
         begun = _begun(folder, others, begun, options)
         try:
-            protector, made = _made(folder, begun, passphrase)
+            protector, made = _made(folder, begun)
         except (ConfigurationError, ProtectorError):
             if begun.kind == "file" and not (folder / begun.options["path"]).exists():
                 write_list(folder, others)
@@ -112,19 +110,17 @@ def _begun(
     return begun
 
 
-def _made(
-    folder: Path, begun: ProtectorOptions, passphrase: str | None
-) -> tuple[Protector, ProtectorOptions]:
+def _made(folder: Path, begun: ProtectorOptions) -> tuple[Protector, ProtectorOptions]:
     """Creates the key, or opens the one that an interrupted attempt created."""
     if is_made(begun):
-        return open_protector(folder, begun, passphrase), begun
+        return open_protector(folder, begun), begun
     if begun.kind == "file" and (folder / begun.options["path"]).exists():
         # The path was free when this was begun, and key files are whole or absent.
-        protector = open_protector(folder, msgspec.structs.replace(begun, state=""), passphrase)
+        protector = open_protector(folder, msgspec.structs.replace(begun, state=""))
         key_id = protector.describe()["key_id"]
         made = msgspec.structs.replace(begun, options={**begun.options, "key_id": key_id})
         return protector, made
-    return create_planned(folder, begun, passphrase=passphrase)
+    return create_planned(folder, begun)
 
 
 def _continues(begun: ProtectorOptions, options: ProtectorOptions) -> bool:

@@ -1,9 +1,10 @@
 """An operation that a caller in this process requests."""
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from vaultcore import _core
+from vaultcore._core import API_VERSION
 from vaultcore.access.refusals import by_gate
 from vaultcore.audit.event import CLIENT
 from vaultcore.errors import BadParameterError
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from vaultcore.engine.caller import Caller
     from vaultcore.engine.engine import Engine
     from vaultcore.objects.kinds import OpenVault
-
-#: The version of the contract for callers in process, as audit records name it.
-API_VERSION: Final = "2026-04-01"
 
 
 class Call(Request):

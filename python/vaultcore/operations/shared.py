@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from vaultcore._core import MAX_RESULTS
 from vaultcore.objects import backup as backups
 from vaultcore.objects.attributes import Page, Version
 from vaultcore.objects.lifecycle import Work
@@ -22,7 +23,7 @@ class ListPage(msgspec.Struct, frozen=True):
     """
 
     marker: str = ""
-    limit: int = 25
+    limit: int = MAX_RESULTS
 
 
 class Restore(msgspec.Struct, frozen=True, rename={"blob": "value"}):

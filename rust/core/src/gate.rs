@@ -95,8 +95,6 @@ pub struct VaultRules {
     pub location: String,
     /// Its access policies.
     pub policies: Policies,
-    /// The tenant whose tokens it accepts, or the empty string for those of every trusted issuer.
-    pub tenant: String,
 }
 
 /// The vaults, their rules, and the tokens seen before.
@@ -147,7 +145,9 @@ impl Gate {
         not_before: f64,
     ) -> Result<()> {
         if token.is_empty() || token.len() > MAX_TOKEN_LENGTH {
-            return Err(Error::Usage("a token is 1 to 16384 bytes long".to_owned()));
+            return Err(Error::Usage(format!(
+                "a token is 1 to {MAX_TOKEN_LENGTH} bytes long"
+            )));
         }
         if !(expires.is_finite() && expires >= 0.0 && not_before.is_finite()) {
             return Err(Error::Usage(
@@ -182,7 +182,7 @@ impl Gate {
             let refusal = vault.outside(request.address, &parsed);
             return refused(Outcome::Firewall, parsed.ok(), None, refusal);
         }
-        let Some(known) = self.tokens.find(token, request.now, &vault.rules.tenant) else {
+        let Some(known) = self.tokens.find(token, request.now) else {
             let operation = parsed.ok();
             return Admission {
                 outcome: Outcome::UnknownToken,
@@ -430,16 +430,14 @@ impl Tokens {
         }
     }
 
-    /// A token that is known, within its times, and of the tenant that the vault belongs to.
-    fn find(&mut self, token: &[u8], now: f64, tenant: &str) -> Option<&mut Known> {
+    /// A token that is known and within its times.
+    fn find(&mut self, token: &[u8], now: f64) -> Option<&mut Known> {
         if token.len() > MAX_TOKEN_LENGTH {
             return None;
         }
         self.known.get_mut(&fingerprint(token)).filter(|known| {
             // Written so that a clock that is not a number finds no token.
-            now < known.expires
-                && now >= known.not_before - NOT_BEFORE_LEEWAY
-                && (tenant.is_empty() || known.principal.tenant_id.eq_ignore_ascii_case(tenant))
+            now < known.expires && now >= known.not_before - NOT_BEFORE_LEEWAY
         })
     }
 }
@@ -462,7 +460,6 @@ mod tests {
                 firewall,
                 location: "here".to_owned(),
                 policies: Policies::compile([grant]),
-                tenant: String::new(),
             };
             gate.set_vault("dev", rules);
         }

@@ -8,6 +8,9 @@ use std::fmt;
 /// The longest name of an object.
 pub const MAX_LENGTH: usize = 127;
 
+/// What a name is, in words.
+pub const RULE: &str = "a name is 1 to 127 letters (a-z), digits and hyphens, and nothing else";
+
 /// The length of a version.
 pub const VERSION_LENGTH: usize = 32;
 

@@ -22,12 +22,15 @@ mod verb;
 
 pub use verb::{Kind, Verb};
 
-use crate::name::{parse_version, ObjectName};
+use crate::name::{self, parse_version, ObjectName};
 use query::Parameters;
 use routes::route;
 
 /// The size of a page, and the largest one (contract section 1.0).
-const MAX_RESULTS: u8 = 25;
+pub const MAX_RESULTS: u8 = 25;
+
+/// The latest stable version of the API.
+pub const LATEST: &str = "2026-04-01";
 
 /// The versions of the API, oldest first (contract section 0.2).
 pub const API_VERSIONS: &[&str] = &[
@@ -46,7 +49,7 @@ pub const API_VERSIONS: &[&str] = &[
     "2025-07-01",
     "2026-01-01-preview",
     "2026-03-01-preview",
-    "2026-04-01",
+    LATEST,
     "2026-05-01-preview",
     "2026-07-01-preview",
 ];
@@ -173,11 +176,7 @@ pub fn named(verb: Verb, object_name: &[u8], version: &[u8]) -> Result<Operation
 }
 
 fn parse_object(name: &[u8]) -> Result<ObjectName, Refusal> {
-    ObjectName::parse(name).ok_or_else(|| {
-        Refusal::bad_parameter(
-            "a name is 1 to 127 letters (a-z), digits and hyphens, and nothing else",
-        )
-    })
+    ObjectName::parse(name).ok_or_else(|| Refusal::bad_parameter(name::RULE))
 }
 
 /// An empty version is the current one.

@@ -11,7 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use vaultcore_core::firewall::{DefaultAction, Firewall};
 use vaultcore_core::gate::{self, VaultRules};
-use vaultcore_core::name::ObjectName;
+use vaultcore_core::name::{ObjectName, RULE};
 use vaultcore_core::operation::{self, Refusal, Verb};
 use vaultcore_core::policy::{Grant, Permissions, Policies};
 use vaultcore_core::{principal, Error};
@@ -148,30 +148,6 @@ fn verb_names(py: Python<'_>, verb: Verb) -> Option<&'static VerbNames> {
 
 #[pymethods]
 impl Operation {
-    #[new]
-    #[pyo3(signature = (name, *, object_name="", version="", max_results=25, skip_token=""))]
-    fn new(
-        name: &str,
-        object_name: &str,
-        version: &str,
-        max_results: u8,
-        skip_token: &str,
-    ) -> PyResult<Self> {
-        let inner = operation::named(
-            parse_verb(name)?,
-            object_name.as_bytes(),
-            version.as_bytes(),
-        )
-        .map_err(|refusal| to_python(Error::Usage(refusal.message)))?;
-        Ok(Self {
-            inner: operation::Operation {
-                max_results,
-                skip_token: skip_token.to_owned(),
-                ..inner
-            },
-        })
-    }
-
     #[getter]
     fn name(&self, py: Python<'_>) -> Option<&'static Py<PyString>> {
         verb_names(py, self.inner.verb).map(|names| &names.name)
@@ -381,10 +357,10 @@ impl Gate {
     #[pyo3(
         signature = (
             name, *, location="local", default_action="Allow", ranges=Vec::new(),
-            policies=Vec::new(), tenant="",
+            policies=Vec::new(),
         ),
         text_signature = "($self, name, *, location='local', default_action='Allow', ranges=(), \
-                          policies=(), tenant='')",
+                          policies=())",
     )]
     #[expect(clippy::needless_pass_by_value, reason = "converted from Python")]
     fn set_vault(
@@ -394,7 +370,6 @@ impl Gate {
         default_action: &str,
         ranges: Vec<String>,
         policies: Vec<(String, String, Vec<String>)>,
-        tenant: &str,
     ) -> PyResult<()> {
         let default = DefaultAction::parse(default_action).map_err(to_python)?;
         let firewall = Firewall::compile(default, ranges.iter().map(String::as_str));
@@ -414,7 +389,6 @@ impl Gate {
             firewall: firewall.map_err(to_python)?,
             location: location.to_owned(),
             policies: Policies::compile(grants),
-            tenant: tenant.to_owned(),
         };
         self.lock().set_vault(name, rules);
         Ok(())
@@ -582,11 +556,7 @@ fn parse_verb(name: &str) -> PyResult<Verb> {
 }
 
 fn parse_name(text: &str) -> PyResult<ObjectName> {
-    ObjectName::parse(text.as_bytes()).ok_or_else(|| {
-        to_python(Error::Usage(
-            "a name is 1 to 127 letters (a-z), digits and hyphens, and nothing else".to_owned(),
-        ))
-    })
+    ObjectName::parse(text.as_bytes()).ok_or_else(|| to_python(Error::Usage(RULE.to_owned())))
 }
 
 fn parse_permission(name: &str) -> PyResult<Permissions> {

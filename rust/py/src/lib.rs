@@ -29,6 +29,12 @@ mod _core {
         permission_names, Admission, Gate, Operation, Principal,
     };
     #[pymodule_export]
+    const API_VERSION: &str = vaultcore_core::operation::LATEST;
+    #[pymodule_export]
+    const MAX_RESULTS: u8 = vaultcore_core::operation::MAX_RESULTS;
+    #[pymodule_export]
+    const MAX_TOKEN_LENGTH: usize = vaultcore_core::gate::MAX_TOKEN_LENGTH;
+    #[pymodule_export]
     const ADMITTED: u8 = 0;
     #[pymodule_export]
     const CHALLENGE: u8 = 1;

@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 
 from unit.cli.terminal import Terminal
+from vaultcore._core import MAX_RESULTS
 from vaultcore.cli.objects import (
-    PAGE,
     Target,
     attributes,
     every,
@@ -57,7 +57,7 @@ def test_a_list_is_read_page_by_page(
     asked = Asked(*pages)
     assert len(every(cast("Session", asked), "dev", "/secrets", maximum)) == found
     assert [query.get("$skiptoken") for query in asked.asked] == tokens
-    small = maximum is not None and maximum < PAGE
+    small = maximum is not None and maximum < MAX_RESULTS
     assert [query.get("maxresults") for query in asked.asked] == [
         str(maximum) if small else None for _ in tokens
     ]
@@ -69,6 +69,8 @@ def test_paths_are_quoted() -> None:
     assert one.path("secrets", deleted=True) == "/deletedsecrets/a%2Fb%3Fc"
     assert one._replace(version="v/w").version_path("keys") == "/keys/a%2Fb%3Fc/v%2Fw"
     assert one.version_path("keys") == "/keys/a%2Fb%3Fc/"
+    # A client of HTTP would take them out of the path.
+    assert Target("dev", "..", ".").version_path("keys") == "/keys/%2E%2E/%2E"
 
 
 def test_attributes_that_were_not_given_are_not_sent() -> None:

@@ -1,6 +1,7 @@
 """What people write on the command line is read one way, or refused."""
 
 import base64
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from vaultcore.cli.outcome import USAGE, CommandError
 from vaultcore.cli.words import (
-    ENCODINGS,
+    Encoding,
     Identifier,
     decode_text,
     encode_text,
@@ -96,7 +97,7 @@ def test_what_is_no_identifier_is_refused(text: str) -> None:
         read_identifier(text)
 
 
-@given(st.text(st.characters(max_codepoint=127)), st.sampled_from(ENCODINGS))
+@given(st.text(st.characters(max_codepoint=127)), st.sampled_from(get_args(Encoding)))
 def test_a_file_survives_its_encoding(text: str, encoding: str) -> None:
     data = text.encode("utf-8" if encoding in {"base64", "hex"} else encoding)
     assert encode_text(decode_text(data, encoding), encoding) == data

@@ -229,11 +229,6 @@ def test_an_overlong_token_is_unknown_and_costs_no_hash() -> None:
     assert ask(gate_with(), authorization="Bearer " + "a" * 100_000).outcome == UNKNOWN_TOKEN
 
 
-def test_a_token_of_another_tenant_is_unknown() -> None:
-    assert ask(gate_with(tenant="T1")).outcome == ADMITTED
-    assert ask(gate_with(tenant="t2")).outcome == UNKNOWN_TOKEN
-
-
 def test_rules_hold_from_the_next_request_on() -> None:
     gate = gate_with()
     assert ask(gate).outcome == ADMITTED
@@ -479,7 +474,6 @@ def _world(chance: Any) -> Any:
             default_action=chance.choice(["Allow", "Deny"]),
             ranges=tuple(chance.sample(RANGES, chance.randrange(4))),
             policies=policies,
-            tenant=chance.choice(["", "", "t1", "T2"]),
         )
         rules[name] = vault
         gate.set_vault(
@@ -487,14 +481,12 @@ def _world(chance: Any) -> Any:
             default_action=vault.default_action,
             ranges=vault.ranges,
             policies=[(o, a, list(p)) for o, a, p in policies],
-            tenant=vault.tenant,
         )
     for token in ("x", "y"):
         person = reference.Person(
             object_id=chance.choice(IDS),
             app_id=chance.choice(IDS),
             groups=tuple(chance.sample(IDS, chance.randrange(3))),
-            tenant_id=chance.choice(["t1", "t2"]),
         )
         expires, not_before = chance.choice([50.0, 100.0]), chance.choice([0.0, 60.0, 200.0])
         tokens[token] = reference.Token(person, expires, not_before)
@@ -502,7 +494,6 @@ def _world(chance: Any) -> Any:
             object_id=person.object_id,
             app_id=person.app_id,
             groups=person.groups,
-            tenant_id=person.tenant_id,
         )
         gate.remember(token, principal, expires, not_before)
     return gate, reference.Gate(rules, tokens)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import gate as reference
-from vaultcore._core import Operation, object_name, operation_names, parse_operation
+from vaultcore._core import object_name, operation_names, parse_operation
 from vaultcore.errors import BadParameterError, UsageError, VaultError
 
 VERSION = "0123456789abcdef0123456789abcdef"
@@ -441,18 +441,11 @@ def test_never_fails_otherwise(path: Any, query: Any) -> None:
     assert status("GET", path, query) in (200, 400, 404, 405)
 
 
-def test_operations_in_process() -> None:
-    made = Operation("SecretGet", object_name="Db", version=VERSION.upper())
-    assert (made.canonical_name, made.version, made.permission) == ("DB", VERSION, "secrets/get")
-    assert made == Operation("SecretGet", object_name="dB", version=VERSION)
-    assert made != Operation("SecretGet", object_name="dB")
-    for name, object_, version in (
-        ("Nothing", "", ""),
-        ("KeyGet", "a/b", ""),
-        ("KeyGet", "a", "1"),
-    ):
-        with pytest.raises(UsageError):
-            Operation(name, object_name=object_, version=version)
+def test_operations_are_equal_if_they_ask_for_the_same() -> None:
+    one = parse_operation("GET", f"/secrets/Db/{VERSION.upper()}", QUERY)
+    assert (one.canonical_name, one.version, one.permission) == ("DB", VERSION, "secrets/get")
+    assert one == parse_operation("GET", f"/secrets/dB/{VERSION}", QUERY)
+    assert one != parse_operation("GET", "/secrets/dB", QUERY)
 
 
 @pytest.mark.parametrize("text", ["", "a.b", "a/b", "é", "a" * 128, "a\n"])

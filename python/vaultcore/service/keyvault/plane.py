@@ -7,7 +7,6 @@ core. Whenever a request has waited for something, the gate is asked again befor
 
 import asyncio
 import functools
-import logging
 import os
 import uuid
 from collections.abc import Awaitable, MutableMapping
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 _OVERRIDES: Final = frozenset({b"GET", b"PUT", b"PATCH", b"DELETE", b"POST"})
 _SERVICE_VERSION: Final = _core.__version__.encode()
-
-logger = logging.getLogger("vaultcore.service")
 
 
 class VaultHost:

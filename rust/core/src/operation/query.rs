@@ -1,6 +1,6 @@
 //! The parameters of a query.
 
-use super::{rank, Refusal, API_VERSIONS, MAX_RESULTS};
+use super::{rank, Refusal, API_VERSIONS, LATEST, MAX_RESULTS};
 
 /// The longest accepted query.
 const MAX_QUERY: usize = 4096;
@@ -83,9 +83,9 @@ fn known_version(text: &str) -> Result<&'static str, Refusal> {
         .and_then(|rank| API_VERSIONS.get(rank))
         .copied()
         .ok_or_else(|| {
-            Refusal::bad_parameter(
-                "the api-version is not known; the latest stable one is 2026-04-01",
-            )
+            Refusal::bad_parameter(&format!(
+                "the api-version is not known; the latest stable one is {LATEST}"
+            ))
         })
 }
 
@@ -96,7 +96,10 @@ fn page_size(text: &str) -> Result<u8, Refusal> {
         None
     };
     size.filter(|size| (1..=MAX_RESULTS).contains(size))
-        .ok_or_else(|| Refusal::bad_parameter("maxresults must be a number from 1 to 25"))
+        .ok_or_else(|| {
+            let message = format!("maxresults must be a number from 1 to {MAX_RESULTS}");
+            Refusal::bad_parameter(&message)
+        })
 }
 
 fn token(text: String) -> Result<String, Refusal> {
