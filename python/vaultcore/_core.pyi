@@ -13,10 +13,14 @@ __all__ = [
     "API_VERSION",
     "CHALLENGE",
     "DENIED",
+    "DOCUMENT_LABEL",
     "FIREWALL",
     "INVALID",
+    "MAX_LINE",
     "MAX_RESULTS",
     "MAX_TOKEN_LENGTH",
+    "RECORD_LABEL",
+    "ROTATED",
     "UNKNOWN_TOKEN",
     "Admission",
     "AuditLog",
@@ -652,6 +656,15 @@ def operation_names() -> list[str]:
 
 # --- audit ---
 
+#: What is hashed before a document of which the log vouches.
+DOCUMENT_LABEL: bytes
+#: The longest line of the log, in bytes.
+MAX_LINE: int
+#: What is hashed before a record.
+RECORD_LABEL: bytes
+#: The operation in the record that closes a segment.
+ROTATED: str
+
 @final
 class AuditLog:
     """The hash-chained file of the audit, ``audit.jsonl`` in a folder.
@@ -726,13 +739,6 @@ class AuditLog:
 
         Raises:
             AuditError: If it cannot be, or the log was moved away or replaced.
-            ForkError: If the log was opened by another process.
-        """
-    def rotate(self, time: float) -> None:
-        """Closes the current segment, if it is not empty.
-
-        Raises:
-            AuditError: If it cannot be closed, or not yet; the next append finishes it.
             ForkError: If the log was opened by another process.
         """
     def require(self) -> None:

@@ -1,1 +1,1 @@
-"""Identifies callers: tokens of trusted issuers, and the built-in issuer."""
+"""Who is calling, from where, and with which grants: tokens, the built-in issuer, firewalls."""

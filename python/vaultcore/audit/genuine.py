@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-#: Hashed before the line.
-_LABEL: Final = b"vaultcore audit record 1\n"
+from vaultcore._core import RECORD_LABEL
+
 #: The end of a record; what comes before its hash is covered by it.
 _END: Final = re.compile(
     rb',"sequence":([1-9][0-9]{0,18}),"previous":"[0-9a-f]{64}"'
@@ -28,6 +28,6 @@ def is_genuine(line: bytes, made: Callable[[int, str, str | None], bool]) -> boo
     end = _END.search(line)
     if end is None:
         return False
-    digest = hashlib.sha256(_LABEL + line[: end.start(2)]).hexdigest()
+    digest = hashlib.sha256(RECORD_LABEL + line[: end.start(2)]).hexdigest()
     mac = end[3]
     return made(int(end[1]), digest, None if mac is None else mac.decode())

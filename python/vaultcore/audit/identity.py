@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from vaultcore._core import Key
+from vaultcore._core import DOCUMENT_LABEL, Key
 from vaultcore.audit.checkpoints import Retired
 from vaultcore.audit.log import AuditKeys
 from vaultcore.audit.state import NOTHING, TAG, State, keep_state, load_state
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _COLLECTION: Final = "keys"
 _SIGNER: Final = "audit-signer"
 _MAC: Final = "audit-mac"
-#: The prefix of a document's MAC input, as the core computes it.
-DOCUMENT_LABEL: Final = b"vaultcore audit document 1\n"
 _FINGERPRINT: Final = b"vaultcore audit mac key 1\n"
 #: How many records a process that has not yet heard of a new key may still write with the old one.
 _OVERLAP: Final = 1000

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from vaultcore._core import MAX_LINE, ROTATED
 from vaultcore.audit.genuine import is_genuine
 from vaultcore.errors import AuditError
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 RETENTION_DAYS: Final = 365
 #: The operation in the record of a removal.
 EXPIRED: Final = "AuditSegmentExpired"
-#: The operation in the record that closes a segment.
-_CLOSING: Final = "AuditLogRotated"
-_LONGEST_LINE: Final = 64 * 1024
 _DAY: Final = 86_400.0
 
 
@@ -102,11 +100,11 @@ def _last_record(segment: Path, audit: "Audit") -> dict[str, Any]:
         raise AuditError(_foreign(segment))
     try:
         with segment.open("rb") as file:
-            file.seek(max(0, segment.stat().st_size - _LONGEST_LINE))
+            file.seek(max(0, segment.stat().st_size - MAX_LINE))
             lines = file.read().splitlines()
         line = lines[-1]
         record: dict[str, Any] = json.loads(line)
-        closes = record["operationName"] == _CLOSING
+        closes = record["operationName"] == ROTATED
         named = segment.name == f"audit-{record['sequence']:020d}.jsonl"
     except OSError as error:
         raise AuditError(f"cannot read `{segment.name}` of the audit log") from error

@@ -178,7 +178,7 @@ def rotate(session: Session, *, name: Name = None, vault: Vault = None, id_: Id 
 def random(
     session: Session,
     *,
-    count: Annotated[int, typer.Option("--count", min=1, max=128, help="How many bytes.")],
+    count: Annotated[int, typer.Option("--count", help="How many bytes.")],
     vault: Vault = None,
 ) -> None:
     """Returns random bytes, in base64."""

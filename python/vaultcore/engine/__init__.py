@@ -1,1 +1,1 @@
-"""An open data folder, and its background work."""
+"""One data folder, open, and its background work."""

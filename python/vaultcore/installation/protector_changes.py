@@ -113,10 +113,10 @@ def _begun(
 def _made(folder: Path, begun: ProtectorOptions) -> tuple[Protector, ProtectorOptions]:
     """Creates the key, or opens the one that an interrupted attempt created."""
     if is_made(begun):
-        return open_protector(folder, begun), begun
+        return open_protector(folder, begun, None), begun
     if begun.kind == "file" and (folder / begun.options["path"]).exists():
         # The path was free when this was begun, and key files are whole or absent.
-        protector = open_protector(folder, msgspec.structs.replace(begun, state=""))
+        protector = open_protector(folder, msgspec.structs.replace(begun, state=""), None)
         key_id = protector.describe()["key_id"]
         made = msgspec.structs.replace(begun, options={**begun.options, "key_id": key_id})
         return protector, made

@@ -65,16 +65,12 @@ class Rekey:
         store: the store.
         keys: the keys.
         progress: called with the progress.
-        pause: how long other processes get to adopt a key, in seconds; `PAUSE` by default.
     """
 
-    def __init__(
-        self, store: "Store", keys: "KeyRing", progress: Progress, *, pause: float | None = None
-    ) -> None:
+    def __init__(self, store: "Store", keys: "KeyRing", progress: Progress) -> None:
         self._store = store
         self._keys = keys
         self._progress = progress
-        self._pause = PAUSE if pause is None else pause
         self._done = 0
         self._total = 0
 
@@ -97,11 +93,11 @@ class Rekey:
             self._begin(name, vault_id)
         for renew in renewals:
             renew()
-        time.sleep(self._pause)
+        time.sleep(PAUSE)
         self._total = sum(self._count(vault_id) for vault_id in names.values())
         for name, vault_id in names.items():
             self._move_all(vault_id, name, results[name])
-        time.sleep(self._pause)
+        time.sleep(PAUSE)
         for name, vault_id in names.items():
             self._end(name, vault_id, results[name])
         return list(results.values())

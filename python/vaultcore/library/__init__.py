@@ -1,1 +1,1 @@
-"""The library's objects: secrets and keys behind the gate."""
+"""What a caller in process holds: an engine, its vaults, their secrets and keys."""

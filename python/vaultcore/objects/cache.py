@@ -19,8 +19,7 @@ class Cache(Generic[T]):
     read; otherwise a slow reader would put back what a write has just removed.
     """
 
-    def __init__(self, size: int = CACHE_SIZE) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._entries: dict[tuple[str, str], T] = {}
         self._objects: OrderedDict[str, tuple[tuple[str, str], ...]] = OrderedDict()
         self._epoch = 0
@@ -42,7 +41,7 @@ class Cache(Generic[T]):
         with self._lock:
             if seen != self._epoch:
                 return
-            while len(self._entries) >= self._size:
+            while len(self._entries) >= CACHE_SIZE:
                 _, places = self._objects.popitem(last=False)
                 self._forget(places)
             if place not in self._entries:

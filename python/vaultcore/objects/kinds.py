@@ -40,7 +40,6 @@ class OpenVault(VaultState):
         location: the name of this installation, as the contract's region.
         url: the prefix of identifiers, if a request does not determine it.
         hsm: the HSM for keys of ``-HSM`` types, or None.
-        hsm: the HSM for keys of ``-HSM`` types, or None.
 
     Attributes:
         rules: the rules of each kind, with its cache, by the name of its collection.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from vaultcore.service.exchange import Receive, Scope, Send
     from vaultcore.service.front import Front
 
+#: The oldest version of TLS that a client may speak.
+TLS_MINIMUM: Final = SSLProtocols.tls13
 #: How long a request's headers may take, and a connection may be idle, in milliseconds.
 HEADER_MILLISECONDS: Final = 10_000
 HEADER_BYTES: Final = 64 * 1024
@@ -224,6 +226,7 @@ class _Service:
             log_level=settings.log_level,
             ssl_cert=settings.certificate,
             ssl_key=settings.key,
+            ssl_protocol_min=TLS_MINIMUM,
         )
         server.work(slot, listener, worker)
 

@@ -18,7 +18,7 @@ mod value;
 
 pub use digits::{hex, unhex_hash, unhex_mac};
 pub use entry::{ends_segment, Entry};
-pub use mac::{Mac, MacKey};
+pub use mac::{Mac, MacKey, DOCUMENT};
 pub use record::{Extra, Record};
 
 use aws_lc_rs::digest::{digest, Context, SHA256};

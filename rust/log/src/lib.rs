@@ -15,5 +15,5 @@ mod trust;
 pub use failure::{Failure, Result};
 pub use log::Signed;
 pub use segment::Reach;
-pub use shared::{AuditLog, Caller};
+pub use shared::{AuditLog, Caller, SEGMENT_SIZE};
 pub use trust::{Known, Trust};

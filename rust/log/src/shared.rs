@@ -10,6 +10,9 @@ use crate::log::{Log, Signed};
 use crate::segment::Reach;
 use crate::trust::{Known, Trust};
 
+/// The size from which a segment is closed, in bytes, unless the caller says otherwise.
+pub const SEGMENT_SIZE: u64 = 256 * 1024 * 1024;
+
 /// How often a failed append is tried again at most.
 const ATTEMPTS: u32 = 3;
 

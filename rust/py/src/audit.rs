@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use vaultcore_core::audit::{self, Position, Record};
-use vaultcore_log::Trust;
+use vaultcore_log::{Trust, SEGMENT_SIZE};
 
 pub(crate) use self::caller::count_fork;
 
@@ -38,7 +38,7 @@ impl AuditLog {
 #[pymethods]
 impl AuditLog {
     #[new]
-    #[pyo3(signature = (directory, *, keys=Vec::new(), unkeyed=0, signed=None, distrust=false, now=None, failed=None, segment_size=268_435_456))]
+    #[pyo3(signature = (directory, *, keys=Vec::new(), unkeyed=0, signed=None, distrust=false, now=None, failed=None, segment_size=SEGMENT_SIZE))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -128,10 +128,6 @@ impl AuditLog {
         let reach = self.log.refresh(&self.caller(py, None))?;
         let head = audit::hex(&reach.position.head);
         Ok((reach.position.sequence, head, reach.size, reach.revision))
-    }
-
-    fn rotate(&self, py: Python<'_>, time: f64) -> PyResult<()> {
-        self.log.rotate(&self.caller(py, Some(time)))
     }
 
     fn require(&self, py: Python<'_>) -> PyResult<()> {

@@ -17,6 +17,14 @@ mod _core {
     // audit
     #[pymodule_export]
     use crate::audit::AuditLog;
+    #[pymodule_export]
+    const DOCUMENT_LABEL: &[u8] = vaultcore_core::audit::DOCUMENT;
+    #[pymodule_export]
+    const MAX_LINE: usize = vaultcore_core::audit::MAX_LINE;
+    #[pymodule_export]
+    const RECORD_LABEL: &[u8] = vaultcore_core::audit::LABEL;
+    #[pymodule_export]
+    const ROTATED: &str = vaultcore_core::audit::ROTATED;
 
     // envelope
     #[pymodule_export]

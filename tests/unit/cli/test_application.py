@@ -30,3 +30,13 @@ def test_an_application_comes_and_goes(terminal: Terminal) -> None:
     assert terminal.answer("app", "delete", "web") == {"deleted": "web"}
     assert "NotFound" in terminal.refused(3, "app", "delete", "web")
     assert terminal.lines("app", "list") == []
+
+
+def test_the_groups_of_an_application_are_replaced_and_cleared(terminal: Terminal) -> None:
+    terminal.answer("app", "create", "web")
+    groups = ["0a0a0a0a-1111-2222-3333-44444444abcd", "0b0b0b0b-1111-2222-3333-44444444abcd"]
+    assert terminal.answer("app", "set-groups", "web", *groups)["groups"] == groups
+    ((*_, shown, _secrets),) = terminal.lines("app", "list")
+    assert shown == " ".join(groups)
+    assert terminal.answer("app", "set-groups", "web")["groups"] == []
+    assert "object ids" in terminal.refused(1, "app", "set-groups", "web", "friends")

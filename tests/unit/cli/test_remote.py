@@ -8,10 +8,10 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
+from vaultcore._core import API_VERSION
 from vaultcore.cli.outcome import CommandError, UnreachableError
 from vaultcore.cli.remote import RemoteConnection
 from vaultcore.errors import UnauthorizedError, VaultError
-from vaultcore.operations.call import API_VERSION
 
 CREDENTIALS = {
     "AZURE_AUTHORITY_HOST": "https://login.vault.example/",

@@ -570,7 +570,7 @@ def trusting(running: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
 
 
 def accepted(running: Running, token: str) -> None:
-    found = running.validator.validate(token, TENANT)
+    found = running.validator.validate(token)
     assert found.principal.object_id == running.app.application.object_id
 
 

@@ -11,7 +11,7 @@ from vaultcore.errors import ConfigurationError, ProtectorUnavailableError
 from vaultcore.protectors.pkcs11.messages import Failed, InitToken, Opened
 from vaultcore.protectors.pkcs11.pin import MAX_PIN_FILE
 from vaultcore.protectors.pkcs11.process import WorkerLostError, WorkerProcess, WorkerSlowError
-from vaultcore.protectors.pkcs11.token import DEADLINE, Token
+from vaultcore.protectors.pkcs11.token import Token
 from vaultcore.protectors.private_file import create_private, read_private
 
 #: Where the distributions' packages install SoftHSM's PKCS#11 module.
@@ -49,21 +49,14 @@ class SoftToken:
     pin_file: Path
     environment: Mapping[str, str]
 
-    def token(self, *, processes: int = 1, deadline: float = DEADLINE) -> Token:
-        """Returns the token, ready for use.
-
-        Args:
-            processes: how many workers.
-            deadline: seconds for one call.
-        """
+    def token(self) -> Token:
+        """Returns the token, ready for use."""
         return Token(
             module=self.module,
             label=self.label,
             serial=self.serial,
             pin_file=self.pin_file,
             environment=self.environment,
-            processes=processes,
-            deadline=deadline,
         )
 
 

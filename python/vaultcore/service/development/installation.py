@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vaultcore.clock import Clock, SystemClock
+from vaultcore.clock import SystemClock
 from vaultcore.engine.creation import DEVELOPMENT, holds_vault, prepare_place
 from vaultcore.errors import ConfigurationError
 from vaultcore.library.engine import LibraryEngine
@@ -66,7 +66,6 @@ class Development:
         vaults: the vaults to create, the first one first; there is always one named `dev`.
         hsm: whether to create a SoftHSM token, for the vault keys and for keys of ``-HSM`` types.
         secret_expiry: ``enforce`` or ``inform`` for all of these vaults; None does not change it.
-        clock: the current time; the system's by default.
 
     Raises:
         ConfigurationError: SoftHSM is required and not installed.
@@ -80,7 +79,6 @@ class Development:
         vaults: Sequence[str] = (),
         hsm: bool = False,
         secret_expiry: str | None = None,
-        clock: Clock | None = None,
     ) -> None:
         if hsm and softhsm.find_module() is None:
             raise ConfigurationError(
@@ -91,7 +89,6 @@ class Development:
         self.vaults = list(dict.fromkeys([*vaults, FIRST_VAULT]))
         self._hsm = hsm
         self._secret_expiry = secret_expiry
-        self._clock = clock or SystemClock()
 
     def prepare(self) -> tuple[Ready, TlsFiles]:
         """Creates what is missing in the folder, and closes it again.
@@ -101,7 +98,7 @@ class Development:
         """
         self._place()
         self.port = free_port(self.port)
-        tls = ensure_certificates(self.data / "tls", _SERVED_NAMES, clock=self._clock)
+        tls = ensure_certificates(self.data / "tls", _SERVED_NAMES, clock=SystemClock())
         with self._open() as engine:
             management = engine.management
             if self._hsm and _TOKEN.name not in {p.name for p in engine.key_ring.protectors}:

@@ -10,7 +10,7 @@ use crate::key::Key;
 /// The prefix of the MAC input of every record.
 const RECORD: &[u8] = b"vaultcore audit mac 1\n";
 /// The prefix of the MAC input of everything else that the log authenticates.
-const DOCUMENT: &[u8] = b"vaultcore audit document 1\n";
+pub const DOCUMENT: &[u8] = b"vaultcore audit document 1\n";
 
 /// A MAC: the first half of an HMAC, which is enough because each guess costs a whole log.
 pub type Mac = [u8; 16];
