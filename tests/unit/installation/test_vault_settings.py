@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from vaultcore.access.firewall import Firewall
-from vaultcore.access.policies import AccessPolicy
+from vaultcore.access.policies import MAXIMUM_POLICIES, AccessPolicy
 from vaultcore.errors import BadParameterError
-from vaultcore.installation.vault_settings import MAXIMUM_POLICIES, VaultSettings
+from vaultcore.installation.vault_settings import VaultSettings
 
 PLAIN = VaultSettings("dev", 1_700_000_000)
 

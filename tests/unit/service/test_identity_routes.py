@@ -151,7 +151,7 @@ def test_each_address_gives_a_token_that_the_gate_accepts(world: World, path: st
     answer = world.post(path)
     assert answer.status_code == 200
     body = answer.json()
-    found = world.validator.validate(body["access_token"], TENANT)
+    found = world.validator.validate(body["access_token"])
     assert found.principal.object_id == world.app.application.object_id
     assert body["token_type"] == "Bearer"
     assert int(body["expires_in"]) == 3600
