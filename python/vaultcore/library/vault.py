@@ -6,13 +6,12 @@ if TYPE_CHECKING:
     from vaultcore.engine.engine import Engine
     from vaultcore.objects.kinds import OpenVault
 
-from vaultcore._core import Principal
+from vaultcore._core import API_VERSION, Principal
 from vaultcore.audit.event import AUTHENTICATION, CLIENT, Event
 from vaultcore.engine.caller import Caller
 from vaultcore.errors import UsageError, VaultcoreError
 from vaultcore.library.keys import Keys
 from vaultcore.library.secrets import Secrets
-from vaultcore.operations.call import API_VERSION
 
 
 class Vault:

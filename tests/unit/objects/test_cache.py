@@ -1,5 +1,7 @@
 """What is cached is never older than what was invalidated."""
 
+import pytest
+
 from vaultcore.objects.cache import Cache
 
 
@@ -32,8 +34,11 @@ def test_nor_after_everything_was_forgotten() -> None:
     assert cache.get(("B", "")) is None
 
 
-def test_a_full_cache_forgets_the_oldest_object_whole() -> None:
-    cache: Cache[str] = Cache(size=3)
+def test_a_full_cache_forgets_the_oldest_object_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vaultcore.objects.cache.CACHE_SIZE", 3)
+    cache: Cache[str] = Cache()
     for place in (("A", ""), ("A", "1"), ("B", ""), ("C", "")):
         cache.put(place, place[0], cache.seen())
     assert cache.get(("A", "")) is None
@@ -42,8 +47,9 @@ def test_a_full_cache_forgets_the_oldest_object_whole() -> None:
     assert cache.get(("C", "")) == "C"
 
 
-def test_an_entry_that_is_put_again_is_the_newer_one() -> None:
-    cache: Cache[str] = Cache(size=2)
+def test_an_entry_that_is_put_again_is_the_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaultcore.objects.cache.CACHE_SIZE", 2)
+    cache: Cache[str] = Cache()
     for entry in ("old", "new"):
         cache.put(("A", ""), entry, cache.seen())
     assert cache.get(("A", "")) == "new"

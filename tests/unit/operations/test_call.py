@@ -5,10 +5,10 @@ import time
 import pytest
 
 from vaultcore import Engine
-from vaultcore._core import Principal
+from vaultcore._core import API_VERSION, Principal
 from vaultcore.engine.caller import Caller
 from vaultcore.errors import BadParameterError, ForbiddenError, NotFoundError
-from vaultcore.operations.call import API_VERSION, Call
+from vaultcore.operations.call import Call
 
 VERSION = "0123456789ABCDEF" * 2
 

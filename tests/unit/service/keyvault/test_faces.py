@@ -29,7 +29,8 @@ from vaultcore.operations.request import Request
 from vaultcore.operations.results import Encrypted, KeyResult, Revealed, Stored
 from vaultcore.operations.secrets import SetSecret, UpdateSecret
 from vaultcore.operations.shared import ListPage, Restore
-from vaultcore.service.keyvault.faces import FACES, LARGE_BODY, SMALL_BODY
+from vaultcore.service.body import LARGE_BODY, SMALL_BODY
+from vaultcore.service.keyvault.faces import FACES
 
 BASE = "https://dev.vault.localhost"
 VERSION = Version("Name", "0" * 32, Metadata(1, 2))
