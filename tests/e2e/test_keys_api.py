@@ -260,7 +260,7 @@ def test_a_key_for_the_token_is_refused_where_there_is_none(vault: Vault) -> Non
     said = vault.refuse(
         *(400, "BadParameter", "POST", "/keys/h/create", body), inner="KeyTypeNotSupported"
     )
-    assert "token" in said
+    assert "HSM" in said
 
 
 def test_a_missing_key(vault: Vault) -> None:
