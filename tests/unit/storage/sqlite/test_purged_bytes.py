@@ -4,6 +4,8 @@ import os
 import random
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +17,6 @@ import vaultcore
 from vaultcore import Engine
 from vaultcore.clock import ManualClock
 from vaultcore.storage import Transaction
-from vaultcore.storage.sqlite.store import SqliteStore
 
 PATIENCE = 30.0  # far beyond what is promised: the machine may be busy
 
@@ -127,6 +128,19 @@ def test_a_reader_in_an_old_snapshot_delays_it_and_no_write(engine: Engine) -> N
     wait_until_gone(engine.data, payloads)
 
 
+PURGE_AND_DIE = """
+import os, signal, sys, time
+import vaultcore
+
+engine = vaultcore.open(sys.argv[1], housekeeping=False)
+secrets = engine.vault("dev").acting_as(engine.administrator()).secrets
+engine.store._writer._erasing._tried = time.monotonic() + 100  # not yet
+secrets.delete("a")
+secrets.purge("a")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_who_opens_next_empties_the_log_of_a_process_that_was_killed(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with vaultcore.create(folder, housekeeping=False) as engine:
@@ -134,19 +148,9 @@ def test_who_opens_next_empties_the_log_of_a_process_that_was_killed(tmp_path: P
         vault = engine.vault("dev").acting_as(engine.administrator())
         vault.secrets.set("a", "x" * 300)
         payloads = payloads_of(engine, ["a"])
-    child = os.fork()
-    if child == 0:
-        try:
-            inner = vaultcore.open(folder, housekeeping=False)
-            acting = inner.vault("dev").acting_as(inner.administrator())
-            assert isinstance(inner.store, SqliteStore)
-            inner.store._writer._erasing._tried = time.monotonic() + 100  # not yet
-            acting.secrets.delete("a")
-            acting.secrets.purge("a")
-            os.kill(os.getpid(), signal.SIGKILL)
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    # A process of its own, and not a fork: that would inherit the locks of other threads.
+    ended = subprocess.run([sys.executable, "-c", PURGE_AND_DIE, str(folder)], check=False)
+    assert ended.returncode == -signal.SIGKILL
     assert left(folder, payloads)
     with vaultcore.open(folder, housekeeping=False):
         wait_until_gone(folder, payloads)
