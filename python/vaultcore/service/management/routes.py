@@ -19,6 +19,7 @@ from vaultcore.errors import BadParameterError, UsageError
 from vaultcore.installation.hosts import MANAGEMENT_VERSION
 from vaultcore.management import OPERATIONS, Management
 from vaultcore.management.operation import UNKNOWN
+from vaultcore.service.body import BODY_SECONDS
 from vaultcore.service.routed import Routed, exchange_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ async def _perform(
     exchange.operation = audited
     # Before the body: a stranger must not make the service read one.
     _authenticate(engine, exchange)
-    body = await exchange.body(MAXIMUM_BODY) or b"{}"
+    body = await exchange.body(MAXIMUM_BODY, BODY_SECONDS) or b"{}"
     try:
         _core.check_json(body)
         arguments = msgspec.json.decode(body, type=dict[str, Any])
