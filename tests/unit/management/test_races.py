@@ -270,6 +270,18 @@ def test_each_secret_of_an_application_that_was_made_or_removed_is(field: Field)
     assert stored() == {first}
 
 
+def test_the_groups_of_an_application_are_those_of_one_call(field: Field) -> None:
+    name = f"app-{uuid.uuid4().hex[:8]}"
+    field.manage.app_create(name=name)
+    calls = [{"name": name, "groups": [str(uuid.uuid4())]} for _ in range(2 * EACH)]
+    made = field.race("app.set_groups", calls)
+    assert len(acknowledged(made)) == len(calls)
+    assert all(result["groups"] == call["groups"] for call, (_, result) in made)
+    with field.fresh() as engine:
+        found = list(engine.issuer.applications.find(name).groups)
+    assert found in [call["groups"] for call in calls]
+
+
 def test_the_last_of_several_moves_holds(field: Field) -> None:
     before = field.engine.installation
     calls = [{"domain": f"d{n}.example"} for n in range(2 * EACH)]
