@@ -1,4 +1,4 @@
-"""The table of small changes in the architecture names what exists, and only that."""
+"""The page on the architecture names what exists, and every module."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,8 @@ PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| (.+?) \| `([^`]+)` \| `([^`]+)` \|$", re.MULTILINE)
 TABLE = ROW.findall(PAGE.partition("## Where to change what")[2].partition("\n## ")[0])
 PLACE = re.compile(r"`((?:python/vaultcore|rust)/[\w/.]+|[a-z]\w+/(?:[\w/]+/)?\w+\.py)`")
+#: Named by what they are for: a command for each file, what one database does, a migration each.
+BY_IDEA = {"cli", "storage/sqlite", "storage/migrations/versions"}
 
 
 def test_the_table_is_read() -> None:
@@ -37,3 +39,17 @@ def test_every_package_is_in_the_tree_of_the_page() -> None:
     tree = PAGE.partition("```\ncli ")[2].partition("```")[0]
     packages = [path.parent.name for path in (ROOT / "python/vaultcore").glob("*/__init__.py")]
     assert not [name for name in packages if name != "cli" and not re.search(rf"\b{name}\b", tree)]
+
+
+def test_every_module_is_on_the_page() -> None:
+    package = ROOT / "python/vaultcore"
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    missing = []
+    for module in package.glob("*/**/*.py"):
+        folder = str(module.parent.relative_to(package))
+        if module.stem == "__init__" or folder in BY_IDEA:
+            continue
+        about = " ".join(row for row in rows if f"`{folder}/" in row)
+        if not re.search(rf"\b{module.stem}\b", about):
+            missing.append(f"{folder}/{module.name}")
+    assert not missing
