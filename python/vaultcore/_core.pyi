@@ -16,6 +16,7 @@ __all__ = [
     "DOCUMENT_LABEL",
     "FIREWALL",
     "INVALID",
+    "MAX_KEPT",
     "MAX_LINE",
     "MAX_RESULTS",
     "MAX_TOKEN_LENGTH",
@@ -658,6 +659,8 @@ def operation_names() -> list[str]:
 
 #: What is hashed before a document of which the log vouches.
 DOCUMENT_LABEL: bytes
+#: How much invalid data is kept beside the log, in bytes.
+MAX_KEPT: int
 #: The longest line of the log, in bytes.
 MAX_LINE: int
 #: What is hashed before a record.

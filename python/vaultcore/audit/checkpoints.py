@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from vaultcore._core import MAX_KEPT
 from vaultcore.audit.state import NOTHING
 from vaultcore.errors import AuditError, UsageError
 
@@ -34,7 +35,6 @@ _SIGNATURE: Final = b',"signature":"'
 #: The beginning of a checkpoint.
 _SEQUENCE: Final = re.compile(rb'\{"sequence":([1-9][0-9]{0,18}),')
 _BLOCK: Final = 64 * 1024
-_MOST_KEPT: Final = 64 * 1024 * 1024  # bytes of invalid data that are kept
 _ALGORITHMS: Final = {("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
@@ -232,7 +232,7 @@ class Checkpoints:
     def _move_away(self, file: int, start: int, size: int) -> None:
         if start == size:
             return
-        rest = os.pread(file, min(size - start, _MOST_KEPT), start)
+        rest = os.pread(file, min(size - start, MAX_KEPT), start)
         name = f"torn-checkpoints-{hashlib.sha256(rest).hexdigest()[:16]}.bin"
         descriptor = os.open(
             self._directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600

@@ -14,6 +14,7 @@ mod trust;
 
 pub use failure::{Failure, Result};
 pub use log::Signed;
+pub use place::MAX_KEPT;
 pub use segment::Reach;
 pub use shared::{AuditLog, Caller, SEGMENT_SIZE};
 pub use trust::{Known, Trust};

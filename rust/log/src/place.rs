@@ -20,7 +20,7 @@ use crate::segment::{read_range, CHUNK};
 const CURRENT: &str = "audit.jsonl";
 
 /// The most bytes that are kept of an invalid end; a sparse file may claim any number.
-const MAX_KEPT: u64 = 64 * 1024 * 1024;
+pub const MAX_KEPT: u64 = 64 * 1024 * 1024;
 
 /// For how long a folder must have had its time of change until that time can be relied on. Two
 /// changes within one tick of the system's clock have the same time.

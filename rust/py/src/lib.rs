@@ -20,6 +20,8 @@ mod _core {
     #[pymodule_export]
     const DOCUMENT_LABEL: &[u8] = vaultcore_core::audit::DOCUMENT;
     #[pymodule_export]
+    const MAX_KEPT: u64 = vaultcore_log::MAX_KEPT;
+    #[pymodule_export]
     const MAX_LINE: usize = vaultcore_core::audit::MAX_LINE;
     #[pymodule_export]
     const RECORD_LABEL: &[u8] = vaultcore_core::audit::LABEL;
