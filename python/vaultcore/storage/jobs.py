@@ -48,11 +48,13 @@ class BlockingJob(Job, Generic[T]):
         super().__init__(work)
         self._done = threading.Lock()
         self._done.acquire()
-        #: What interrupted the wait for a work that had begun; the caller raises it.
+        self._resolved = False
+        #: What interrupted the wait for a work that was committed; the caller raises it.
         self.interruption: BaseException | None = None
 
     def resolve(self) -> None:
         """Wakes the thread."""
+        self._resolved = True
         self._done.release()
 
     def wait(self) -> T:
@@ -60,20 +62,22 @@ class BlockingJob(Job, Generic[T]):
 
         An interruption ends the wait only if the work has not begun: its outcome has to be known.
         """
-        while True:
+        # An interruption may come when the lock was taken already: the lock alone does not tell.
+        while not self._resolved:
             try:
                 self._done.acquire()
-                break
             except BaseException as interruption:
                 if self.withdraw():
                     raise
                 self.interruption = interruption
         if self.error is not None:
             try:
+                if self.interruption is not None:
+                    raise self.interruption from self.error
                 raise self.error
             finally:
                 # The traceback holds this frame, which would hold the error.
-                self.error = None
+                self.error = self.interruption = None
         result: T = self.result
         return result
 
@@ -131,6 +135,7 @@ class LoopJob(Job, Generic[T]):
             with contextlib.suppress(asyncio.CancelledError):
                 # It does not raise what the work raised; that is in `error`.
                 await asyncio.wait([self.future])
+                self.future.exception()  # seen: nobody needs to be told that it was not
         if self.error is not None:
             raise self.error
         result: T = self.result

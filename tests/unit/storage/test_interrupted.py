@@ -1,6 +1,7 @@
 """A caller who stops waiting for a work that has begun still gets to know its outcome."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -14,7 +15,8 @@ import pytest
 import vaultcore
 from vaultcore import Engine
 from vaultcore.audit.query import newest_first
-from vaultcore.errors import AuditError
+from vaultcore.errors import AuditError, StorageError
+from vaultcore.storage.jobs import BlockingJob
 
 
 @pytest.fixture
@@ -136,3 +138,63 @@ def test_a_checkpoint_does_not_let_requests_in_while_a_record_is_missing(
     monkeypatch.undo()
     assert secrets(engine).get("x").value == "v"
     assert on_record(engine, "SecretSet")
+
+
+class LateInterruption:
+    """A lock whose holder is interrupted in the moment after it has got the lock."""
+
+    def __init__(self, job: BlockingJob[str], error: Exception | None) -> None:
+        self.job = job
+        self.error = error
+        self.taken = False
+
+    def acquire(self) -> None:
+        if self.taken:
+            self.job._claim.release()  # so that the wait ends here, and not never
+            raise AssertionError("the lock was taken already: this would wait for ever")
+        self.taken = True
+        self.job.result, self.job.error = "done", self.error
+        self.job.resolve()
+        raise KeyboardInterrupt
+
+    def release(self) -> None:
+        """Nobody else waits for it."""
+
+
+def begun(error: Exception | None) -> BlockingJob[str]:
+    job: BlockingJob[str] = BlockingJob(lambda _: "done")
+    assert job.start()
+    job._done = LateInterruption(job, error)  # type: ignore[assignment]
+    return job
+
+
+def test_an_interruption_behind_the_outcome_does_not_wait_for_ever() -> None:
+    job = begun(None)
+    assert job.wait() == "done"
+    assert isinstance(job.interruption, KeyboardInterrupt)
+
+
+def test_an_interruption_is_not_lost_to_a_failure() -> None:
+    with pytest.raises(KeyboardInterrupt) as told:
+        begun(StorageError("the disk is full")).wait()
+    assert isinstance(told.value.__cause__, StorageError)
+
+
+def test_a_failure_that_a_cancelled_coroutine_hears_of_is_reported_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow_commits(engine, monkeypatch, 0.4)
+
+    def fail(_: Any) -> None:
+        raise StorageError("the disk is full")
+
+    async def go() -> None:
+        task = asyncio.ensure_future(engine.store.write_async(fail))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(StorageError):
+            await task
+
+    asyncio.run(go())
+    gc.collect()
+    assert "never retrieved" not in caplog.text
