@@ -126,16 +126,7 @@ class Outbox:
             AuditError: the log refuses the record, and nothing was changed.
         """
         record.time = record.time or self._log.now()
-        try:
-            self._append(record, change.revision)
-        except AuditError as error:
-            self._not_taken(change, record, error)
-        except BaseException as error:
-            if not self._doubt(change) or not isinstance(error, Exception):
-                raise
-            logger.exception("the record of a change is looked for in the audit log again")
-        else:
-            self._taken(change)
+        self._give(change, lambda: self._append(record, change.revision), lambda: record)
 
     def finish(self, change: Change, *members: Any) -> None:
         """The same as :meth:`end`, given the members in the order of :meth:`Audit.record`.
@@ -143,10 +134,20 @@ class Outbox:
         Raises:
             AuditError: the log refuses the record, and nothing was changed.
         """
+        self._give(
+            change,
+            lambda: self._log.record(*members, revision=change.revision),
+            lambda: Record.of(*members, time=self._log.now()),
+        )
+
+    def _give(
+        self, change: Change, append: "Callable[[], object]", record: "Callable[[], Record]"
+    ) -> None:
+        """Appends a record to the log; what was committed gets there whatever fails."""
         try:
-            self._log.record(*members, revision=change.revision)
+            append()
         except AuditError as error:
-            self._not_taken(change, Record.of(*members, time=self._log.now()), error)
+            self._not_taken(change, record(), error)
         except BaseException as error:
             if not self._doubt(change) or not isinstance(error, Exception):
                 raise

@@ -84,6 +84,7 @@ class Purger:
         event.object_id = f"{state.url}/{row.kind}/{row.name}"
         changes = self._audit.changes
         change = changes.begin(event.write(Record.of, _PURGED))
+        finish = functools.partial(changes.finish, change)
         try:
             with witnessed(change):
                 self._purge(state, row)
@@ -92,7 +93,7 @@ class Purger:
             return False
         except TamperedError as failure:
             # An attacker who moves a purge date in the database must not cause a purge.
-            event.write(functools.partial(changes.finish, change), event.fail(failure).status)
+            event.write(finish, event.fail(failure).status)
             self._refused.add((row.id, row.purge_at, row.seal))
             return False
         except BaseException:
@@ -100,9 +101,9 @@ class Purger:
                 changes.abandon(change)
             else:
                 # It was committed; what is left is outside the store.
-                event.write(functools.partial(changes.finish, change), _PURGED)
+                event.write(finish, _PURGED)
             raise
-        event.write(functools.partial(changes.finish, change), _PURGED)
+        event.write(finish, _PURGED)
         return True
 
     def _purge(self, state: "OpenVault", row: "ObjectRow") -> None:

@@ -80,10 +80,7 @@ def perform(
         if told is failure:
             raise
         raise told from None
-    if call.change is None:
-        call.write(audit.record, action.status)
-    else:
-        _record(call, action.status)
+    _record(call, action.status)
     return result
 
 

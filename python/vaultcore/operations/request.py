@@ -51,7 +51,8 @@ class Request(Event):
 
         Called after each wait, on whatever thread continues: permissions, the firewall, the token
         and the vault must allow the operation when it happens, not only when the request arrived.
-        Afterwards, the cache of objects is up to date.
+        A token that has merely expired meanwhile counts as valid. Afterwards, the cache of objects
+        is up to date.
 
         Raises:
             StorageError: the change feed cannot be read.

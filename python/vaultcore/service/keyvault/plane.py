@@ -225,11 +225,7 @@ class DataPlane:
         return epoch, admission
 
     def look_again(self, host: VaultHost, exchange: "Exchange") -> None:
-        """Asks the gate again, if anything that it depends on has changed since it was asked.
-
-        Called after each wait, on whatever thread continues: permissions, the firewall, the token
-        and the vault must allow the operation when it happens, not only when the request arrived.
-        Afterwards, the cache of objects is up to date.
+        """Asks the gate again, if its rules have changed; see :meth:`Request.look_again`.
 
         Raises:
             StorageError: the change feed cannot be read.
