@@ -100,10 +100,10 @@ pub(super) fn push_number(text: &mut Vec<u8>, number: u64, width: usize) {
     text.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
-/// Appends a duration with three decimals; anything else is 0.
-pub(super) fn push_milliseconds(text: &mut Vec<u8>, duration: f64) {
-    let duration = if duration.is_finite() {
-        duration.clamp(0.0, 1e12)
+/// A number in smaller units, between 0 and a largest one; 0 for what is not finite.
+fn whole(number: f64, most: f64, units: f64) -> u64 {
+    let number = if number.is_finite() {
+        number.clamp(0.0, most)
     } else {
         0.0
     };
@@ -112,7 +112,13 @@ pub(super) fn push_milliseconds(text: &mut Vec<u8>, duration: f64) {
         clippy::cast_sign_loss,
         reason = "clamped above"
     )]
-    let microseconds = (duration * 1e3).round() as u64;
+    let whole = (number * units).round() as u64;
+    whole
+}
+
+/// Appends a duration with three decimals; anything else is 0.
+pub(super) fn push_milliseconds(text: &mut Vec<u8>, duration: f64) {
+    let microseconds = whole(duration, 1e12, 1e3);
     push_number(text, microseconds / 1000, 1);
     text.push(b'.');
     push_number(text, microseconds % 1000, 3);
@@ -142,17 +148,7 @@ impl Clockface {
     ///
     /// Times outside of the years 1970 to 9999 are moved to the nearer end.
     pub(super) fn push(&mut self, text: &mut Vec<u8>, time: f64) {
-        let time = if time.is_finite() {
-            time.clamp(0.0, 253_402_300_799.0)
-        } else {
-            0.0
-        };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped above"
-        )]
-        let microseconds = (time * 1e6).round() as u64;
+        let microseconds = whole(time, 253_402_300_799.0, 1e6);
         let (second, fraction) = (microseconds / 1_000_000, microseconds % 1_000_000);
         if second != self.second {
             self.second = second;
